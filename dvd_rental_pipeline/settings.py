@@ -1,0 +1,129 @@
+"""The environment, read once and validated. No other module reads environment variables.
+
+Every variable is `DVD_RENTAL_` plus a field name below, from the process environment or from `.env` at the
+top of the project (the environment wins).
+"""
+
+import difflib
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dvd_rental_pipeline.errors import PipelineError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
+ENV_PREFIX = "DVD_RENTAL_"
+
+
+class Deployment(StrEnum):
+    """Where the graph runs. The graph itself is the same in each."""
+
+    LOCAL = "local"
+    BRANCH = "branch"
+    PRODUCTION = "production"
+
+
+class SettingsError(PipelineError):
+    """A setting is unknown, malformed or missing."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """What a deployment needs to know. Build it with `Settings.load()`."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    deployment: Deployment = Field(Deployment.LOCAL, description="local, branch or production")
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(
+        PROJECT_ROOT / ".dvd_rental", description="folder of all local state"
+    )
+    source_url: SecretStr | None = Field(
+        None, description="an external PostgreSQL to replicate from; unset means the embedded one"
+    )
+    source_port: int | None = Field(
+        None, ge=1024, le=65535, description="TCP port of the embedded PostgreSQL; unset means a free one"
+    )
+    replication_slot: str = Field(
+        "dvd_rental",
+        pattern=r"^[a-z0-9_]{1,63}$",
+        description="name of the replication slot and publication; one for each warehouse",
+    )
+    dump: Path | None = Field(None, description="the real dvdrental.tar, for the tests that compare with it")
+
+    @field_validator("deployment", mode="before")
+    @classmethod
+    def _known_deployment(cls, value: Any) -> Any:
+        known = [deployment.value for deployment in Deployment]
+        if value not in known:
+            raise ValueError(f"{value!r} is not a deployment; choose one of {', '.join(known)}")
+        return value
+
+    @classmethod
+    def load(cls, env_file: Path = PROJECT_ROOT / ".env") -> Self:
+        """Read the environment and `env_file`.
+
+        Raises:
+            SettingsError: a variable is misspelt or its value is not valid, or `env_file` cannot be read.
+        """
+        _refuse_unknown_variables(env_file)
+        try:
+            return cls(_env_file=env_file, _env_file_encoding="utf-8")  # type: ignore[call-arg]
+        except ValidationError as error:
+            # The value itself is left out: it may be a secret.
+            problems = "\n".join(
+                f"  {ENV_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+                for problem in error.errors(include_url=False, include_input=False)
+            )
+            raise SettingsError(
+                f"The settings are not valid:\n{problems}\nMend them in the environment or in {env_file}; "
+                "`.env.example` describes each."
+            ) from None
+
+    @property
+    def postgres_dir(self) -> Path:
+        return self.home / "postgres"
+
+    @property
+    def warehouse_path(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def dagster_dir(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def dbt_target_dir(self) -> Path:
+        return self.home / "dbt"
+
+    def export(self) -> None:
+        """Put into the process environment what dbt's profiles.yml and child processes read from it."""
+        os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
+        os.environ[f"{ENV_PREFIX}DEPLOYMENT"] = self.deployment.value
+
+
+def _refuse_unknown_variables(env_file: Path) -> None:
+    """A misspelt variable would otherwise be ignored in silence."""
+    try:
+        from_file = dotenv_values(env_file, encoding="utf-8") if env_file.exists() else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"Cannot read {env_file}: {error}. Mend it or take it away.") from None
+    malformed = [name for name, value in from_file.items() if value is None]
+    if malformed:
+        raise SettingsError(
+            f"{env_file} has lines that are not NAME=value: {', '.join(malformed)}. Mend or remove them."
+        )
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted({*os.environ, *from_file}):
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."
+            raise SettingsError(f"Unknown setting {name}: {hint}")

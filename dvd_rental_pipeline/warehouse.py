@@ -1,0 +1,71 @@
+"""Opening the local warehouse, a DuckDB file that one process at a time may write.
+
+DuckDB locks the file for as long as a connection is open, against readers too. So connections are short, and
+whoever finds the file taken waits for it, with a message and a limit.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from dvd_rental_pipeline.errors import PipelineError
+
+DEFAULT_WAIT_SECONDS = 300.0
+
+
+class WarehouseError(PipelineError):
+    """The warehouse file cannot be opened or read."""
+
+
+@contextmanager
+def open_duckdb(
+    path: Path,
+    *,
+    read_only: bool = False,
+    wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to the DuckDB file at `path`, waiting while another process holds it.
+
+    `on_wait` is called once, with a sentence, when the file is found taken.
+
+    Raises:
+        WarehouseError: the file is missing (read-only), is no DuckDB file, or stayed taken for `wait_seconds`.
+    """
+    if read_only and not path.exists():
+        raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
+    connection = _connect(path, read_only, wait_seconds, on_wait)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _connect(
+    path: Path, read_only: bool, wait_seconds: float, on_wait: Callable[[str], None] | None
+) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait_seconds
+    pause = 0.05
+    announced = False
+    while True:
+        try:
+            return duckdb.connect(path, read_only=read_only)
+        except duckdb.IOException as error:
+            if "Could not set lock on file" not in str(error):
+                raise WarehouseError(
+                    f"Cannot open the warehouse at {path}: {error}. Check the folder's space and permissions, or "
+                    "move the file away and run again to rebuild it from the source."
+                ) from error
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"The warehouse at {path} was in use by another process for {wait_seconds:.0f} s: "
+                    f"{error}. Close that process (a run, or a DuckDB shell) and try again."
+                ) from error
+            if on_wait and not announced:
+                on_wait(f"waiting for the warehouse at {path}, which another process is using")
+                announced = True
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
