@@ -1,0 +1,36 @@
+"""What tests of every part share: one real PostgreSQL a session, and an empty database on it for each test."""
+
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from dvd_rental_pipeline.source.server import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """An embedded server that runs until the session (with xdist: the worker) ends."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres")
+    with server.lease():
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of an empty database, dropped afterwards together with its replication slots."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"create database {name} template template0")
+    yield postgres.url(name)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+        # A slot in use cannot be dropped, and its database not while the slot exists.
+        admin.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s", [name]
+        )
+        admin.execute(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", [name]
+        )
+        admin.execute(f"drop database {name} with (force)")
