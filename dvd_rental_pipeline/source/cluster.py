@@ -22,6 +22,7 @@ from dvd_rental_pipeline.source.server_folder import (
     EXCLUSIVE,
     LockTakenError,
     ServerFolder,
+    is_still_at,
     sign_lock,
     signal_holder,
 )
@@ -92,7 +93,7 @@ class Cluster:
         self._folder = folder
         self._binaries = binaries
         self._process: subprocess.Popen[bytes] | None = None
-        self._sockets: tuple[Path, Account] | None = None
+        self._sockets: tuple[Path, int] | None = None
         self._log_start = 0
 
     @property
@@ -152,8 +153,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 continue
         self._process = None
-        if self._sockets is not None:
-            _remove_socket_folder(*self._sockets)
+        self._remove_sockets()
 
     def _claim(self) -> int:
         """Wait until no process of an earlier server is left, ending it if need be."""
@@ -262,7 +262,18 @@ class Cluster:
         self._write_config(account, "pg_hba.conf", _ACCESS)
         self._write_config(account, "pg_ident.conf", "")
 
+    def _remove_sockets(self) -> None:
+        if self._sockets is None:
+            return
+        folder, descriptor = self._sockets
+        self._sockets = None
+        # Another server may have it by now, if this one's home was deleted and made again.
+        if is_still_at(descriptor, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
     def _configure(self, account: Account, port: int) -> None:
+        self._remove_sockets()
         folder = self._make_socket_folder(account)
         # A list of names in double quotes, within a string in single quotes.
         sockets = '"{}"'.format(str(folder).replace('"', '""')) if folder else ""
@@ -287,15 +298,15 @@ class Cluster:
             if len(os.fsencode(folder / ".s.PGSQL.65535")) > _LONGEST_SOCKET_PATH:
                 continue
             # Made anew: a socket's lock file may name a process number that another program has by now.
-            _remove_socket_folder(folder, account)
+            _remove_old_socket_folder(folder, account)
             try:
                 folder.mkdir(mode=0o700)
             except FileExistsError:
                 # Somebody else's, where everybody may write.
                 continue
+            self._sockets = (folder, os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             if not account.is_this_process:
                 os.chown(folder, account.uid, account.gid)
-            self._sockets = (folder, account)
             return folder
         return None
 
@@ -395,7 +406,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _remove_socket_folder(folder: Path, account: Account) -> None:
+def _remove_old_socket_folder(folder: Path, account: Account) -> None:
     try:
         found = folder.lstat()
     except OSError:
@@ -417,6 +428,7 @@ def _give(path: Path, uid: int, gid: int, mode: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    # Without the PG* variables of whoever came first, and with messages that we can read.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+    # Nothing of whoever came first: neither PG* variables nor secrets. And messages that we can read.
+    kept = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    passed_on = {name: os.environ[name] for name in kept if name in os.environ}
+    return {**passed_on, "LC_ALL": "C", "TZ": "UTC"}

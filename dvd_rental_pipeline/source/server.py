@@ -124,30 +124,23 @@ class EmbeddedPostgres:
             SourceError: it does not end.
         """
         try:
-            self._folder.stay_marker.unlink(missing_ok=True)
+            with contextlib.suppress(NotADirectoryError):
+                self._folder.stay_marker.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
-        there_was_one = False
-        deadline = time.monotonic() + _STOP_SECONDS
-        # A watchdog that was killed takes its server along, which may need a moment.
-        for lock, number in (
-            (self._folder.watchdog_lock, signal.SIGTERM),
-            (self._folder.server_lock, signal.SIGINT),
-        ):
-            while self._folder.is_locked(lock):
-                there_was_one = True
-                signal_holder(lock, number)
-                if time.monotonic() > deadline:
-                    raise SourceError(
-                        f"The source database in {self.data_dir} does not end. What it does is in "
-                        f"{self._folder.log}; try again, or end the process named in {lock}."
-                    )
-                time.sleep(0.05)
-        return there_was_one
+        there_was_one = self._end(self._folder.watchdog_lock, signal.SIGTERM)
+        # A watchdog that was killed may have left a server behind. But one that has a watchdog again is new.
+        if self._is_locked(self._folder.watchdog_lock):
+            return there_was_one
+        return self._end(self._folder.server_lock, signal.SIGINT) or there_was_one
 
     def status(self) -> ServerStatus:
-        """What is known without starting or changing anything."""
-        record = self._folder.read_record()
+        """What is known without starting or changing anything.
+
+        Raises:
+            SourceError: the folder cannot be read.
+        """
+        record = self._read_record()
         return ServerStatus(
             running=record is not None,
             url=self._url(record, DATABASE) if record else None,
@@ -164,7 +157,7 @@ class EmbeddedPostgres:
         Raises:
             SourceError: the server is not running.
         """
-        record = self._folder.read_record()
+        record = self._read_record()
         if record is None:
             raise SourceError(
                 f"The source database in {self.data_dir} is not running. `dvd-rental source start` starts it."
@@ -175,8 +168,35 @@ class EmbeddedPostgres:
         passfile = quote(os.fsencode(self._folder.password_file))
         return f"postgresql://{ROLE}@{HOST}:{record.port}/{quote(database, safe='')}?passfile={passfile}"
 
+    def _end(self, lock: Path, number: signal.Signals) -> bool:
+        """Signal the holder of `lock` until it is free; says whether it was taken at all."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        taken = False
+        while self._is_locked(lock):
+            taken = True
+            signal_holder(lock, number)
+            if time.monotonic() > deadline:
+                raise SourceError(
+                    f"The source database in {self.data_dir} does not end. What it does is in "
+                    f"{self._folder.log}; try again, or end the process named in {lock}."
+                )
+            time.sleep(0.05)
+        return taken
+
+    def _is_locked(self, lock: Path) -> bool:
+        try:
+            return self._folder.is_locked(lock)
+        except OSError as error:
+            raise self._cannot_read(error) from error
+
+    def _read_record(self) -> ServerRecord | None:
+        try:
+            return self._folder.read_record()
+        except OSError as error:
+            raise self._cannot_read(error) from error
+
     def _ensure_running(self) -> ServerRecord:
-        record = self._folder.read_record()
+        record = self._read_record()
         if record is None:
             lock = self._lock(self._folder.start_lock, EXCLUSIVE, _START_SECONDS)
             try:
@@ -194,10 +214,10 @@ class EmbeddedPostgres:
     def _start_or_wait(self) -> ServerRecord:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            record = self._folder.read_record()
+            record = self._read_record()
             if record is not None:
                 return record
-            if self._folder.is_locked(self._folder.watchdog_lock):
+            if self._is_locked(self._folder.watchdog_lock):
                 # Coming up for somebody who did not wait for it, recovering, or leaving.
                 time.sleep(0.05)
             else:
@@ -266,4 +286,10 @@ class EmbeddedPostgres:
         return SourceError(
             f"Cannot keep the source database in {self.data_dir}: {error.strerror or error}. Make that folder "
             "writable and see that its disk has space, or set DVD_RENTAL_HOME to another folder."
+        )
+
+    def _cannot_read(self, error: OSError) -> SourceError:
+        return SourceError(
+            f"Cannot look into the source database's folder {self.data_dir}: {error.strerror or error}. Run as "
+            "the user who made it, or set DVD_RENTAL_HOME to another folder."
         )

@@ -151,7 +151,7 @@ class ServerFolder:
         """Whether somebody holds `file` exclusively."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(descriptor, SHARED | fcntl.LOCK_NB)
@@ -207,9 +207,13 @@ def is_still_at(descriptor: int, file: Path) -> bool:
 
 def sign_lock(descriptor: int, pid: int) -> None:
     """Note in a lock file which process holds it."""
-    identity = json.dumps({"pid": pid, "started": psutil.Process(pid).create_time()}).encode()
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, identity, 0)
+    try:
+        identity = {"pid": pid, "started": psutil.Process(pid).create_time()}
+    except psutil.Error:
+        # It has ended already.
+        return
+    os.pwrite(descriptor, json.dumps(identity).encode(), 0)
 
 
 def signal_holder(lock: Path, number: int) -> None:

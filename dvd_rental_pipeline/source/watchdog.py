@@ -60,15 +60,25 @@ class _Watchdog:
         except LockTakenError:
             return _answer(f"Another process is taking care of the server in {self._folder.path} already.")
         except OSError as error:
-            return _answer(f"Cannot start the source database in {self._folder.path}: {error}.")
+            return _answer(
+                f"Cannot start the source database in {self._folder.path}: {error}. Check that the user id "
+                f"{os.geteuid()} may read and write everything in that folder (the root of a container may "
+                "have been denied CAP_DAC_OVERRIDE) and that its disk has space, or set DVD_RENTAL_HOME to "
+                "another folder."
+            )
         _answer(None)
         try:
-            deleted = self._watch(lock)
+            self._watch(lock)
+        except SourceError as error:
+            _note(str(error))
+            return 1
         finally:
-            with contextlib.suppress(OSError):
+            # Where this folder was there may be a new one by now, with a server of its own.
+            if is_still_at(lock, self._folder.watchdog_lock):
                 self._folder.record_file.unlink(missing_ok=True)
-            self._cluster.stop(signal.SIGQUIT if os.fstat(lock).st_nlink == 0 else signal.SIGINT)
-        return deleted
+            deleted = os.fstat(lock).st_nlink == 0
+            self._cluster.stop(signal.SIGQUIT if deleted else signal.SIGINT)
+        return 0
 
     def _listen_to_signals(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,23 +94,27 @@ class _Watchdog:
     def _start(self) -> None:
         # The same port after a crash, so that whoever uses the server can connect again.
         port = self._cluster.start(self._port)
-        self._folder.write_record(
-            ServerRecord(
-                folder=os.path.realpath(self._folder.path),
-                port=port,
-                version=self._binaries.version,
-                pid=self._cluster.pid,
-            )
+        record = ServerRecord(
+            folder=os.path.realpath(self._folder.path),
+            port=port,
+            version=self._binaries.version,
+            pid=self._cluster.pid,
         )
+        try:
+            self._folder.write_record(record)
+        except OSError:
+            self._cluster.stop()
+            raise
 
-    def _watch(self, lock: int) -> int:
+    def _watch(self, lock: int) -> None:
+        """Return once the server is to be shut down."""
         used = started = time.monotonic()
         last_lease = 0.0
         restarts = 0
         while not self._asked_to_stop:
             if not is_still_at(lock, self._folder.watchdog_lock):
                 _note(f"{self._folder.path} is no longer the folder this server was started in: leaving")
-                return 0
+                return
             now = time.monotonic()
             if not self._cluster.is_running:
                 restarts = restarts + 1 if now - started < _CALM_SECONDS else 1
@@ -112,12 +126,11 @@ class _Watchdog:
                 used, last_lease = now, touched
             elif now - used >= self._grace:
                 # Kept until this process ends: whoever wants a lease now waits for that, then starts anew.
-                return 0
+                return
             if lease is not None:
                 os.close(lease)
             self._shorten_log()
             self._sleep()
-        return 0
 
     def _restart(self, attempt: int) -> None:
         _note(f"the server in {self._folder.path} ended unasked: starting it again ({attempt})")
