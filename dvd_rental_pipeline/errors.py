@@ -1,4 +1,6 @@
-"""The one kind of failure that is shown to a user as a message instead of a traceback."""
+"""The failures that are shown to a user as a message instead of a traceback."""
+
+from pathlib import Path
 
 
 class PipelineError(Exception):
@@ -6,3 +8,13 @@ class PipelineError(Exception):
 
     The command line prints the text alone; Dagster shows it as the run's failure.
     """
+
+
+class UnwritableFolderError(PipelineError):
+    """A folder of the local state cannot be written."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"Cannot write to {folder}: {error.strerror or error}. Free space there, mend its permissions, or "
+            "move the state with DVD_RENTAL_HOME."
+        )

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9_]{1,63}$",
         description="name of the replication slot and publication; one for each warehouse",
     )
+    dagster_home: Path | None = Field(
+        None, validation_alias="DAGSTER_HOME", description="Dagster's own setting: folder of its instance"
+    )
     dump: Path | None = Field(None, description="the real dvdrental.tar, for the tests that compare with it")
 
     @field_validator("deployment", mode="before")
@@ -80,7 +83,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             # The value itself is left out: it may be a secret.
             problems = "\n".join(
-                f"  {ENV_PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg'].removeprefix('Value error, ')}"
+                f"  {_variable(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
                 for problem in error.errors(include_url=False, include_input=False)
             )
             raise SettingsError(
@@ -105,9 +108,21 @@ class Settings(BaseSettings):
         return self.home / "dbt"
 
     def export(self) -> None:
-        """Put into the process environment what dbt's profiles.yml and child processes read from it."""
+        """Put into the process environment what dbt, child processes and resources by reference read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
         os.environ[f"{ENV_PREFIX}DEPLOYMENT"] = self.deployment.value
+        if self.source_url is not None:
+            os.environ[f"{ENV_PREFIX}SOURCE_URL"] = self.source_url.get_secret_value()
+        os.environ["DBT_TARGET_PATH"] = str(self.dbt_target_dir)
+        os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
+        # The default also runs tests of models that a selection leaves out, and that may not exist yet.
+        os.environ["DBT_INDIRECT_SELECTION"] = "cautious"
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable that pydantic complains of by the name of its field, or by its alias."""
+    name = str(location[0])
+    return name if name.isupper() else f"{ENV_PREFIX}{name.upper()}"
 
 
 def _refuse_unknown_variables(env_file: Path) -> None:
@@ -121,7 +136,11 @@ def _refuse_unknown_variables(env_file: Path) -> None:
         raise SettingsError(
             f"{env_file} has lines that are not NAME=value: {', '.join(malformed)}. Mend or remove them."
         )
-    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {
+        f"{ENV_PREFIX}{name.upper()}"
+        for name, field in Settings.model_fields.items()
+        if not field.validation_alias
+    }
     for name in sorted({*os.environ, *from_file}):
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, n=1)

@@ -56,8 +56,8 @@ def _connect(
         except duckdb.IOException as error:
             if "Could not set lock on file" not in str(error):
                 raise WarehouseError(
-                    f"Cannot open the warehouse at {path}: {error}. Check the folder's space and permissions, or "
-                    "move the file away and run again to rebuild it from the source."
+                    f"Cannot open the warehouse at {path}: {error}. Check the folder's space and "
+                    "permissions, or move the file away and run again to rebuild it from the source."
                 ) from error
             if time.monotonic() > deadline:
                 raise WarehouseError(

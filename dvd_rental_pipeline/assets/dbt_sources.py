@@ -1,0 +1,68 @@
+"""dbt's declaration of the raw tables, rendered from the catalogue so that the two cannot differ.
+
+`python -m dvd_rental_pipeline.assets.dbt_sources` writes it; a test tells when it is out of date.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.catalog.tables import CHANGE_CAPTURE_COLUMNS, Column, Domain, Privacy, Table
+from dvd_rental_pipeline.settings import DBT_PROJECT_DIR
+
+HEADER = (
+    "# Rendered from the catalogue by `python -m dvd_rental_pipeline.assets.dbt_sources`: change it there.\n"
+)
+LIVING_ROWS = {"where": "_ab_cdc_deleted_at is null"}
+
+
+def sources_file(domain: Domain) -> Path:
+    """Where dbt finds the sources of `domain`."""
+    return DBT_PROJECT_DIR / "models" / "staging" / f"_{domain.name}__sources.yml"
+
+
+def render_sources(domain: Domain) -> str:
+    """The text of `sources_file(domain)`."""
+    source = {
+        "name": domain.name,
+        "schema": domain.name,
+        "description": f"{domain.description} Replicated by change data capture.",
+        "tables": [_table(table) for table in domain.tables],
+    }
+    text: str = yaml.safe_dump(
+        {"version": 2, "sources": [source]}, sort_keys=False, width=110, allow_unicode=True
+    )
+    return HEADER + text
+
+
+def _table(table: Table) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "name": table.name,
+        "description": f"Replica of {table.name}, {table.grain}; deleted rows stay as tombstones.",
+        "columns": [_column(table, column) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)],
+    }
+    if len(table.primary_key) > 1:
+        rendered["data_tests"] = [
+            {
+                "unique_combination": {
+                    "arguments": {"columns": list(table.primary_key)},
+                    "config": LIVING_ROWS.copy(),
+                }
+            }
+        ]
+    return rendered
+
+
+def _column(table: Table, column: Column) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"name": column.name, "description": column.description}
+    if column.privacy is not Privacy.PUBLIC:
+        rendered["config"] = {"meta": {"privacy": column.privacy.value}}
+    if table.primary_key == (column.name,):
+        rendered["data_tests"] = ["unique", "not_null"]
+    return rendered
+
+
+if __name__ == "__main__":
+    sources_file(DVD_RENTAL).write_text(render_sources(DVD_RENTAL), encoding="utf-8")

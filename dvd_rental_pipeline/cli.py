@@ -1,0 +1,298 @@
+"""The `dvd-rental` command: reads arguments, calls the module that does the work, shows the outcome.
+
+Data goes to stdout, everything else to stderr. What is slow to import is imported by the command that needs it.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
+
+    from dvd_rental_pipeline.launch import RunReport
+    from dvd_rental_pipeline.source.access import Source
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",
+)
+source_app = typer.Typer(no_args_is_help=True, help="The PostgreSQL database that the pipeline replicates.")
+app.add_typer(source_app, name="source")
+
+messages = Console(stderr=True, highlight=False)
+
+
+def main() -> NoReturn:
+    """Run the command line; a `PipelineError` becomes one message and exit code 1, Ctrl-C exit code 130."""
+    try:
+        app(standalone_mode=True)
+    except PipelineError as error:
+        messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        messages.print("Interrupted. Nothing is half done: the same command starts again.")
+        raise SystemExit(130) from None
+    raise SystemExit(0)
+
+
+@app.command()
+def run(
+    select: Annotated[
+        str | None,
+        typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. '+group:reports'."),
+    ] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Copy every table anew and rebuild every model.")
+    ] = False,
+) -> None:
+    """Materialize the graph, or a selection, and run its checks, once."""
+    settings = Settings.load()
+    with _progress() as tell:
+        tell("loading the graph")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.launch import open_instance, run_graph
+
+        definitions = build_definitions(settings)
+        log_file = settings.home / "logs" / "run.log"
+        with open_instance(settings) as instance:
+            report = run_graph(
+                definitions,
+                instance,
+                selection=select,
+                full_refresh=full_refresh,
+                log_file=log_file,
+                on_event=_teller(tell),
+            )
+    _show_run(report, settings, log_file)
+    if not report.success or report.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def query(
+    sql: Annotated[
+        str, typer.Argument(help="One statement that reads, e.g. 'select * from reports.top_films'.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values with a header.")] = False,
+) -> None:
+    """Answer a read-only SQL question from the warehouse."""
+    if as_json and as_csv:
+        raise PipelineError("Choose one of --json and --csv.")
+    settings = Settings.load()
+    from dvd_rental_pipeline.resources.deployment import open_warehouse
+
+    rows = open_warehouse(settings).query(sql)
+    if as_json:
+        print(rows.to_json(orient="records", date_format="iso", indent=2))
+    elif as_csv:
+        rows.to_csv(sys.stdout, index=False)
+    else:
+        table = Table()
+        for column in rows.columns:
+            table.add_column(str(column), justify="right" if rows[column].dtype.kind in "iuf" else "left")
+        for row in rows.astype(object).where(rows.notna(), None).itertuples(index=False):
+            table.add_row(*("" if value is None else escape(str(value)) for value in row))
+        Console(highlight=False).print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is configured, what is missing and how to mend it; never prints a secret."""
+    from dvd_rental_pipeline.doctor import Health, examine
+
+    findings = examine()
+    table = Table(show_header=False, box=None)
+    marks = {Health.GOOD: "[green]ok[/]", Health.NOTE: "[yellow]note[/]", Health.BAD: "[bold red]mend[/]"}
+    for finding in findings:
+        table.add_row(marks[finding.health], finding.subject, escape(finding.found))
+        if finding.remedy:
+            table.add_row("", "", f"[bold]→[/] {escape(finding.remedy)}")
+    Console(highlight=False).print(table)
+    if any(finding.health is Health.BAD for finding in findings):
+        raise typer.Exit(1)
+
+
+@source_app.command("start")
+def source_start() -> None:
+    """Start the embedded PostgreSQL and keep it until `source stop`."""
+    source = _source()
+    with _progress() as tell:
+        tell("starting PostgreSQL")
+        status = source.embedded.start()
+    messages.print(f"PostgreSQL {status.version} is running at {status.url}", soft_wrap=True)
+
+
+@source_app.command("stop")
+def source_stop() -> None:
+    """Stop the embedded PostgreSQL."""
+    stopped = _source().embedded.stop()
+    messages.print("PostgreSQL has stopped." if stopped else "PostgreSQL was not running.")
+
+
+@source_app.command("status")
+def source_status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell where the source is, whether it runs, and how many rows it holds. Starts nothing."""
+    status = _source().status()
+    if as_json:
+        print(json.dumps(status.as_dict(), indent=2))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in status.as_dict().items():
+        if name != "row_counts":
+            table.add_row(name.replace("_", " "), "" if value is None else escape(str(value)))
+    for name, rows in (status.row_counts or {}).items():
+        table.add_row(f"rows in {name}", f"{rows:,}")
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+@source_app.command("generate")
+def source_generate(
+    scale: Annotated[
+        float,
+        typer.Option(min=0.01, max=1000, help="1 is about the size of the original: 16 thousand rentals."),
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data.")] = 42,
+) -> None:
+    """Fill the embedded PostgreSQL with sample data; what it held is replaced."""
+    source = _source()
+    from dvd_rental_pipeline.source.generator.generate import generate
+
+    with _progress() as tell, source.embedded.lease() as url:
+        counts = generate(url, scale=scale, seed=seed, progress=tell)
+    _show_counts(counts, "rows")
+
+
+@source_app.command("restore")
+def source_restore(
+    path: Annotated[Path, typer.Argument(help="dvdrental.tar, a custom-format dump, or plain SQL.")],
+) -> None:
+    """Fill the embedded PostgreSQL from a dump; what it held is replaced once the dump is in."""
+    source = _source()
+    from dvd_rental_pipeline.source.restore import restore
+
+    with _progress() as tell, source.embedded.lease() as url:
+        counts = restore(url, path, progress=tell)
+    _show_counts(counts, "rows")
+
+
+@source_app.command("simulate")
+def source_simulate(
+    events: Annotated[int, typer.Option(min=1, help="How many business events.")] = 500,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Events a second; without it, all at once.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same choices.")] = None,
+) -> None:
+    """Let business go on: rentals, returns, payments, changes and deletions."""
+    source = _source()
+    from dvd_rental_pipeline.source.simulator import simulate
+
+    with _progress() as tell, source.open(tell) as url:
+        counts = simulate(url, events=events, rate=rate, seed=seed, progress=tell)
+    _show_counts(counts, "events")
+
+
+def _source() -> "Source":
+    from dvd_rental_pipeline.source.access import Source
+
+    settings = Settings.load()
+    return Source(
+        settings.postgres_dir,
+        external_url=settings.source_url.get_secret_value() if settings.source_url else None,
+        port=settings.source_port,
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is going on now: a spinner on a terminal, silence elsewhere."""
+    if not messages.is_terminal:
+        yield lambda _: None
+        return
+    # A stream of its own: while the graph runs, what steps print to stderr goes to a file.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        console = Console(file=terminal, force_terminal=True, highlight=False)
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        ) as progress:
+            task = progress.add_task("starting")
+            yield lambda text: progress.update(task, description=escape(text))
+
+
+def _teller(tell: Callable[[str], None]) -> Callable[["EventLogEntry"], None]:
+    """Turn the events of a run into lines of progress."""
+
+    def on_event(entry: "EventLogEntry") -> None:
+        event = entry.dagster_event
+        if event is None:
+            if entry.level >= logging.INFO and entry.user_message:
+                tell(entry.user_message.splitlines()[0])
+        elif event.is_step_start:
+            tell(f"{event.step_key}: running")
+        elif event.is_step_materialization and event.asset_key is not None:
+            tell(f"{event.asset_key.to_user_string()}: done")
+
+    return on_event
+
+
+def _show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
+    table = Table(title=f"Run {report.run_id[:8]}", title_justify="left")
+    table.add_column("layer")
+    for heading in ("tables", "rows", "checks", "seconds"):
+        table.add_column(heading, justify="right")
+    for layer in report.layers:
+        checks = f"{layer.checks_passed} passed"
+        if layer.checks_warned:
+            checks += f", [yellow]{layer.checks_warned} warned[/]"
+        if layer.checks_failed:
+            checks += f", [bold red]{layer.checks_failed} failed[/]"
+        rows = f"{layer.rows:,}" if layer.rows else "views"
+        table.add_row(layer.group, str(layer.tables), rows, checks, f"{layer.seconds:.1f}")
+    messages.print(table)
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.step_seconds.items())
+    messages.print(f"{report.seconds:.1f} s in all: {steps}", soft_wrap=True)
+    for warning in report.warnings:
+        messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
+    for problem in report.problems:
+        messages.print(f"[bold red]Failed:[/] {escape(problem)}", soft_wrap=True)
+    if report.problems:
+        messages.print(f"What the steps printed is in {log_file}", soft_wrap=True)
+    else:
+        messages.print(
+            "\nLook at it:\n"
+            "  dvd-rental query 'select * from reports.top_films limit 10'\n"
+            "  dagster dev                    the graph, its checks and this run, in the browser\n"
+            f"The warehouse is {settings.warehouse_path}",
+            soft_wrap=True,
+        )
+
+
+def _show_counts(counts: Mapping[str, int], unit: str) -> None:
+    table = Table(show_header=False, box=None)
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    messages.print(table)
+    messages.print(f"{sum(counts.values()):,} {unit}")

@@ -1,0 +1,40 @@
+"""The code location: everything put together, once for each deployment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from dvd_rental_pipeline.assets.dbt import build_dbt_assets, load_dbt_project
+from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
+from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_job
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.resources.deployment import resource_factories
+from dvd_rental_pipeline.settings import Settings
+
+
+def build_definitions(
+    settings: Settings, resource_overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Assemble the graph for `settings`; `resource_overrides` replaces resources by key, as tests do.
+
+    Raises:
+        PipelineError: a setting is missing or the dbt project cannot be parsed.
+    """
+    overrides = resource_overrides or {}
+    dbt_project = load_dbt_project(settings)
+    factories = resource_factories(settings, dbt_project)
+    return dg.Definitions(
+        assets=[build_ingestion_assets(DVD_RENTAL), build_dbt_assets(dbt_project)],
+        jobs=[dvd_rental_job],
+        schedules=[daily_schedule],
+        resources={key: overrides[key] if key in overrides else make() for key, make in factories.items()},
+        # DuckDB has one writer, and a process a step costs more than most steps do.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions that `dagster dev` and every deployment load."""
+    return build_definitions(Settings.load())

@@ -1,0 +1,184 @@
+"""What is configured, what is missing, and how to mend it. Looks only; never shows a secret."""
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+
+import psycopg
+
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings
+from dvd_rental_pipeline.source.access import Source, without_password
+from dvd_rental_pipeline.source.binaries import PostgresBinaries
+from dvd_rental_pipeline.warehouse import open_duckdb
+
+FREE_BYTES_WANTED = 1 << 30
+
+
+class Health(Enum):
+    """GOOD needs nothing; NOTE is worth knowing; BAD stops the pipeline."""
+
+    GOOD = "good"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at, and for what is not good a sentence that says how to mend it."""
+
+    health: Health
+    subject: str
+    found: str
+    remedy: str | None = None
+
+
+def examine() -> list[Finding]:
+    """Look at everything that a run needs, in the order in which it needs it."""
+    findings = [_python()]
+    try:
+        settings = Settings.load()
+    except PipelineError as error:
+        return [*findings, Finding(Health.BAD, "settings", str(error), "mend the setting, then ask again")]
+    findings.append(_settings(settings))
+    findings.extend(_home(settings))
+    if settings.deployment is Deployment.LOCAL:
+        findings.extend(_source(settings))
+        findings.append(_warehouse(settings))
+    else:
+        findings.append(
+            Finding(
+                Health.BAD,
+                "deployment",
+                f"`{settings.deployment.value}` needs Airbyte and Snowflake, which this version cannot reach",
+                "set DVD_RENTAL_DEPLOYMENT=local",
+            )
+        )
+    return findings
+
+
+def _python() -> Finding:
+    found = f"Python {platform.python_version()}, dagster {version('dagster')}, dbt {version('dbt-core')}"
+    return Finding(Health.GOOD, "Python", found)
+
+
+def _settings(settings: Settings) -> Finding:
+    env_file = PROJECT_ROOT / ".env"
+    origin = f"the environment and {env_file}" if env_file.exists() else "the environment; there is no .env"
+    return Finding(Health.GOOD, "settings", f"deployment `{settings.deployment.value}`, from {origin}")
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    existing = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        yield Finding(
+            Health.BAD,
+            "home",
+            f"{existing} cannot be written",
+            "mend its permissions, or set DVD_RENTAL_HOME to a folder of yours",
+        )
+        return
+    free = shutil.disk_usage(existing).free
+    found = f"{settings.home}, {free / 1e9:.1f} GB free"
+    if free < FREE_BYTES_WANTED:
+        yield Finding(Health.BAD, "home", found, "free at least 1 GB, or set DVD_RENTAL_HOME to a larger disk")
+    else:
+        yield Finding(Health.GOOD, "home", found)
+
+
+def _source(settings: Settings) -> Iterator[Finding]:
+    external = settings.source_url.get_secret_value() if settings.source_url else None
+    source = Source(settings.postgres_dir, external_url=external, port=settings.source_port)
+    if external is None:
+        try:
+            binaries = PostgresBinaries.find()
+        except PipelineError as error:
+            yield Finding(Health.BAD, "PostgreSQL", str(error), "install the project again")
+            return
+        yield Finding(Health.GOOD, "PostgreSQL", f"programs in {binaries.folder}")
+    try:
+        status = source.status()
+    except PipelineError as error:
+        yield Finding(Health.BAD, "source", str(error), "mend the permissions of that folder")
+        return
+    if not status.running:
+        if external is None:
+            yield Finding(Health.GOOD, "source", "embedded, not running; whoever needs it starts it")
+        else:
+            yield Finding(
+                Health.BAD,
+                "source",
+                f"nothing answers at {without_password(external)}",
+                "start that server, or mend DVD_RENTAL_SOURCE_URL",
+            )
+        return
+    yield Finding(Health.GOOD, "source", f"{status.kind} PostgreSQL {status.version} at {status.url}")
+    if status.wal_level == "logical":
+        yield Finding(Health.GOOD, "wal_level", "logical")
+    else:
+        yield Finding(
+            Health.BAD,
+            "wal_level",
+            f"{status.wal_level}: the server writes no changes that could be captured",
+            "ALTER SYSTEM SET wal_level = 'logical' and restart it; on RDS set rds.logical_replication = 1 "
+            "in its parameter group",
+        )
+    yield from _replication(external or str(status.url), settings)
+
+
+def _replication(url: str, settings: Settings) -> Iterator[Finding]:
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        without_key = [
+            name
+            for (name,) in connection.execute(
+                """
+                select c.relname
+                from pg_class c
+                join pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = %s and c.relname = any(%s) and c.relkind in ('r', 'p')
+                  and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
+                """,
+                [DVD_RENTAL.source_schema, list(DVD_RENTAL.primary_keys())],
+            )
+        ]
+        slot = connection.execute(
+            """
+            select wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
+            from pg_replication_slots where slot_name = %s
+            """,
+            [settings.replication_slot],
+        ).fetchone()
+    if without_key:
+        yield Finding(
+            Health.BAD,
+            "tables",
+            f"without a primary key, so not to be replicated: {', '.join(without_key)}",
+            "add a primary key to each",
+        )
+    if slot is None:
+        yield Finding(Health.GOOD, "slot", f"`{settings.replication_slot}` is made by the first run")
+        return
+    wal_status, lag = slot
+    found = f"`{settings.replication_slot}` holds back {(lag or 0) / 1e6:.1f} MB of log, status {wal_status}"
+    if wal_status == "lost":
+        yield Finding(Health.NOTE, "slot", found, "the next run copies every table anew")
+    else:
+        yield Finding(Health.GOOD, "slot", found)
+
+
+def _warehouse(settings: Settings) -> Finding:
+    path: Path = settings.warehouse_path
+    if not path.exists():
+        return Finding(Health.GOOD, "warehouse", f"{path} is made by the first run")
+    try:
+        with open_duckdb(path, read_only=True, wait_seconds=2) as connection:
+            row = connection.execute("select count(*) from information_schema.tables").fetchone()
+    except PipelineError as error:
+        return Finding(Health.NOTE, "warehouse", str(error), "if that is a run, wait for it")
+    return Finding(Health.GOOD, "warehouse", f"{path}, {row[0] if row else 0} tables and views")

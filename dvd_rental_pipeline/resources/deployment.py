@@ -1,0 +1,64 @@
+"""What each deployment plugs into the graph. The only place that asks which deployment this is."""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject
+
+from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
+from dvd_rental_pipeline.resources.ingestion import Ingestion
+from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
+from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
+
+
+def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[str, Callable[[], Any]]:
+    """For each resource of the graph, by its key, how to make it in this deployment.
+
+    They are factories so that a resource that is overridden is never made.
+    """
+    return {
+        "ingestion": lambda: _ingestion(settings),
+        "warehouse": lambda: open_warehouse(settings),
+        "dbt": lambda: _dbt(dbt_project),
+    }
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse of this deployment, outside of any run."""
+    match settings.deployment:
+        case Deployment.LOCAL:
+            return DuckDBWarehouse(path=str(settings.warehouse_path))
+        case Deployment.BRANCH | Deployment.PRODUCTION:
+            raise _not_yet(settings, "Snowflake as the warehouse")
+
+
+def _ingestion(settings: Settings) -> Ingestion:
+    match settings.deployment:
+        case Deployment.LOCAL:
+            return EmbeddedIngestion(
+                postgres_dir=str(settings.postgres_dir),
+                warehouse_path=str(settings.warehouse_path),
+                slot=settings.replication_slot,
+                # By reference: a resource's configuration is shown in the UI, and the URL may hold a password.
+                source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+                source_port=settings.source_port,
+            )
+        case Deployment.BRANCH | Deployment.PRODUCTION:
+            raise _not_yet(settings, "ingestion through Airbyte")
+
+
+def _dbt(project: DbtProject) -> DbtCliResource:
+    # The program of this very environment, which need not be on PATH.
+    executable = shutil.which("dbt", path=str(Path(sys.executable).parent)) or "dbt"
+    return DbtCliResource(project_dir=project, dbt_executable=executable)
+
+
+def _not_yet(settings: Settings, what: str) -> SettingsError:
+    return SettingsError(
+        f"DVD_RENTAL_DEPLOYMENT={settings.deployment.value}: {what} is not part of this version. Use the "
+        "deployment `local`, or give build_definitions your own resource."
+    )

@@ -1,0 +1,36 @@
+"""The role of extract and load: what every way of filling the raw tables promises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from dvd_rental_pipeline.catalog.tables import Domain
+
+
+@dataclass(frozen=True)
+class SyncOutcome:
+    """What a sync did.
+
+    `metadata` holds, for each table that is now up to date, what its materialization shows: at least
+    `dagster/row_count`. `failures` says for each other table, in words, why it is not.
+    """
+
+    metadata: Mapping[str, Mapping[str, dg.MetadataValue]]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
+    """Brings the raw tables of a domain level with their source."""
+
+    @abstractmethod
+    def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
+        """Bring every table of `domain` up to date, or with `full_refresh` copy each anew.
+
+        All tables are synced whatever selection is asked for: they share one change stream, as the streams
+        of an Airbyte connection do.
+
+        Raises:
+            PipelineError: nothing could be synced; the raw tables are as they were.
+        """
