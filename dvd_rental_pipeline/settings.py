@@ -5,12 +5,13 @@ top of the project (the environment wins).
 """
 
 import difflib
+import io
 import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -128,14 +129,18 @@ def _variable(location: tuple[int | str, ...]) -> str:
 def _refuse_unknown_variables(env_file: Path) -> None:
     """A misspelt variable would otherwise be ignored in silence."""
     try:
-        from_file = dotenv_values(env_file, encoding="utf-8") if env_file.exists() else {}
+        text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"Cannot read {env_file}: {error}. Mend it or take it away.") from None
-    malformed = [name for name, value in from_file.items() if value is None]
+    bindings = list(parse_stream(io.StringIO(text)))
+    malformed = [
+        str(line.original.line) for line in bindings if line.error or (line.key and line.value is None)
+    ]
     if malformed:
         raise SettingsError(
-            f"{env_file} has lines that are not NAME=value: {', '.join(malformed)}. Mend or remove them."
+            f"{env_file} is not valid: line {', '.join(malformed)} is not NAME=value. Mend or remove it."
         )
+    from_file = [line.key for line in bindings if line.key]
     known = {
         f"{ENV_PREFIX}{name.upper()}"
         for name, field in Settings.model_fields.items()
