@@ -1,0 +1,17 @@
+"""Stand-ins for dbt's own macros, so that sqlfluff renders the models without dbt and without a warehouse."""
+
+
+def dateadd(datepart: str, interval: object, from_date_or_timestamp: str) -> str:
+    return f"date_add({from_date_or_timestamp}, {interval})"
+
+
+def datediff(first_date: str, second_date: str, datepart: str) -> str:
+    return f"date_diff('{datepart}', {first_date}, {second_date})"
+
+
+def date_trunc(datepart: str, date: str) -> str:
+    return f"date_trunc('{datepart}', {date})"
+
+
+def generate_series(upper_bound: int) -> str:
+    return f"select {upper_bound} as generated_number"

@@ -1,0 +1,66 @@
+with events as (
+    select * from {{ ref('data_as_of') }}
+),
+
+-- A century: more than any range of events needs.
+numbers as (
+    {{ dbt.generate_series(36525) }}
+),
+
+whole_years as (
+    select
+        cast({{ dbt.date_trunc('year', 'first_event_at') }} as date) as first_day,
+        cast({{ dbt.date_trunc('year', 'last_event_at') }} as date) as last_year
+    from events
+),
+
+days as (
+    select cast({{ dbt.dateadd('day', 'numbers.generated_number - 1', 'whole_years.first_day') }} as date) as date_day
+    from whole_years
+    cross join numbers
+    where
+        {{ dbt.dateadd('day', 'numbers.generated_number - 1', 'whole_years.first_day') }}
+        < {{ dbt.dateadd('year', 1, 'whole_years.last_year') }}
+),
+
+truncated as (
+    select
+        date_day,
+        cast({{ dbt.date_trunc('week', 'date_day') }} as date) as week_start,
+        cast({{ dbt.date_trunc('month', 'date_day') }} as date) as month_start,
+        cast({{ dbt.date_trunc('quarter', 'date_day') }} as date) as quarter_start,
+        cast({{ dbt.date_trunc('year', 'date_day') }} as date) as year_start,
+        cast(extract(year from date_day) as integer) as calendar_year,
+        cast(extract(quarter from date_day) as integer) as quarter_of_year,
+        cast(extract(month from date_day) as integer) as month_of_year,
+        cast(extract(day from date_day) as integer) as day_of_month
+    from days
+),
+
+-- Counted from the week's Monday: the numbering of `extract` differs between warehouses.
+weekdays as (
+    select
+        *,
+        cast({{ dbt.datediff('week_start', 'date_day', 'day') }} + 1 as integer) as day_of_week
+    from truncated
+)
+
+select
+    date_day,
+    week_start,
+    month_start,
+    quarter_start,
+    year_start,
+    calendar_year,
+    quarter_of_year,
+    month_of_year,
+    split_part(
+        'January February March April May June July August September October November December',
+        ' ',
+        month_of_year
+    ) as month_name,
+    day_of_month,
+    day_of_week,
+    split_part('Monday Tuesday Wednesday Thursday Friday Saturday Sunday', ' ', day_of_week) as day_name,
+    day_of_week in (6, 7) as is_weekend
+from weekdays

@@ -1,0 +1,29 @@
+with payments as (
+    select * from {{ ref('fct_payment') }}
+),
+
+stores as (
+    select * from {{ ref('dim_store') }}
+),
+
+monthly as (
+    select
+        cast({{ dbt.date_trunc('month', 'paid_on') }} as date) as month,
+        store_id,
+        sum(amount) as revenue,
+        count(*) as payments,
+        count(distinct customer_id) as paying_customers
+    from payments
+    group by 1, 2
+)
+
+select
+    monthly.month,
+    monthly.store_id,
+    stores.store_name,
+    cast(monthly.revenue as numeric(18, 2)) as revenue,
+    monthly.payments,
+    monthly.paying_customers,
+    cast(round(monthly.revenue / monthly.payments, 2) as numeric(18, 2)) as average_payment
+from monthly
+left join stores on monthly.store_id = stores.store_id

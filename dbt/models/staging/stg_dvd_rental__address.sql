@@ -1,0 +1,21 @@
+-- An empty string stands for a missing value here.
+with source as (
+    select * from {{ source('dvd_rental', 'address') }}
+    where _ab_cdc_deleted_at is null
+),
+
+renamed as (
+    select
+        cast(address_id as integer) as address_id,
+        cast(city_id as integer) as city_id,
+        trim(address) as address,
+        {{ missing_if_blank('address2') }} as address2,
+        {{ missing_if_blank('district') }} as district,
+        {{ missing_if_blank('postal_code') }} as postal_code,
+        {{ missing_if_blank('phone') }} as phone,
+        cast(last_update as timestamp) as updated_at,
+        cast(_ab_cdc_lsn as bigint) as change_lsn
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,23 @@
+-- `activebool` is left out: `active` is the flag that the business keeps.
+with source as (
+    select * from {{ source('dvd_rental', 'customer') }}
+    where _ab_cdc_deleted_at is null
+),
+
+renamed as (
+    select
+        cast(customer_id as integer) as customer_id,
+        cast(store_id as integer) as store_id,
+        cast(address_id as integer) as address_id,
+        trim(first_name) as first_name,
+        trim(last_name) as last_name,
+        trim(first_name) || ' ' || trim(last_name) as customer_name,
+        {{ missing_if_blank('email') }} as email,
+        active = 1 as is_active,
+        cast(create_date as date) as created_on,
+        cast(last_update as timestamp) as updated_at,
+        cast(_ab_cdc_lsn as bigint) as change_lsn
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,25 @@
+-- `fulltext`, the search index, is left out. Money and arrays differ in type between warehouses.
+with source as (
+    select * from {{ source('dvd_rental', 'film') }}
+    where _ab_cdc_deleted_at is null
+),
+
+renamed as (
+    select
+        cast(film_id as integer) as film_id,
+        cast(language_id as integer) as language_id,
+        trim(title) as title,
+        {{ missing_if_blank('description') }} as description,
+        cast(release_year as integer) as release_year,
+        cast(rating as varchar) as rating,
+        array_to_string(special_features, ', ') as special_features,
+        cast(rental_duration as integer) as rental_duration_days,
+        cast(length as integer) as length_minutes,
+        cast(round(rental_rate, 2) as numeric(4, 2)) as rental_rate,
+        cast(round(replacement_cost, 2) as numeric(5, 2)) as replacement_cost,
+        cast(last_update as timestamp) as updated_at,
+        cast(_ab_cdc_lsn as bigint) as change_lsn
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,15 @@
+with source as (
+    select * from {{ source('dvd_rental', 'film_actor') }}
+    where _ab_cdc_deleted_at is null
+),
+
+renamed as (
+    select
+        cast(actor_id as integer) as actor_id,
+        cast(film_id as integer) as film_id,
+        cast(last_update as timestamp) as updated_at,
+        cast(_ab_cdc_lsn as bigint) as change_lsn
+    from source
+)
+
+select * from renamed
