@@ -1,12 +1,23 @@
 """What tests of every part share: one real PostgreSQL a session, and an empty database on it for each test."""
 
+import os
 import secrets
 from collections.abc import Iterator
+from unittest import mock
 
 import psycopg
 import pytest
 
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test puts into the environment, as settings do for dbt, ends with it."""
+    with mock.patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("DVD_RENTAL_")]:
+            del os.environ[name]
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,8 @@ class Account:
         switch = not self.is_this_process
 
         def enter() -> None:
+            # The watchdog ignores it, and PostgreSQL has to hear it even before it listens for it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if switch:
                 if libc and self.reaches_past_permissions:
                     _check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))

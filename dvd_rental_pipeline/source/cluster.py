@@ -329,6 +329,13 @@ class Cluster:
 
     def _spawn(self, account: Account, lock: int) -> bool:
         """Start the server's process and wait until it takes connections or has ended."""
+        enter = account.become()
+
+        def sign_and_enter() -> None:
+            # Before it is PostgreSQL, so that no server ever holds the lock without its name on it.
+            sign_lock(lock)
+            enter()
+
         log = self._folder.open_log(self._folder.log)
         try:
             self._log_start = os.fstat(log).st_size
@@ -338,13 +345,12 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=account.become(),  # noqa: PLW1509 - the watchdog has one thread
+                preexec_fn=sign_and_enter,  # noqa: PLW1509 - the watchdog has one thread
                 pass_fds=[lock],
                 start_new_session=True,
             )
         finally:
             os.close(log)
-        sign_lock(lock, self._process.pid)
         while self._process.poll() is None:
             if self._says_ready(self._process.pid):
                 return True

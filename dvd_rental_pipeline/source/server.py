@@ -237,7 +237,6 @@ class EmbeddedPostgres:
         ]
         path = os.pathsep.join(filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH"))))
         try:
-            self._folder.record_file.unlink(missing_ok=True)
             log = self._folder.open_log(self._folder.watchdog_log)
         except OSError as error:
             raise self._cannot_write(error) from error

@@ -6,6 +6,7 @@ the folder, and a copy of the folder has locks of its own, so no process id is e
 - `lease.lock`: shared by everyone who needs the server.
 - `start.lock`: exclusive to the one process that is asking for a start.
 - `watchdog.lock`: exclusive to the watchdog, for its whole life.
+- `server.json`: exclusive to the watchdog while the server is up; it is the record of that server.
 - `server.lock`: held by PostgreSQL's own processes, which inherit it; free once the last of them is gone.
 """
 
@@ -154,24 +155,36 @@ class ServerFolder:
         except (FileNotFoundError, NotADirectoryError):
             return False
         try:
-            fcntl.flock(descriptor, SHARED | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+            return _is_locked(descriptor)
         finally:
             os.close(descriptor)
-        return False
 
-    def write_record(self, record: ServerRecord) -> None:
-        self.write(self.record_file, json.dumps(asdict(record)))
+    def publish(self, record: ServerRecord) -> int:
+        """Say that the server is up, for as long as the returned descriptor stays open."""
+        descriptor, name = tempfile.mkstemp(dir=self.path, prefix=f".{self.record_file.name}.")
+        try:
+            fcntl.flock(descriptor, EXCLUSIVE)
+            os.write(descriptor, json.dumps(asdict(record)).encode())
+            self._give_to_owner(name)
+            Path(name).replace(self.record_file)
+        except BaseException:
+            os.close(descriptor)
+            Path(name).unlink(missing_ok=True)
+            raise
+        return descriptor
 
     def read_record(self) -> ServerRecord | None:
         """The running server; None while there is none, or it is only coming up or going down."""
-        if not self.is_locked(self.watchdog_lock):
+        try:
+            descriptor = os.open(self.record_file, os.O_RDONLY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            record = ServerRecord(**json.loads(self.record_file.read_text("utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+            if not _is_locked(descriptor):
+                return None
+            record = ServerRecord(**json.loads(os.read(descriptor, 65536)))
+        finally:
+            os.close(descriptor)
         # The watchdog of a folder that was moved while it ran shuts down as soon as it notices.
         return record if record.folder == os.path.realpath(self.path) else None
 
@@ -195,6 +208,14 @@ class ServerFolder:
                 os.chown(file, owner.st_uid, owner.st_gid)
 
 
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, SHARED | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
+
+
 def is_still_at(descriptor: int, file: Path) -> bool:
     """Whether the open file is the one at that path, neither deleted nor moved nor replaced."""
     try:
@@ -205,14 +226,11 @@ def is_still_at(descriptor: int, file: Path) -> bool:
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def sign_lock(descriptor: int, pid: int) -> None:
-    """Note in a lock file which process holds it."""
+def sign_lock(descriptor: int) -> None:
+    """Note in a lock file that this process holds it."""
+    process = psutil.Process()
+    identity = {"pid": process.pid, "started": process.create_time()}
     os.ftruncate(descriptor, 0)
-    try:
-        identity = {"pid": pid, "started": psutil.Process(pid).create_time()}
-    except psutil.Error:
-        # It has ended already.
-        return
     os.pwrite(descriptor, json.dumps(identity).encode(), 0)
 
 

@@ -45,20 +45,22 @@ class _Watchdog:
         self._interval = min(1.0, grace / 4)
         self._cluster = Cluster(folder, binaries)
         self._asked_to_stop = False
+        self._published: int | None = None
         self._wake, self._alarm = os.pipe()
         os.set_blocking(self._alarm, False)
 
     def run(self) -> int:
         self._listen_to_signals()
         try:
-            # Waits for no more than somebody's glance at the lock: one process at a time asks for a start.
-            lock = self._folder.lock(self._folder.watchdog_lock, EXCLUSIVE, wait_seconds=5)
-            sign_lock(lock, os.getpid())
+            # Waits for no more than somebody's glance at the lock.
+            lock = self._folder.lock(self._folder.watchdog_lock, EXCLUSIVE, wait_seconds=0.5)
+            sign_lock(lock)
             self._start()
         except SourceError as error:
             return _answer(str(error))
         except LockTakenError:
-            return _answer(f"Another process is taking care of the server in {self._folder.path} already.")
+            # Another was on its way, started by a process that has died since. It does the work.
+            return _answer(None)
         except OSError as error:
             return _answer(
                 f"Cannot start the source database in {self._folder.path}: {error}. Check that the user id "
@@ -73,9 +75,7 @@ class _Watchdog:
             _note(str(error))
             return 1
         finally:
-            # Where this folder was there may be a new one by now, with a server of its own.
-            if is_still_at(lock, self._folder.watchdog_lock):
-                self._folder.record_file.unlink(missing_ok=True)
+            self._withdraw()
             deleted = os.fstat(lock).st_nlink == 0
             self._cluster.stop(signal.SIGQUIT if deleted else signal.SIGINT)
         return 0
@@ -101,10 +101,15 @@ class _Watchdog:
             pid=self._cluster.pid,
         )
         try:
-            self._folder.write_record(record)
+            self._published = self._folder.publish(record)
         except OSError:
             self._cluster.stop()
             raise
+
+    def _withdraw(self) -> None:
+        if self._published is not None:
+            os.close(self._published)
+            self._published = None
 
     def _watch(self, lock: int) -> None:
         """Return once the server is to be shut down."""
@@ -134,7 +139,7 @@ class _Watchdog:
 
     def _restart(self, attempt: int) -> None:
         _note(f"the server in {self._folder.path} ended unasked: starting it again ({attempt})")
-        self._folder.record_file.unlink(missing_ok=True)
+        self._withdraw()
         self._cluster.stop()
         if attempt > _RESTARTS_IN_A_ROW:
             raise SourceError(f"the server in {self._folder.path} ended {attempt} times in a row: leaving")
