@@ -5,10 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.assets.dbt import build_dbt_assets, load_dbt_project
+from dvd_rental_pipeline.assets.consumers import build_consumer_specs
+from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_job
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories
 from dvd_rental_pipeline.settings import Settings
 
@@ -25,7 +27,11 @@ def build_definitions(
     dbt_project = load_dbt_project(settings)
     factories = resource_factories(settings, dbt_project)
     return dg.Definitions(
-        assets=[build_ingestion_assets(DVD_RENTAL), build_dbt_assets(dbt_project)],
+        assets=[
+            build_ingestion_assets(DVD_RENTAL),
+            build_dbt_assets(dbt_project),
+            *build_consumer_specs(dbt_project),
+        ],
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],
         resources={key: overrides[key] if key in overrides else make() for key, make in factories.items()},

@@ -9,12 +9,6 @@ from hypothesis import strategies as st
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"DVD_RENTAL_{name.upper()}", raising=False)
-
-
 @pytest.fixture
 def env_file(tmp_path: Path) -> Path:
     return tmp_path / ".env"
@@ -49,7 +43,7 @@ def test_a_relative_home_means_the_same_folder_from_anywhere(
 def test_an_unknown_deployment_is_refused_and_the_known_are_named(name: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DVD_RENTAL_DEPLOYMENT", name)
-        with pytest.raises(SettingsError, match="DVD_RENTAL_DEPLOYMENT: .*local, branch, production"):
+        with pytest.raises(SettingsError, match=r"DVD_RENTAL_DEPLOYMENT: .*local, branch, production"):
             Settings.load(Path("/nonexistent"))
 
 

@@ -69,8 +69,9 @@ def test_a_reader_waits_for_a_writer_and_is_told_once(path: Path) -> None:
 
 def test_waiting_has_an_end_that_says_what_to_do(path: Path) -> None:
     holder = Holder(HOLD, path)
-    with pytest.raises(WarehouseError, match=r"in use by another process.*try again"), open_duckdb(
-        path, wait_seconds=0.2
+    with (
+        pytest.raises(WarehouseError, match=r"in use by another process.*try again"),
+        open_duckdb(path, wait_seconds=0.2),
     ):
         pass
     holder.kill()
@@ -141,7 +142,8 @@ def test_a_killed_writer_blocks_nobody(path: Path) -> None:
 
 def test_a_home_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(PipelineError, match="DVD_RENTAL_HOME"), DuckDBWarehouse(
-        path=str(tmp_path / "file" / "warehouse.duckdb")
-    ).writing(print):
+    with (
+        pytest.raises(PipelineError, match="DVD_RENTAL_HOME"),
+        DuckDBWarehouse(path=str(tmp_path / "file" / "warehouse.duckdb")).writing(print),
+    ):
         pass

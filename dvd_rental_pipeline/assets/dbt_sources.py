@@ -38,29 +38,20 @@ def render_sources(domain: Domain) -> str:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rendered: dict[str, Any] = {
+    return {
         "name": table.name,
         "description": f"Replica of {table.name}, {table.grain}; deleted rows stay as tombstones.",
-        "columns": [_column(table, column) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)],
+        "data_tests": [
+            {"primary_key": {"arguments": {"columns": list(table.primary_key)}, "config": dict(LIVING_ROWS)}}
+        ],
+        "columns": [_column(column) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)],
     }
-    if len(table.primary_key) > 1:
-        rendered["data_tests"] = [
-            {
-                "unique_combination": {
-                    "arguments": {"columns": list(table.primary_key)},
-                    "config": LIVING_ROWS.copy(),
-                }
-            }
-        ]
-    return rendered
 
 
-def _column(table: Table, column: Column) -> dict[str, Any]:
+def _column(column: Column) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": column.name, "description": column.description}
     if column.privacy is not Privacy.PUBLIC:
         rendered["config"] = {"meta": {"privacy": column.privacy.value}}
-    if table.primary_key == (column.name,):
-        rendered["data_tests"] = ["unique", "not_null"]
     return rendered
 
 

@@ -6,7 +6,7 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 
 dvd_rental_job = dg.define_asset_job(
     "dvd_rental",
-    selection=dg.AssetSelection.key_prefixes(DVD_RENTAL.name).downstream(),
+    selection=dg.AssetSelection.key_prefixes(DVD_RENTAL.name).downstream().materializable(),
     description="Replicate the DVD rental database, then build every model, report and check on it.",
 )
 

@@ -1,14 +1,12 @@
 """What each deployment plugs into the graph. The only place that asks which deployment this is."""
 
-import shutil
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource, DbtProject
+from dagster_dbt import DbtProject
 
+from dvd_rental_pipeline.resources.dbt import build_dbt_resource
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
@@ -23,7 +21,7 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
     return {
         "ingestion": lambda: _ingestion(settings),
         "warehouse": lambda: open_warehouse(settings),
-        "dbt": lambda: _dbt(dbt_project),
+        "dbt": lambda: build_dbt_resource(dbt_project),
     }
 
 
@@ -49,12 +47,6 @@ def _ingestion(settings: Settings) -> Ingestion:
             )
         case Deployment.BRANCH | Deployment.PRODUCTION:
             raise _not_yet(settings, "ingestion through Airbyte")
-
-
-def _dbt(project: DbtProject) -> DbtCliResource:
-    # The program of this very environment, which need not be on PATH.
-    executable = shutil.which("dbt", path=str(Path(sys.executable).parent)) or "dbt"
-    return DbtCliResource(project_dir=project, dbt_executable=executable)
 
 
 def _not_yet(settings: Settings, what: str) -> SettingsError:

@@ -1,0 +1,86 @@
+"""The dbt project and the program that runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from dagster_dbt import DbtCliResource, DbtProject
+from filelock import FileLock
+
+from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
+from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, Settings
+
+
+class DbtProjectError(PipelineError):
+    """dbt cannot read its project."""
+
+
+def load_dbt_project(settings: Settings) -> DbtProject:
+    """The dbt project, with a manifest that is as new as the files it is made of.
+
+    dagster-dbt's own preparation parses again in every run worker; this one only when a file has changed.
+
+    Raises:
+        DbtProjectError: dbt cannot parse the project; its own words are in the message.
+        UnwritableFolderError: the manifest cannot be written.
+    """
+    settings.export()
+    project = DbtProject(
+        project_dir=DBT_PROJECT_DIR,
+        target_path=settings.dbt_target_dir,
+        profiles_dir=DBT_PROJECT_DIR,
+        target=settings.deployment.value,
+    )
+    if _manifest_is_stale(project):
+        try:
+            settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
+            with FileLock(settings.dbt_target_dir / "parse.lock"):
+                # Whoever had the lock may have parsed it already.
+                if _manifest_is_stale(project):
+                    _parse(project)
+        except OSError as error:
+            raise UnwritableFolderError(settings.dbt_target_dir, error) from error
+    return project
+
+
+def build_dbt_resource(project: DbtProject) -> DbtCliResource:
+    """dagster-dbt's resource for `project`."""
+    return DbtCliResource(project_dir=project, dbt_executable=_dbt_executable())
+
+
+def _dbt_executable() -> str:
+    """The dbt program of this very environment, which need not be on PATH."""
+    return shutil.which("dbt", path=str(Path(sys.executable).parent)) or "dbt"
+
+
+def _manifest_is_stale(project: DbtProject) -> bool:
+    manifest = project.manifest_path
+    if not manifest.exists():
+        return True
+    made = manifest.stat().st_mtime
+    return any(
+        Path(folder, name).stat().st_mtime > made
+        for folder, _, names in os.walk(project.project_dir)
+        for name in names
+        if name.endswith((".sql", ".yml", ".csv", ".md"))
+    )
+
+
+def _parse(project: DbtProject) -> None:
+    # Named as dagster-dbt names them when it builds: other names would make dbt parse anew each time.
+    command = [_dbt_executable(), "parse", "--quiet", "--target", project.target or ""]
+    environment = {
+        **os.environ,
+        "DBT_PROJECT_DIR": str(project.project_dir),
+        "DBT_PROFILES_DIR": str(project.profiles_dir),
+        "DBT_LOG_PATH": str(project.target_path),
+    }
+    parsed = subprocess.run(
+        command, cwd=project.project_dir, env=environment, capture_output=True, text=True, check=False
+    )
+    if parsed.returncode != 0:
+        raise DbtProjectError(
+            f"dbt cannot parse the project in {project.project_dir}:\n{(parsed.stdout + parsed.stderr).strip()}"
+        )

@@ -1,0 +1,152 @@
+"""The graph: whole, described, owned, and the same in every deployment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
+
+STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
+
+
+class NoIngestion(Ingestion):
+    """Stands where nothing is synced."""
+
+    def sync(self, domain: Any, log: Any, *, full_refresh: bool = False) -> SyncOutcome:
+        raise AssertionError("this test syncs nothing")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:
+    settings = Settings(deployment=deployment, home=home / deployment)
+    return build_definitions(
+        settings,
+        resource_overrides={
+            "ingestion": NoIngestion(),
+            "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def local(home: Path) -> dg.Definitions:
+    with mock.patch.dict(os.environ):
+        return definitions_of(Deployment.LOCAL, home)
+
+
+def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
+    """Everything of the graph that must not depend on the deployment."""
+    graph = definitions.resolve_asset_graph()
+    assets = {
+        node.key.to_user_string(): {
+            "group": node.group_name,
+            "owners": node.owners,
+            "description": node.description,
+            "parents": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "tags": {key: value for key, value in node.tags.items() if key not in STORAGE_KINDS},
+            "freshness": node.freshness_policy,
+            "automation": node.automation_condition,
+        }
+        for node in graph.asset_nodes
+    }
+    checks = {
+        f"{node.key.asset_key.to_user_string()}:{node.key.name}": (node.blocking, node.description)
+        for node in graph.asset_check_nodes
+    }
+    return {"assets": assets, "checks": checks}
+
+
+def test_the_definitions_are_loadable(local: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(local)
+
+
+def test_every_replicated_table_feeds_its_staging_model_which_feeds_the_reports(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    for table in DVD_RENTAL.tables:
+        raw = dg.AssetKey(["dvd_rental", table.name])
+        assert graph.get(raw).is_executable, f"nothing fills {table.name}"
+        assert dg.AssetKey(["staging", f"stg_dvd_rental__{table.name}"]) in graph.get(raw).child_keys
+    reports = dg.AssetSelection.groups("reports").resolve(graph)
+    everything_they_need = dg.AssetSelection.assets(*reports).upstream().resolve(graph)
+    assert dg.AssetKey(["dvd_rental", "payment"]) in everything_they_need
+
+
+def test_no_asset_is_read_that_nothing_fills(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    unfilled = {key.to_user_string() for key in graph.external_asset_keys if key.path[0] != "consumers"}
+    assert unfilled == set()
+
+
+def test_every_asset_tells_what_it_is_and_whose(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    silent = [
+        node.key.to_user_string()
+        for node in graph.asset_nodes
+        if not (node.description and node.owners and node.kinds and node.group_name != "default")
+    ]
+    assert silent == []
+
+
+def test_keys_are_schema_and_table(local: dg.Definitions) -> None:
+    keys = {node.key.to_user_string() for node in local.resolve_asset_graph().asset_nodes}
+    expected = {
+        "dvd_rental/film",
+        "staging/stg_dvd_rental__film",
+        "marts/dim_customer",
+        "marts/dim_film",
+        "marts/dim_store",
+        "marts/dim_staff",
+        "marts/dim_date",
+        "marts/fct_rental",
+        "marts/fct_payment",
+        "reports/revenue_by_month",
+        "reports/sales_by_store",
+        "reports/sales_by_country",
+        "reports/genre_performance",
+        "reports/top_films",
+    }
+    assert expected - keys == set()
+
+
+def test_keys_of_every_table_are_checked_and_a_wrong_number_blocks(local: dg.Definitions) -> None:
+    checks = fingerprint(local)["checks"]
+    for table in DVD_RENTAL.tables:
+        assert [
+            name for name in checks if name.startswith(f"dvd_rental/{table.name}:") and "primary_key" in name
+        ]
+    for report in ("revenue_by_month", "sales_by_store", "sales_by_country", "genre_performance", "top_films"):
+        conserving = [name for name in checks if name == f"reports/{report}:{report}_conserves_totals"]
+        assert conserving, f"nothing holds the totals of {report}"
+        assert all(checks[name][0] for name in conserving), f"wrong totals of {report} would not block"
+
+
+def test_one_job_covers_the_whole_graph(local: dg.Definitions) -> None:
+    job = local.resolve_job_def("dvd_rental")
+    graph = local.resolve_asset_graph()
+    assert set(job.asset_layer.executable_asset_keys) == set(graph.executable_asset_keys)
+    assert local.resolve_schedule_def("dvd_rental_daily").job_name == "dvd_rental"
+
+
+@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+def test_the_graph_is_the_same_in_every_deployment(
+    deployment: Deployment, local: dg.Definitions, home: Path
+) -> None:
+    assert fingerprint(definitions_of(deployment, home)) == fingerprint(local)
+
+
+def test_a_deployment_that_cannot_run_yet_says_so(home: Path) -> None:
+    with pytest.raises(SettingsError, match="DVD_RENTAL_DEPLOYMENT=production"):
+        build_definitions(Settings(deployment=Deployment.PRODUCTION, home=home / Deployment.PRODUCTION))
