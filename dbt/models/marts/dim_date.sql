@@ -14,13 +14,20 @@ whole_years as (
     from events
 ),
 
-days as (
-    select cast({{ dbt.dateadd('day', 'numbers.generated_number - 1', 'whole_years.first_day') }} as date) as date_day
+century as (
+    select
+        cast(
+            {{ dbt.dateadd('day', 'cast(numbers.generated_number as integer) - 1', 'whole_years.first_day') }} as date
+        ) as date_day,
+        {{ dbt.dateadd('year', 1, 'whole_years.last_year') }} as end_day
     from whole_years
     cross join numbers
-    where
-        {{ dbt.dateadd('day', 'numbers.generated_number - 1', 'whole_years.first_day') }}
-        < {{ dbt.dateadd('year', 1, 'whole_years.last_year') }}
+),
+
+days as (
+    select date_day
+    from century
+    where date_day < end_day
 ),
 
 truncated as (

@@ -63,10 +63,9 @@ select
     -- A day that has begun counts whole.
     case
         when rented_copies.returned_at > rented_copies.due_at
-            then cast(
-                ceil({{ dbt.datediff('rented_copies.due_at', 'rented_copies.returned_at', 'second') }} / 86400.0)
-                as integer
-            )
+            then cast(ceil(
+                {{ dbt.datediff('rented_copies.due_at', 'rented_copies.returned_at', 'second') }} / 86400.0
+            ) as integer)
         when rented_copies.returned_at is not null then 0
     end as days_late,
     rented_copies.rental_duration_days,

@@ -32,7 +32,7 @@ countries as (
     from customers
     left join rentals on customers.customer_id = rentals.customer_id
     left join payments on customers.customer_id = payments.customer_id
-    group by 1, 2
+    group by customers.country_id, customers.country
 )
 
 select
@@ -44,5 +44,5 @@ select
     payments,
     cast(revenue as numeric(18, 2)) as revenue,
     cast(round(revenue / customers, 2) as numeric(18, 2)) as revenue_per_customer,
-    cast(row_number() over (order by revenue desc, country_id) as integer) as revenue_rank
+    cast(row_number() over (order by revenue desc, country_id asc) as integer) as revenue_rank
 from countries

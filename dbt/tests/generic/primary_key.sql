@@ -3,14 +3,12 @@
   columns. On a source, `where` leaves deleted rows out.
 #}
 {% test primary_key(model, columns) %}
+
 select
     {{ columns | join(", ") }},
     count(*) as key_rows
 from {{ model }}
 group by {{ columns | join(", ") }}
-having
-    count(*) > 1
-    {%- for column in columns %}
-    or {{ column }} is null
-    {%- endfor %}
+having count(*) > 1 or {{ columns | join(" is null or ") }} is null
+
 {% endtest %}
