@@ -248,7 +248,7 @@ def _teller(tell: Callable[[str], None]) -> Callable[["EventLogEntry"], None]:
     def on_event(entry: "EventLogEntry") -> None:
         event = entry.dagster_event
         if event is None:
-            if entry.level >= logging.INFO and entry.user_message:
+            if int(entry.level) >= logging.INFO and entry.user_message:
                 tell(entry.user_message.splitlines()[0])
         elif event.is_step_start:
             tell(f"{event.step_key}: running")
@@ -296,3 +296,7 @@ def _show_counts(counts: Mapping[str, int], unit: str) -> None:
         table.add_row(name, f"{count:,}")
     messages.print(table)
     messages.print(f"{sum(counts.values()):,} {unit}")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from collections import Counter
+import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def run_graph(
     job = definitions.resolve_implicit_global_asset_job_def()
     keys = _selected_keys(definitions, selection)
     ops = {definitions.resolve_assets_def(key).op.name for key in keys}
-    run_id = dg.DagsterRun().run_id
+    run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, on_event)
     with _output_to(log_file):
         result = job.execute_in_process(
@@ -187,13 +188,13 @@ def _layers(
     graph = definitions.resolve_asset_graph()
     tables: Counter[str] = Counter()
     rows: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for event in result.get_asset_materialization_events():
         materialization = event.materialization
         group = graph.get(materialization.asset_key).group_name
         tables[group] += 1
         row_count = materialization.metadata.get("dagster/row_count")
-        rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type, call-overload]
+        rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type]
         duration = materialization.metadata.get(DBT_SECONDS) or materialization.metadata.get("seconds")
         seconds[group] += float(duration.value) if duration else 0.0  # type: ignore[arg-type]
     outcomes = Counter((graph.get(check.asset_key).group_name, _outcome(check)) for check in checks)

@@ -3,12 +3,26 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import psycopg
 import pytest
 
+from dvd_rental_pipeline.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
+
+
+# Read before the tests clear the environment.
+_DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdrental.tar"
+
+
+@pytest.fixture(scope="session")
+def real_dump() -> Path:
+    """The real dvdrental.tar, which the project does not ship."""
+    if not _DUMP.is_file():
+        pytest.skip(f"the real sample database is not at {_DUMP}: set DVD_RENTAL_DUMP to compare with it")
+    return _DUMP
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,90 @@
+"""A new user's first day: from an empty folder to reports, business goes on, the reports follow."""
+
+import pytest
+
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
+
+
+@pytest.fixture(scope="module")
+def first_run(dvd_rental: CommandLine) -> CommandLine:
+    """The command line after a run in an empty home, which generates its own sample data."""
+    done = dvd_rental.run("run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "", "messages go to stderr"
+    assert "reports" in done.stderr
+    return dvd_rental
+
+
+def raw_row_counts(command_line: CommandLine) -> dict[str, int]:
+    union = " union all ".join(
+        f"select '{table.name}' as name, count(*) as n from dvd_rental.{table.name} "
+        "where _ab_cdc_deleted_at is null"
+        for table in DVD_RENTAL.tables
+    )
+    return {row["name"]: row["n"] for row in command_line.json("query", union)}
+
+
+def test_the_first_command_fills_every_table(first_run: CommandLine) -> None:
+    counts = raw_row_counts(first_run)
+    assert all(counts.values())
+    assert counts["rental"] > 10_000
+    (row,) = first_run.json(
+        "query",
+        "select (select sum(revenue) from reports.genre_performance) as by_genre, "
+        "(select sum(amount) from dvd_rental.payment) as paid",
+    )
+    assert row["by_genre"] == row["paid"] > 0
+
+
+def test_the_source_tells_where_it_is_and_what_it_holds(first_run: CommandLine) -> None:
+    first_run.ok("source", "start")
+    status = first_run.json("source", "status")
+    assert status["running"] is True
+    assert status["url"].startswith("postgresql://")
+    assert status["wal_level"] == "logical"
+    assert status["row_counts"] == raw_row_counts(first_run)
+
+
+def test_after_more_business_a_second_run_makes_raw_and_source_equal_again(first_run: CommandLine) -> None:
+    first_run.ok("source", "simulate", "--events", "500", "--seed", "7")
+    assert raw_row_counts(first_run) != first_run.json("source", "status")["row_counts"]
+    first_run.ok("run")
+    assert raw_row_counts(first_run) == first_run.json("source", "status")["row_counts"]
+
+
+def test_a_selection_runs_alone(first_run: CommandLine) -> None:
+    done = first_run.run("run", "--select", 'key:"reports/top_films"')
+    assert done.returncode == 0, done.stderr
+    assert "reports" in done.stderr
+    assert "staging" not in done.stderr
+
+
+def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
+    found = first_run.ok("doctor")
+    assert "logical" in found
+    assert "mend" not in found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["source", "restore", "no_such.tar"], {}, "no_such.tar"),
+        (["run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
+        (["run", "--select", "((("], {}, "selection"),
+        (["query", "select * from reports.no_such_report"], {}, "no_such_report"),
+        (["query", "drop table reports.top_films"], {}, "refused"),
+        (["run"], {"DVD_RENTAL_DEPLOYMENT": "staging"}, "local, branch, production"),
+        (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "not part of this version"),
+        (["run"], {"DVD_RENTAL_HOME": "/dev/null/home"}, "Cannot write to /dev/null"),
+        (["query", "select 1"], {"DVD_RENTAL_HOME": "/nonexistent"}, "dvd-rental run"),
+    ],
+)
+def test_a_mistake_gets_one_clear_message(
+    first_run: CommandLine, arguments: list[str], environment: dict[str, str], message: str
+) -> None:
+    done = first_run.run(*arguments, **environment)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
