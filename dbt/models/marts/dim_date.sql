@@ -7,6 +7,11 @@ numbers as (
     {{ dbt.generate_series(36525) }}
 ),
 
+offsets as (
+    select cast(generated_number as integer) - 1 as days_on
+    from numbers
+),
+
 whole_years as (
     select
         cast({{ dbt.date_trunc('year', 'first_event_at') }} as date) as first_day,
@@ -16,12 +21,10 @@ whole_years as (
 
 century as (
     select
-        cast(
-            {{ dbt.dateadd('day', 'cast(numbers.generated_number as integer) - 1', 'whole_years.first_day') }} as date
-        ) as date_day,
+        cast({{ dbt.dateadd('day', 'offsets.days_on', 'whole_years.first_day') }} as date) as date_day,
         {{ dbt.dateadd('year', 1, 'whole_years.last_year') }} as end_day
     from whole_years
-    cross join numbers
+    cross join offsets
 ),
 
 days as (
