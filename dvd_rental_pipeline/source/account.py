@@ -48,10 +48,11 @@ class _CapabilitySets(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Account:
-    """The user and group id of a child process, and whether it has to reach past file permissions."""
+    """The user and group id of a child process, and whether it may, and does, reach past file permissions."""
 
     uid: int
     gid: int
+    may_reach_past_permissions: bool = False
     reaches_past_permissions: bool = False
 
     @classmethod
@@ -70,10 +71,16 @@ class Account:
                     "the folder to yourself with chown."
                 )
             return cls(os.geteuid(), os.getegid())
-        if owner is not None and owner.st_uid != 0:
-            return cls(owner.st_uid, owner.st_gid)
+        home = cluster.parent.stat()
+        if owner is None or owner.st_uid == 0:
+            owner = home
+        # In a home of its own an ordinary user is the database's superuser, which can run programs as the
+        # server: there the server must not be able to do more than that user.
+        may_reach = _ON_LINUX and home.st_uid == 0
+        if owner.st_uid != 0:
+            return cls(owner.st_uid, owner.st_gid, may_reach)
         number = _unassigned_id(os.path.realpath(cluster))
-        return cls(number, number)
+        return cls(number, number, may_reach)
 
     @property
     def is_this_process(self) -> bool:
@@ -85,14 +92,13 @@ class Account:
         Raises:
             SourceError: there is none.
         """
-        if self.is_this_process:
-            if not _has_name(self.uid):
-                raise SourceError(
-                    f"Your user id {self.uid} has no entry in the system's user list, and PostgreSQL's initdb "
-                    "insists on one. Run as a named user, or set DVD_RENTAL_SOURCE_URL to a PostgreSQL of your "
-                    "own."
-                )
+        if _has_name(self.uid):
             return self
+        if self.is_this_process:
+            raise SourceError(
+                f"Your user id {self.uid} has no entry in the system's user list, and PostgreSQL's initdb "
+                "insists on one. Run as a named user, or set DVD_RENTAL_SOURCE_URL to a PostgreSQL of your own."
+            )
         named = sorted(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0)
         if not named:
             raise SourceError(
@@ -111,14 +117,14 @@ class Account:
         for candidate in (self, replace(self, reaches_past_permissions=True)):
             if _runs(candidate, program, folder):
                 return candidate
-            if self.is_this_process or not _ON_LINUX:
+            if not self.may_reach_past_permissions:
                 break
         raise SourceError(
             f"PostgreSQL runs as the user id {self.uid} here, which cannot reach both its programs in "
             f"{program.parent} and its data in {folder}"
             + (
                 ", and this machine does not let root hand on the capability CAP_DAC_OVERRIDE. "
-                if os.geteuid() == 0
+                if self.may_reach_past_permissions
                 else ". "
             )
             + "Move the Python environment and DVD_RENTAL_HOME to folders that every user may pass through "
@@ -215,7 +221,9 @@ def _runs(account: Account, program: Path, folder: Path) -> bool:
 
 @functools.cache
 def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+    return libc
 
 
 def _check(result: int) -> None:

@@ -645,6 +645,24 @@ def test_an_ordinary_user_runs_it_as_itself(open_folder: Path) -> None:
 
 
 @as_root
+def test_root_serves_a_users_home_as_that_user_and_with_no_more_rights(open_folder: Path) -> None:
+    server = server_in(open_folder)
+    with server.lease() as url:
+        postmaster = psutil.Process(running_pid(server))
+        assert postmaster.uids().real == 65534
+        # Its superuser can run programs as the server.
+        assert "CapEff:\t0000000000000000" in Path(f"/proc/{postmaster.pid}/status").read_text()
+    server.stop()
+    with holding_a_lease(open_folder, an_ordinary_user(65534)) as (_, again):
+        assert again == url
+    server.stop()
+    shutil.rmtree(open_folder / "cluster")
+    open_folder.parent.chmod(0o700)
+    with pytest.raises(SourceError, match="which cannot reach both its programs"), server.lease():
+        pass
+
+
+@as_root
 def test_a_home_that_cannot_be_written_is_refused(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     refused = start_holder(open_folder / "postgres", an_ordinary_user(65534))
