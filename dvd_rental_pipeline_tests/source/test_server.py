@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -617,14 +618,17 @@ def an_ordinary_user(uid: int) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
+def open_folder() -> Iterator[Path]:
     """A folder that every user may pass through and the named user nobody owns."""
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o011)
-    folder = tmp_path / "open"
-    folder.mkdir(mode=0o755)
-    os.chown(folder, 65534, 65534)
-    return folder
+    # pytest's own temporary folders are closed to other users.
+    with tempfile.TemporaryDirectory(prefix="dvd_rental-") as outer:
+        Path(outer).chmod(0o711)
+        folder = Path(outer, "open")
+        folder.mkdir(mode=0o755)
+        os.chown(folder, 65534, 65534)
+        yield folder
+        server_in(folder / "postgres").stop()
+        server_in(folder).stop()
 
 
 @as_root
