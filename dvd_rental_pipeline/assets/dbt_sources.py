@@ -50,8 +50,10 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": column.name, "description": column.description}
-    if column.privacy is not Privacy.PUBLIC:
-        rendered["config"] = {"meta": {"privacy": column.privacy.value}}
+    if column.privacy is Privacy.PERSONAL:
+        rendered["config"] = {"meta": {"pii": True}}
+    elif column.privacy is Privacy.SECRET:
+        rendered["config"] = {"meta": {"private": True}}
     return rendered
 
 

@@ -174,7 +174,9 @@ def _require_dvd_rental(url: str) -> None:
         if column not in columns[table]
     ]
     if tables or keys:
-        missing = [f"the tables {', '.join(tables)}"] * bool(tables) + [f"the columns {', '.join(keys)}"] * bool(keys)
+        missing = [f"the tables {', '.join(tables)}"] * bool(tables) + [
+            f"the columns {', '.join(keys)}"
+        ] * bool(keys)
         raise SourceError(
             f"This is not a DVD rental database: in its schema public it lacks {' and '.join(missing)}. The data that "
             "were there before are unchanged."
