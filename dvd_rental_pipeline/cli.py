@@ -269,7 +269,7 @@ def _show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
             checks += f", [yellow]{layer.checks_warned} warned[/]"
         if layer.checks_failed:
             checks += f", [bold red]{layer.checks_failed} failed[/]"
-        rows = f"{layer.rows:,}" if layer.rows else "views"
+        rows = f"{layer.rows:,}" if layer.rows else ""
         table.add_row(layer.group, str(layer.tables), rows, checks, f"{layer.seconds:.1f}")
     messages.print(table)
     steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.step_seconds.items())
