@@ -22,6 +22,10 @@ payments as (
     group by rental_id
 ),
 
+as_of as (
+    select * from {{ ref('data_as_of') }}
+),
+
 rented_copies as (
     select
         rentals.rental_id,
@@ -36,6 +40,7 @@ rented_copies as (
         rentals.returned_at,
         films.rental_duration_days,
         films.rental_rate,
+        films.replacement_cost,
         rentals.change_lsn
     from rentals
     left join inventory on rentals.inventory_id = inventory.inventory_id
@@ -52,7 +57,10 @@ select
     rented_copies.rented_at,
     cast(rented_copies.rented_at as date) as rented_on,
     rented_copies.due_at,
+    cast(rented_copies.due_at as date) as due_on,
     rented_copies.returned_at,
+    cast(rented_copies.returned_at as date) as returned_on,
+    rented_copies.returned_at is null as is_open,
     case
         when rented_copies.returned_at is null then 'open'
         when rented_copies.returned_at > rented_copies.due_at then 'late'
@@ -68,12 +76,26 @@ select
             ) as integer)
         when rented_copies.returned_at is not null then 0
     end as days_late,
+    -- As of the data's own time; a copy that came back is not overdue, however late it was.
+    rented_copies.returned_at is null and rented_copies.due_at < as_of.as_of as is_overdue,
+    case
+        when rented_copies.returned_at is null and rented_copies.due_at < as_of.as_of
+            then cast(ceil(
+                {{ dbt.datediff('rented_copies.due_at', 'as_of.as_of', 'second') }} / 86400.0
+            ) as integer)
+        else 0
+    end as days_overdue,
     rented_copies.rental_duration_days,
     rented_copies.rental_rate,
+    rented_copies.replacement_cost,
+    coalesce(payments.payments, 0) > 0 as is_paid,
     coalesce(payments.payments, 0) as payments,
     cast(coalesce(payments.revenue, 0) as numeric(18, 2)) as revenue,
     payments.first_paid_at,
+    cast(payments.first_paid_at as date) as first_paid_on,
     payments.last_paid_at,
+    cast(payments.last_paid_at as date) as last_paid_on,
     rented_copies.change_lsn
 from rented_copies
+cross join as_of
 left join payments on rented_copies.rental_id = payments.rental_id
