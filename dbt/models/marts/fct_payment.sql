@@ -4,21 +4,61 @@ with payments as (
 
 rentals as (
     select * from {{ ref('fct_rental') }}
+),
+
+customer_history as (
+    select * from {{ ref('dim_customer_history') }}
+),
+
+staff_history as (
+    select * from {{ ref('dim_staff_history') }}
+),
+
+store_history as (
+    select * from {{ ref('dim_store_history') }}
+),
+
+film_history as (
+    select * from {{ ref('dim_film_history') }}
+),
+
+current_payments as (
+    select
+        payments.payment_id,
+        payments.rental_id,
+        payments.customer_id,
+        payments.staff_id,
+        -- Through the rental's copy. Dates cannot join the two: payments come more than a year after rentals.
+        rentals.store_id,
+        rentals.film_id,
+        rentals.inventory_id,
+        coalesce(customer_history.customer_key, {{ unknown_key() }}) as customer_key,
+        coalesce(staff_history.staff_key, {{ unknown_key() }}) as staff_key,
+        coalesce(store_history.store_key, {{ unknown_key() }}) as store_key,
+        coalesce(film_history.film_key, {{ unknown_key() }}) as film_key,
+        payments.paid_at,
+        cast(payments.paid_at as date) as paid_on,
+        payments.amount,
+        payments.customer_id = rentals.customer_id as is_paid_by_renter,
+        payments.change_lsn
+    from payments
+    left join rentals on payments.rental_id = rentals.rental_id
+    left join customer_history
+        on
+            payments.customer_id = customer_history.customer_id
+            and {{ valid_at('customer_history', 'payments.paid_at') }}
+    left join staff_history
+        on
+            payments.staff_id = staff_history.staff_id
+            and {{ valid_at('staff_history', 'payments.paid_at') }}
+    left join store_history
+        on
+            rentals.store_id = store_history.store_id
+            and {{ valid_at('store_history', 'payments.paid_at') }}
+    left join film_history
+        on
+            rentals.film_id = film_history.film_id
+            and {{ valid_at('film_history', 'payments.paid_at') }}
 )
 
-select
-    payments.payment_id,
-    payments.rental_id,
-    payments.customer_id,
-    payments.staff_id,
-    -- Through the rental's copy. Dates cannot join the two: payments come more than a year after rentals.
-    rentals.store_id,
-    rentals.film_id,
-    rentals.inventory_id,
-    payments.paid_at,
-    cast(payments.paid_at as date) as paid_on,
-    payments.amount,
-    payments.customer_id = rentals.customer_id as is_paid_by_renter,
-    payments.change_lsn
-from payments
-left join rentals on payments.rental_id = rentals.rental_id
+select * from current_payments

@@ -16,7 +16,8 @@ renamed as (
         active = 1 as is_active,
         cast(create_date as date) as created_on,
         cast(last_update as timestamp) as updated_at,
-        cast(_ab_cdc_lsn as bigint) as change_lsn
+        cast(_ab_cdc_lsn as bigint) as change_lsn,
+        cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source
 )
 

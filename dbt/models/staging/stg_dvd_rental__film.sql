@@ -18,7 +18,8 @@ renamed as (
         cast(round(rental_rate, 2) as numeric(4, 2)) as rental_rate,
         cast(round(replacement_cost, 2) as numeric(5, 2)) as replacement_cost,
         cast(last_update as timestamp) as updated_at,
-        cast(_ab_cdc_lsn as bigint) as change_lsn
+        cast(_ab_cdc_lsn as bigint) as change_lsn,
+        cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source
 )
 

@@ -15,7 +15,8 @@ renamed as (
         {{ missing_if_blank('email') }} as email,
         cast(active as boolean) as is_active,
         cast(last_update as timestamp) as updated_at,
-        cast(_ab_cdc_lsn as bigint) as change_lsn
+        cast(_ab_cdc_lsn as bigint) as change_lsn,
+        cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source
 )
 
