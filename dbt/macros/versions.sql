@@ -59,3 +59,35 @@
         where not is_deleted
     )
 {%- endmacro %}
+
+
+{#
+  In an incremental build, the keys of stored rows whose version of `thing` no longer holds at their `moment`. A
+  version never changes its content and never opens again, so only closed ones are looked at; a row of the unknown
+  key may have found its version.
+#}
+{% macro rows_of_other_versions(key, thing, moment) -%}
+    select stored.{{ key }}
+    from {{ this }} as stored
+    inner join {{ ref(thing ~ '_versions') }} as versions on stored.{{ thing }}_key = versions.dbt_scd_id
+    left join {{ ref('dim_' ~ thing ~ '_history') }} as history on versions.dbt_scd_id = history.{{ thing }}_key
+    where
+        versions.dbt_valid_to is not null
+        and (history.{{ thing }}_key is null or not ({{ valid_at('history', 'stored.' ~ moment) }}))
+
+    union distinct
+
+    select {{ key }}
+    from {{ this }}
+    where {{ thing }}_key = {{ unknown_key() }}
+{%- endmacro %}
+
+
+{# Tells the graph that a model reads these snapshots: their refs stand where a first build does not come by. #}
+{% macro know_versions(things) -%}
+    {%- if not execute -%}
+        {%- for thing in things -%}
+            {%- do ref(thing ~ "_versions") -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,9 +1,72 @@
-with payments as (
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='payment_id',
+        on_schema_change='fail',
+        post_hook="{{ delete_rows_without('stg_dvd_rental__payment', 'payment_id') }}"
+    )
+}}
+
+{{ know_versions(['customer', 'staff', 'store', 'film']) -}}
+{# What differs from the source is merged, found by comparison as in `fct_rental`. #}
+with source_payments as (
     select * from {{ ref('stg_dvd_rental__payment') }}
 ),
 
 rentals as (
     select * from {{ ref('fct_rental') }}
+),
+
+{% if is_incremental() -%}
+    stored as (
+        select * from {{ this }}
+    ),
+
+    changed_payments as (
+        select source_payments.payment_id
+        from source_payments
+        left join stored
+            on
+                source_payments.payment_id = stored.payment_id
+                and source_payments.change_lsn = stored.change_lsn
+        where stored.payment_id is null
+    ),
+
+    payments_of_changed_rentals as (
+        select stored.payment_id
+        from stored
+        left join rentals on stored.rental_id = rentals.rental_id
+        where
+            stored.inventory_id is distinct from rentals.inventory_id
+            or stored.film_id is distinct from rentals.film_id
+            or stored.store_id is distinct from rentals.store_id
+            or stored.is_paid_by_renter is distinct from (stored.customer_id = rentals.customer_id)
+    ),
+
+    {% for thing in ['customer', 'staff', 'store', 'film'] -%}
+        payments_of_other_{{ thing }}_versions as (
+            {{ rows_of_other_versions('payment_id', thing, 'paid_at') }}
+        ),
+
+    {% endfor -%}
+    stale_payments as (
+        select payment_id from changed_payments
+        union distinct
+        select payment_id from payments_of_changed_rentals
+        {% for thing in ['customer', 'staff', 'store', 'film'] -%}
+            union distinct
+            select payment_id from payments_of_other_{{ thing }}_versions
+        {% endfor %}
+    ),
+
+{% endif -%}
+payments as (
+    select source_payments.*
+    from source_payments
+    {% if is_incremental() -%}
+        inner join stale_payments on source_payments.payment_id = stale_payments.payment_id
+    {%- endif %}
 ),
 
 customer_history as (
