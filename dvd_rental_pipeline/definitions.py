@@ -10,6 +10,7 @@ from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_job
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
 from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories
 from dvd_rental_pipeline.settings import Settings
@@ -31,6 +32,7 @@ def build_definitions(
             build_ingestion_assets(DVD_RENTAL),
             build_dbt_assets(dbt_project),
             *build_consumer_specs(dbt_project),
+            build_docs_asset(dbt_project),
         ],
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],

@@ -105,6 +105,10 @@ class Settings(BaseSettings):
         return self.home / "dagster"
 
     @property
+    def site_dir(self) -> Path:
+        return self.home / "site"
+
+    @property
     def dbt_target_dir(self) -> Path:
         return self.home / "dbt"
 

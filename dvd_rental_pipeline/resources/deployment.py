@@ -9,6 +9,7 @@ from dagster_dbt import DbtProject
 from dvd_rental_pipeline.resources.dbt import build_dbt_resource
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
+from dvd_rental_pipeline.resources.site import FolderSite
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
 from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
 
@@ -22,6 +23,7 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
         "ingestion": lambda: _ingestion(settings),
         "warehouse": lambda: open_warehouse(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
+        "site": lambda: FolderSite(path=str(settings.site_dir)),
     }
 
 

@@ -1,0 +1,1 @@
+"""What people read about the data: diagrams, column lineage, documentation."""

@@ -1,0 +1,66 @@
+"""The documentation as an asset at the end of the graph, published with the rest of the site."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject
+
+from dvd_rental_pipeline.assets.dbt import ModelTranslator
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.reporting.documentation import write_documentation
+from dvd_rental_pipeline.resources.site import Site
+from dvd_rental_pipeline.resources.warehouse import Warehouse
+
+SITE_GROUP = "site"
+REPORTS_LAYER = "reports"
+
+
+def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
+    """The asset ["site", "docs"], made anew after the reports of `project`."""
+
+    @dg.asset(
+        key=dg.AssetKey([SITE_GROUP, "docs"]),
+        deps=_report_keys(project),
+        group_name=SITE_GROUP,
+        owners=["team:analytics_engineering"],
+        kinds={"html", "dbt"},
+        tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
+        description="What does a column mean, where does it come from, and how do tables join? A folder of "
+        "pages: entity-relationship diagrams of source and marts, column lineage, dbt docs.",
+    )
+    def docs(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse, site: Site
+    ) -> dg.MaterializeResult[None]:
+        with tempfile.TemporaryDirectory(prefix="docs-") as folder:
+            target, pages = Path(folder, "target"), Path(folder, "pages")
+            target.mkdir()
+            pages.mkdir()
+            with warehouse.writing(context.log.info):
+                dbt.cli(["docs", "generate", "--static"], target_path=target).wait()
+            documented = write_documentation(target, [DVD_RENTAL], pages)
+            address = site.publish("docs", pages)
+        return dg.MaterializeResult(
+            metadata={
+                "address": dg.MetadataValue.url(address),
+                "tables": documented.tables,
+                "columns": documented.columns,
+                "traced_columns": documented.traced,
+                "bytes": documented.bytes,
+                "preview": dg.MetadataValue.md(documented.summary),
+            }
+        )
+
+    return docs
+
+
+def _report_keys(project: DbtProject) -> list[dg.AssetKey]:
+    manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+    translator = ModelTranslator()
+    keys = [
+        translator.get_asset_spec(manifest, unique_id, project).key
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model"
+    ]
+    return sorted(key for key in keys if key.path[0] == REPORTS_LAYER)
