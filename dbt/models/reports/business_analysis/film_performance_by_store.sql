@@ -1,0 +1,34 @@
+with rentals as (
+    select * from {{ ref('rental_details') }}
+),
+
+store_sums as (
+    select
+        store_id,
+        film_id,
+        title,
+        category,
+        rating,
+        count(*) as rentals,
+        cast(sum(payments) as bigint) as payments,
+        cast(sum(revenue) as numeric(18, 2)) as revenue
+    from rentals
+    group by store_id, film_id, title, category, rating
+)
+
+select
+    store_id,
+    film_id,
+    title,
+    category,
+    rating,
+    rentals,
+    payments,
+    revenue,
+    cast(
+        row_number() over (partition by store_id order by rentals desc, film_id asc) as integer
+    ) as rental_rank,
+    cast(
+        row_number() over (partition by store_id order by revenue desc, film_id asc) as integer
+    ) as revenue_rank
+from store_sums

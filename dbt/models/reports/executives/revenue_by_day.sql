@@ -1,0 +1,73 @@
+with payments as (
+    select * from {{ ref('fct_payment') }}
+),
+
+as_of as (
+    select * from {{ ref('data_as_of') }}
+),
+
+dates as (
+    select * from {{ ref('dim_date') }}
+),
+
+daily_payments as (
+    select
+        paid_on,
+        count(*) as payments,
+        sum(amount) as revenue
+    from payments
+    group by paid_on
+),
+
+-- To the day the data speaks for, and never less than all payments.
+span as (
+    select
+        min(daily_payments.paid_on) as first_day,
+        max(
+            case
+                when daily_payments.paid_on > cast(as_of.as_of as date) then daily_payments.paid_on
+                else cast(as_of.as_of as date)
+            end
+        ) as last_day
+    from daily_payments
+    cross join as_of
+),
+
+-- Payments come in bursts: days without any are rows of their own, or averages over days would skip them.
+days as (
+    select
+        dates.date_day,
+        coalesce(daily_payments.payments, 0) as payments,
+        cast(coalesce(daily_payments.revenue, 0) as numeric(18, 2)) as revenue
+    from dates
+    cross join span
+    left join daily_payments on dates.date_day = daily_payments.paid_on
+    where dates.date_day between span.first_day and span.last_day
+),
+
+windows as (
+    select
+        date_day,
+        payments,
+        revenue,
+        sum(revenue) over (order by date_day rows between 6 preceding and current row) as revenue_7_days,
+        count(*) over (order by date_day rows between 6 preceding and current row) as days_of_7,
+        sum(revenue) over (order by date_day rows between 27 preceding and current row) as revenue_28_days,
+        count(*) over (order by date_day rows between 27 preceding and current row) as days_of_28,
+        lag(revenue, 7) over (order by date_day) as revenue_week_before,
+        sum(revenue) over (order by date_day rows between unbounded preceding and current row) as running_total
+    from days
+)
+
+select
+    date_day,
+    payments,
+    revenue,
+    cast(round(revenue_7_days / days_of_7, 2) as numeric(18, 2)) as average_7_days,
+    cast(round(revenue_28_days / days_of_28, 2) as numeric(18, 2)) as average_28_days,
+    revenue_week_before,
+    cast(
+        round(100.0 * (revenue - revenue_week_before) / nullif(revenue_week_before, 0), 2) as numeric(18, 2)
+    ) as growth_pct,
+    cast(running_total as numeric(18, 2)) as running_total
+from windows

@@ -1,0 +1,43 @@
+{#
+  Fails when the sums of a report are not those of the source: as many rentals, payments and dollars, whatever way
+  the report cuts them. Each argument is the column or the expression to sum, null when the report does not show it.
+#}
+{% test conserves_totals(model, rentals=none, payments=none, revenue=none) %}
+
+with report as (
+    select
+        {{ "coalesce(sum(" ~ rentals ~ "), 0)" if rentals else "null" }} as rentals,
+        {{ "coalesce(sum(" ~ payments ~ "), 0)" if payments else "null" }} as payments,
+        {{ "coalesce(sum(" ~ revenue ~ "), 0)" if revenue else "null" }} as revenue
+    from {{ model }}
+),
+
+source_rentals as (
+    select count(*) as rentals
+    from {{ ref('stg_dvd_rental__rental') }}
+),
+
+source_payments as (
+    select
+        count(*) as payments,
+        coalesce(sum(amount), 0) as revenue
+    from {{ ref('stg_dvd_rental__payment') }}
+)
+
+-- What the report does not show is null, and compares as no difference.
+select
+    report.rentals,
+    source_rentals.rentals as expected_rentals,
+    report.payments,
+    source_payments.payments as expected_payments,
+    report.revenue,
+    source_payments.revenue as expected_revenue
+from report
+cross join source_rentals
+cross join source_payments
+where
+    report.rentals != source_rentals.rentals
+    or report.payments != source_payments.payments
+    or report.revenue != source_payments.revenue
+
+{% endtest %}
