@@ -1,0 +1,45 @@
+{{ config(meta={
+    "description": "As many late, timely and open rentals as the source has",
+    "dagster": {"ref": {"name": "late_returns"}}
+}) }}
+
+with report as (
+    select
+        coalesce(sum(rentals), 0) as rentals,
+        coalesce(sum(late), 0) as late,
+        coalesce(sum(on_time), 0) as on_time,
+        coalesce(sum(open), 0) as open
+    from {{ ref('late_returns') }}
+),
+
+rentals as (
+    select
+        rentals.returned_at,
+        {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as due_at
+    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
+        on rentals.inventory_id = inventory.inventory_id
+    left join {{ ref('stg_dvd_rental__film') }} as films on inventory.film_id = films.film_id
+),
+
+expected as (
+    select
+        count(*) as rentals,
+        count(case when returned_at > due_at then 1 end) as late,
+        count(case when returned_at <= due_at then 1 end) as on_time,
+        count(case when returned_at is null then 1 end) as open
+    from rentals
+)
+
+select
+    report.*,
+    expected.late as expected_late,
+    expected.on_time as expected_on_time,
+    expected.open as expected_open
+from report
+cross join expected
+where
+    report.rentals != expected.rentals
+    or report.late != expected.late
+    or report.on_time != expected.on_time
+    or report.open != expected.open

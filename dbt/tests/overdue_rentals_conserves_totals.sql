@@ -1,0 +1,34 @@
+{{ config(meta={
+    "description": "Every open rental of the source but those that are not due yet",
+    "dagster": {"ref": {"name": "overdue_rentals"}}
+}) }}
+
+with report as (
+    select rental_id
+    from {{ ref('overdue_rentals') }}
+),
+
+open_rentals as (
+    select
+        rentals.rental_id,
+        {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as due_at
+    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
+        on rentals.inventory_id = inventory.inventory_id
+    left join {{ ref('stg_dvd_rental__film') }} as films on inventory.film_id = films.film_id
+    where rentals.returned_at is null
+),
+
+overdue as (
+    select open_rentals.rental_id
+    from open_rentals
+    cross join {{ ref('data_as_of') }} as as_of
+    where open_rentals.due_at < as_of.as_of
+)
+
+select
+    report.rental_id,
+    overdue.rental_id as expected_rental_id
+from overdue
+full outer join report on overdue.rental_id = report.rental_id
+where overdue.rental_id is null or report.rental_id is null

@@ -1,0 +1,48 @@
+{{ config(meta={
+    "description": "Every unpaid rental and every copy that is out, at the prices of the source",
+    "dagster": {"ref": {"name": "revenue_at_risk"}}
+}) }}
+
+with report as (
+    select
+        coalesce(sum(unpaid_rentals), 0) as unpaid_rentals,
+        coalesce(sum(unpaid_amount), 0) as unpaid_amount,
+        coalesce(sum(unreturned_copies), 0) as unreturned_copies,
+        coalesce(sum(unreturned_cost), 0) as unreturned_cost,
+        coalesce(sum(amount_at_risk), 0) as amount_at_risk
+    from {{ ref('revenue_at_risk') }}
+),
+
+paid_rentals as (
+    select distinct rental_id
+    from {{ ref('stg_dvd_rental__payment') }}
+),
+
+expected as (
+    select
+        count(case when paid_rentals.rental_id is null then 1 end) as unpaid_rentals,
+        coalesce(sum(case when paid_rentals.rental_id is null then films.rental_rate end), 0) as unpaid_amount,
+        count(case when rentals.returned_at is null then 1 end) as unreturned_copies,
+        coalesce(sum(case when rentals.returned_at is null then films.replacement_cost end), 0)
+            as unreturned_cost
+    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    left join paid_rentals on rentals.rental_id = paid_rentals.rental_id
+    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
+        on rentals.inventory_id = inventory.inventory_id
+    left join {{ ref('stg_dvd_rental__film') }} as films on inventory.film_id = films.film_id
+)
+
+select
+    report.*,
+    expected.unpaid_rentals as expected_unpaid_rentals,
+    expected.unpaid_amount as expected_unpaid_amount,
+    expected.unreturned_copies as expected_unreturned_copies,
+    expected.unreturned_cost as expected_unreturned_cost
+from report
+cross join expected
+where
+    report.unpaid_rentals != expected.unpaid_rentals
+    or report.unpaid_amount != expected.unpaid_amount
+    or report.unreturned_copies != expected.unreturned_copies
+    or report.unreturned_cost != expected.unreturned_cost
+    or report.amount_at_risk != expected.unpaid_amount + expected.unreturned_cost

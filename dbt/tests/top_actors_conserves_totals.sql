@@ -1,0 +1,57 @@
+{{ config(meta={
+    "description": "Rentals and dollars of films count once for each actor, and not at all without one",
+    "dagster": {"ref": {"name": "top_actors"}}
+}) }}
+
+-- The whole, less films without actors, plus the repeats of films with several: recomputed from the source.
+with report as (
+    select
+        coalesce(sum(rentals), 0) as rentals,
+        coalesce(sum(revenue), 0) as revenue
+    from {{ ref('top_actors') }}
+),
+
+casts as (
+    select
+        film_id,
+        count(*) as actors
+    from {{ ref('stg_dvd_rental__film_actor') }}
+    group by film_id
+),
+
+copies as (
+    select
+        inventory.inventory_id,
+        coalesce(casts.actors, 0) as actors
+    from {{ ref('stg_dvd_rental__inventory') }} as inventory
+    left join casts on inventory.film_id = casts.film_id
+),
+
+rentals as (
+    select
+        count(*) as rentals,
+        coalesce(sum(copies.actors - 1), 0) as repeats
+    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    left join copies on rentals.inventory_id = copies.inventory_id
+),
+
+payments as (
+    select
+        coalesce(sum(payments.amount), 0) as revenue,
+        coalesce(sum(payments.amount * (copies.actors - 1)), 0) as repeats
+    from {{ ref('stg_dvd_rental__payment') }} as payments
+    left join {{ ref('stg_dvd_rental__rental') }} as rentals on payments.rental_id = rentals.rental_id
+    left join copies on rentals.inventory_id = copies.inventory_id
+)
+
+select
+    report.rentals,
+    rentals.rentals + rentals.repeats as expected_rentals,
+    report.revenue,
+    payments.revenue + payments.repeats as expected_revenue
+from report
+cross join rentals
+cross join payments
+where
+    report.rentals != rentals.rentals + rentals.repeats
+    or report.revenue != payments.revenue + payments.repeats
