@@ -1,0 +1,6 @@
+with dates as (
+    select * from {{ ref('dim_date') }}
+)
+
+select date_day
+from dates
