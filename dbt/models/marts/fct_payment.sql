@@ -1,7 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
+        incremental_strategy='delete+insert',
         unique_key='payment_id',
         on_schema_change='fail',
         post_hook="{{ delete_rows_without('stg_dvd_rental__payment', 'payment_id') }}"
@@ -60,14 +60,18 @@ rentals as (
         {% endfor %}
     ),
 
-{% endif -%}
-payments as (
-    select source_payments.*
-    from source_payments
-    {% if is_incremental() -%}
+    payments as (
+        select source_payments.*
+        from source_payments
         inner join stale_payments on source_payments.payment_id = stale_payments.payment_id
-    {%- endif %}
-),
+    ),
+
+{% else -%}
+    payments as (
+        select * from source_payments
+    ),
+
+{% endif -%}
 
 customer_history as (
     select * from {{ ref('dim_customer_history') }}

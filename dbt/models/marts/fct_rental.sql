@@ -1,7 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
+        incremental_strategy='delete+insert',
         unique_key='rental_id',
         on_schema_change='fail',
         post_hook="{{ delete_rows_without('stg_dvd_rental__rental', 'rental_id') }}"
@@ -19,16 +19,8 @@ inventory as (
     select * from {{ ref('stg_dvd_rental__inventory') }}
 ),
 
--- Summed before the join: a rental may have several payments, and stays one row.
-payments as (
-    select
-        rental_id,
-        count(*) as payments,
-        sum(amount) as revenue,
-        min(paid_at) as first_paid_at,
-        max(paid_at) as last_paid_at
-    from {{ ref('stg_dvd_rental__payment') }}
-    group by rental_id
+source_payments as (
+    select * from {{ ref('stg_dvd_rental__payment') }}
 ),
 
 {% if is_incremental() -%}
@@ -53,16 +45,20 @@ payments as (
         where is_open
     ),
 
+    all_payments as (
+        {{ payments_by_rental('source_payments') }}
+    ),
+
     -- A payment may come late, change, move to another rental or be deleted.
     rentals_paid_otherwise as (
         select stored.rental_id
         from stored
-        left join payments on stored.rental_id = payments.rental_id
+        left join all_payments on stored.rental_id = all_payments.rental_id
         where
-            stored.payments != coalesce(payments.payments, 0)
-            or stored.revenue != coalesce(payments.revenue, 0)
-            or stored.first_paid_at is distinct from payments.first_paid_at
-            or stored.last_paid_at is distinct from payments.last_paid_at
+            stored.payments != coalesce(all_payments.payments, 0)
+            or stored.revenue != coalesce(all_payments.revenue, 0)
+            or stored.first_paid_at is distinct from all_payments.first_paid_at
+            or stored.last_paid_at is distinct from all_payments.last_paid_at
     ),
 
     rentals_of_changed_copies as (
@@ -94,13 +90,31 @@ payments as (
         {% endfor %}
     ),
 
-{% endif -%}
-rentals as (
-    select source_rentals.*
-    from source_rentals
-    {% if is_incremental() -%}
+    rentals as (
+        select source_rentals.*
+        from source_rentals
         inner join stale_rentals on source_rentals.rental_id = stale_rentals.rental_id
-    {%- endif %}
+    ),
+
+    rental_payments as (
+        select source_payments.*
+        from source_payments
+        inner join stale_rentals on source_payments.rental_id = stale_rentals.rental_id
+    ),
+
+{% else -%}
+    rentals as (
+        select * from source_rentals
+    ),
+
+    rental_payments as (
+        select * from source_payments
+    ),
+
+{% endif -%}
+-- Summed before the join: a rental may have several payments, and stays one row.
+payments as (
+    {{ payments_by_rental('rental_payments') }}
 ),
 
 as_of as (
