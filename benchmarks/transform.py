@@ -1,0 +1,242 @@
+"""How long the transformation takes: `python benchmarks/transform.py` prints a table and writes it.
+
+The raw tables of the warehouse in DVD_RENTAL_HOME (`dvd-rental run` fills it) are copied and multiplied in SQL,
+inside a temporary folder, so that no scale needs PostgreSQL: customers, copies, rentals and payments are repeated
+with keys of their own. The warehouse itself is only read.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import psutil
+
+from dvd_rental_pipeline.assets.dbt import build_dbt_assets
+from dvd_rental_pipeline.launch import open_instance
+from dvd_rental_pipeline.resources.dbt import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
+
+RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"
+DBT = Path(sys.executable).parent / "dbt"
+# The keys that differ between the repetitions of a table, and the tables that own them.
+REPEATED = {
+    "customer": {"customer_id": "customer"},
+    "inventory": {"inventory_id": "inventory"},
+    "rental": {"rental_id": "rental", "inventory_id": "inventory", "customer_id": "customer"},
+    "payment": {"payment_id": "payment", "rental_id": "rental", "customer_id": "customer"},
+}
+CHANGE = """
+update dvd_rental.rental set
+    _ab_cdc_lsn = _ab_cdc_lsn + 1000000000,
+    return_date = coalesce(return_date, rental_date) + interval 1 hour
+where rental_id % 100 = 0;
+update dvd_rental.payment set
+    _ab_cdc_lsn = _ab_cdc_lsn + 1000000000,
+    amount = amount + 0.01
+where payment_id % 100 = 0;
+"""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One `dbt build`: its wall clock, and the seconds of its nodes by kind (summed over threads)."""
+
+    seconds: float
+    parse_seconds: float
+    node_seconds: Mapping[str, float]
+
+
+def fill(warehouse: Path, base: Path, scale: int) -> int:
+    """Write into `warehouse` the raw tables of `base`, `scale` times as large, and return the rentals in it."""
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(f"attach '{base}' as base (read_only)")
+        connection.execute("create schema dvd_rental")
+        tables = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'base' and schema_name = 'dvd_rental'"
+        ).fetchall()
+        for (table,) in sorted(tables):
+            source = f"base.dvd_rental.{table}"
+            if table not in REPEATED or scale == 1:
+                connection.execute(f"create table dvd_rental.{table} as from {source}")
+                continue
+            shifted = ", ".join(
+                f"cast({key} + repetition * (select max({key}) from base.dvd_rental.{owner}) as integer) as {key}"
+                for key, owner in REPEATED[table].items()
+            )
+            connection.execute(
+                f"create table dvd_rental.{table} as select * exclude (repetition) replace ({shifted}) "
+                f"from {source}, range({scale}) as repetitions (repetition)"
+            )
+        (rentals,) = connection.execute("select count(*) from dvd_rental.rental").fetchone() or (0,)
+    return int(rentals)
+
+
+def build_bare(settings: Settings) -> Build:
+    """`dbt build` as a process of its own."""
+    target = settings.dbt_target_dir
+    command = [str(DBT), "build", "--quiet", "--target", settings.deployment.value]
+    environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR), "DBT_LOG_PATH": str(target)}
+    started = time.monotonic()
+    done = subprocess.run(
+        command, cwd=DBT_PROJECT_DIR, env=environment, capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - started
+    results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
+    broken = [result["unique_id"] for result in results if result["status"] in {"error", "skipped"}]
+    if broken or not results:
+        raise SystemExit(f"dbt build did not build {', '.join(broken)}:\n{done.stdout[-2000:]}")
+    parse = json.loads((target / "perf_info.json").read_text(encoding="utf-8"))
+    nodes: dict[str, float] = defaultdict(float)
+    for result in results:
+        nodes[result["unique_id"].partition(".")[0]] += result["execution_time"]
+    return Build(seconds, parse["load_all_elapsed"], nodes)
+
+
+def build_in_dagster(settings: Settings) -> float:
+    """The same build as one run of the Dagster asset, its history kept as `dvd-rental run` keeps it."""
+    project = load_dbt_project(settings)
+    assets = build_dbt_assets(project)
+    resources = {
+        "dbt": build_dbt_resource(project),
+        "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+    }
+    with open_instance(settings) as instance, quiet(settings.home / "run.log"):
+        started = time.monotonic()
+        result = dg.materialize([assets], resources=resources, instance=instance, raise_on_error=False)
+        seconds = time.monotonic() - started
+    built = {event.asset_key for event in result.asset_materializations_for_node(assets.op.name)}
+    if assets.keys - built:
+        raise SystemExit(
+            f"The run in Dagster did not build {assets.keys - built}: see {settings.home / 'run.log'}"
+        )
+    return seconds
+
+
+@contextmanager
+def quiet(log_file: Path) -> Iterator[None]:
+    """What the steps print goes to `log_file`."""
+    saved = os.dup(1), os.dup(2)
+    with log_file.open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            for descriptor, copy in zip((1, 2), saved, strict=True):
+                os.dup2(copy, descriptor)
+                os.close(copy)
+
+
+@contextmanager
+def home_of(folder: Path, base: Path, scale: int) -> Iterator[tuple[Settings, int]]:
+    """A home with raw tables of `scale` and a parsed project; taken away afterwards."""
+    settings = Settings(home=folder / f"scale-{scale}")
+    settings.home.mkdir()
+    rentals = fill(settings.warehouse_path, base, scale)
+    load_dbt_project(settings)
+    try:
+        yield settings, rentals
+    finally:
+        shutil.rmtree(settings.home)
+
+
+def start_up_seconds() -> float:
+    """What dbt takes to say its version, before any work."""
+    started = time.monotonic()
+    subprocess.run([str(DBT), "--version"], capture_output=True, check=True)
+    return time.monotonic() - started
+
+
+def measure(base: Path, scales: Sequence[int], rounds: int) -> Iterator[str]:
+    """The lines of the report, as they are known."""
+    memory = psutil.virtual_memory().total / 2**30
+    yield "# The transformation, measured\n"
+    yield (
+        f"`python benchmarks/transform.py` on {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
+        f"{platform.machine()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}, load "
+        f"{os.getloadavg()[0]:.1f} at the start. Seconds of wall clock.\n"
+    )
+    yield "| build | rentals | seconds | relative |\n|---|---:|---:|---:|"
+    with tempfile.TemporaryDirectory(prefix="transform-") as folder:
+        with home_of(Path(folder), base, 1) as (settings, rentals):
+            raw = settings.home / "raw.duckdb"
+            shutil.copyfile(settings.warehouse_path, raw)
+            bare, dagster = [], []
+            for _ in range(rounds):
+                shutil.copyfile(raw, settings.warehouse_path)
+                bare.append(build_bare(settings))
+                shutil.copyfile(raw, settings.warehouse_path)
+                dagster.append(build_in_dagster(settings))
+        best = min(bare, key=lambda build: build.seconds)
+        yield f"| `dbt build`, bare | {rentals:,} | {best.seconds:.1f} | 1 |"
+        ratio = min(dagster) / best.seconds
+        yield f"| the same through the Dagster asset | {rentals:,} | {min(dagster):.1f} | {ratio:.2f} |"
+        for scale in scales:
+            if scale == 1:
+                continue
+            with home_of(Path(folder), base, scale) as (settings, rentals):
+                full = build_bare(settings)
+                yield f"| full, scale {scale} | {rentals:,} | {full.seconds:.1f} | {full.seconds / best.seconds:.2f} |"
+                if scale != max(scales):
+                    continue
+                with duckdb.connect(settings.warehouse_path) as connection:
+                    connection.execute(CHANGE)
+                again = build_bare(settings)
+                yield (
+                    f"| incremental after a change of 1%, scale {scale} | {rentals:,} | {again.seconds:.1f} | "
+                    f"{again.seconds / full.seconds:.0%} of the full one |"
+                )
+    yield "\n## Where the time goes\n"
+    yield "Seconds; those of models, snapshots and tests are summed over two threads.\n"
+    yield "| | scale 1 | largest, full | largest, incremental |\n|---|---:|---:|---:|"
+    builds = [best, full, again] if max(scales) > 1 else [best]
+    start_up = start_up_seconds()
+    yield row("dbt start-up", [start_up for _ in builds])
+    yield row("parse (nothing changed)", [build.parse_seconds for build in builds])
+    for kind, name in (
+        ("model", "models"),
+        ("snapshot", "snapshots"),
+        ("test", "tests"),
+        ("unit_test", "unit tests"),
+    ):
+        yield row(name, [build.node_seconds.get(kind, 0.0) for build in builds])
+    yield row("Dagster: events, row counts, columns, lineage", [min(dagster) - best.seconds])
+
+
+def row(name: str, seconds: Sequence[float]) -> str:
+    cells = [f"{value:.1f}" for value in seconds]
+    return f"| {' | '.join([name, *cells, *[''] * (3 - len(cells))])} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--scales", type=int, nargs="+", default=[1, 10, 100])
+    parser.add_argument("--rounds", type=int, default=2, help="builds of scale 1, of which the best counts")
+    arguments = parser.parse_args()
+    base = Settings.load().warehouse_path
+    if not base.exists():
+        raise SystemExit(f"There is no warehouse at {base} yet: `dvd-rental run` fills it.")
+    lines = []
+    for line in measure(base, arguments.scales, arguments.rounds):
+        print(line, flush=True)
+        lines.append(line)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
