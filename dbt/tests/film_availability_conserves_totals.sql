@@ -1,20 +1,21 @@
 {{ config(meta={
-    "description": "Every film, every copy and every copy that is out",
+    "description": "Every film in every store, every copy and every copy that is out",
     "dagster": {"ref": {"name": "film_availability"}}
 }) }}
 
 with report as (
     select
-        count(distinct film_id) as films,
+        count(*) as film_stores,
         coalesce(sum(copies), 0) as copies,
         coalesce(sum(on_loan), 0) as on_loan,
         coalesce(sum(available), 0) as available
     from {{ ref('film_availability') }}
 ),
 
-films as (
-    select count(*) as films
+film_stores as (
+    select count(*) as film_stores
     from {{ ref('stg_dvd_rental__film') }}
+    cross join {{ ref('stg_dvd_rental__store') }}
 ),
 
 copies as (
@@ -30,15 +31,15 @@ loans as (
 
 select
     report.*,
-    films.films as expected_films,
+    film_stores.film_stores as expected_film_stores,
     copies.copies as expected_copies,
     loans.on_loan as expected_on_loan
 from report
-cross join films
+cross join film_stores
 cross join copies
 cross join loans
 where
-    report.films != films.films
+    report.film_stores != film_stores.film_stores
     or report.copies != copies.copies
     or report.on_loan != loans.on_loan
     or report.available != copies.copies - loans.on_loan
