@@ -4,27 +4,24 @@
 #}
 {% macro mask_personal_columns() -%}
     {%- if execute and target.type == "snowflake" and target.name == "production" -%}
-        {%- set columns = [] -%}
-        {%- for column in model.columns.values() if (column.config or {}).get("meta", {}).get("pii") -%}
-            {%- do columns.append(column.name) -%}
-        {%- endfor -%}
-        {{ masking_statement(this, "view" if config.get("materialized") == "view" else "table", columns) }}
+        {{ masking_statement(this, model) }}
     {%- endif -%}
 {%- endmacro %}
 
 
-{% macro masking_statement(relation, kind, columns) -%}
-    {%- if columns -%}
-        alter {{ kind }} {{ relation }} modify
-        {%- for column in columns %}
-            column {{ column }} set masking policy {{ personal_text_policy() }} force{{ "," if not loop.last }}
-        {%- endfor -%}
-    {%- endif -%}
+{% macro masking_statement(relation, node) -%}
+    {%- set kind = "view" if node.config.materialized == "view" else "table" -%}
+    {%- set policy = personal_text_policy() -%}
+    {%- set changes = [] -%}
+    {%- for column in node.columns.values() if column.config.meta.pii -%}
+        {%- do changes.append("column " ~ column.name ~ " set masking policy " ~ policy ~ " force") -%}
+    {%- endfor -%}
+    {{ "alter " ~ kind ~ " " ~ relation ~ " modify " ~ (changes | join(", ")) if changes }}
 {%- endmacro %}
 
 
 {% macro personal_text_policy() -%}
-    {{ target.database }}.governance.personal_text
+    {{- target.database }}.governance.personal_text
 {%- endmacro %}
 
 

@@ -5,6 +5,6 @@ with casts as (
 select
     film_id,
     actor_id,
-    -- What a film earned is divided by this before it is summed over actors, where a sum must not exceed the whole.
+    -- To divide by what is summed over actors: each film counts once for each of them.
     count(*) over (partition by film_id) as actors
 from casts

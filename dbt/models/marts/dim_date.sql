@@ -12,11 +12,19 @@ offsets as (
     from numbers
 ),
 
+-- What is out at the end of a year may be due in the next.
+horizon as (
+    select
+        first_event_at,
+        greatest({{ dbt.dateadd('day', 31, 'last_event_at') }}, as_of) as last_day
+    from events
+),
+
 whole_years as (
     select
         cast({{ dbt.date_trunc('year', 'first_event_at') }} as date) as first_day,
-        cast({{ dbt.date_trunc('year', 'last_event_at') }} as date) as last_year
-    from events
+        cast({{ dbt.date_trunc('year', 'last_day') }} as date) as last_year
+    from horizon
 ),
 
 century as (

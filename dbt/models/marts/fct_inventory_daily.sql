@@ -78,7 +78,7 @@ daily_movements as (
     from movements
     cross join as_of
     where movements.moved_at <= as_of.as_of
-    group by 1, 2
+    group by movements.store_id, cast(movements.moved_at as date)
 ),
 
 store_days as (

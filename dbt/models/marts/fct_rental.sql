@@ -8,9 +8,10 @@
     )
 }}
 
-{{ know_versions(['customer', 'staff', 'store', 'film']) -}}
-{# What differs from the source is merged, found by comparison and not by a high-water mark: log positions may come
-   out of order, and a build that failed half-way is mended by the next. #}
+{{ know_versions(['customer', 'staff', 'store', 'film']) }}
+
+{# What differs from the source is built again and replaced. It is found by comparison, not above a high-water mark:
+   log positions may come out of order, and the next build mends one that failed half-way. #}
 with source_rentals as (
     select * from {{ ref('stg_dvd_rental__rental') }}
 ),

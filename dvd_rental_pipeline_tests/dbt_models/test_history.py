@@ -1,0 +1,89 @@
+"""Versions of customers, films, stores and staff have the times of the source's commits."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import START, Dbt, RawTables, fill, put_customer
+
+DAWN = datetime(1900, 1, 1)
+HISTORY = """
+    select store_id, city, valid_from, valid_to, is_current
+    from marts.dim_customer_history where customer_id = {} order by valid_from
+"""
+
+
+def test_history_follows_the_source(tmp_path: Path) -> None:
+    raw = RawTables(tmp_path)
+    dbt = Dbt(raw)
+    fill(raw)
+    raw.pass_time(days=1)
+    for rental_id in (1, 2):
+        _rent(raw, rental_id, customer_id=1)
+    dbt.build_marts()
+
+    first_move = raw.now + timedelta(days=1)
+    raw.pass_time(days=1)
+    raw.change("customer", 1, store_id=1)
+    raw.change("customer", 2, email="new@example.org")
+    raw.delete("customer", 3)
+    raw.vanish("customer", 4)
+    _rent(raw, 3, customer_id=1, rented_at=first_move - timedelta(microseconds=1))
+    _rent(raw, 4, customer_id=1, rented_at=first_move)
+    _rent(raw, 5, customer_id=77, rented_at=first_move)
+    # Stored with the version before, of which nobody knew yet that it would end.
+    _rent(raw, 6, customer_id=1, rented_at=first_move + timedelta(days=3))
+    dbt.build_marts()
+
+    second_move = first_move + timedelta(days=2)
+    raw.pass_time(days=1)
+    raw.change("customer", 1, store_id=2)
+    raw.pass_time(days=1)
+    raw.change("address", raw.row("customer", 1)["address_id"], city_id=2)
+    raw.pass_time(days=1)
+    put_customer(raw, 3)
+    put_customer(raw, 77)
+    dbt.build_marts("--full-refresh")
+
+    assert raw.query(HISTORY.format(1)) == [
+        (2, "Ghent", DAWN, first_move, False),
+        (1, "Ghent", first_move, second_move, False),
+        (2, "Leuven", second_move, None, True),
+    ], "both changes of the last sync end in one version, dated by the later; a full refresh keeps the rest"
+    assert [version[2:] for version in raw.query(HISTORY.format(2))] == [(DAWN, None, True)], (
+        "what the history does not tell makes no version"
+    )
+    assert [version[2:] for version in raw.query(HISTORY.format(3))] == [
+        (DAWN, first_move, False),
+        (raw.now, None, True),
+    ], "a deletion closes at its commit, and a return opens anew"
+    ((vanished_until, vanished_is_current),) = [version[3:] for version in raw.query(HISTORY.format(4))]
+    assert vanished_until > START, "a row that vanished without a tombstone is closed"
+    assert not vanished_is_current
+    assert raw.query(
+        "select rental_id, city, customers.store_id from marts.fct_rental as rentals"
+        " inner join marts.dim_customer_history as customers using (customer_key) order by rental_id"
+    ) == [
+        (1, "Ghent", 2),
+        (2, "Ghent", 2),
+        (3, "Ghent", 2),
+        (4, "Ghent", 1),
+        (5, "Ghent", 2),
+        (6, "Leuven", 2),
+    ], "each rental has the version of its time, also a customer's that came later and one that began later"
+
+    done = dbt("test", "--select", "path:models/marts", "path:snapshots", "--exclude", "path:models/reports")
+    assert "ERROR=0" in done.stdout
+
+
+def _rent(raw: RawTables, rental_id: int, customer_id: int, rented_at: datetime | None = None) -> None:
+    raw.put(
+        "rental",
+        {
+            "rental_id": rental_id,
+            "rental_date": rented_at or raw.now,
+            "return_date": (rented_at or raw.now) + timedelta(hours=1),
+            "inventory_id": rental_id,
+            "customer_id": customer_id,
+            "staff_id": 1,
+        },
+    )

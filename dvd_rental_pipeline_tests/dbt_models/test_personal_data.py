@@ -1,0 +1,35 @@
+"""Personal columns are masked in production, and only there."""
+
+from pathlib import Path
+
+import pytest
+
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
+
+STATEMENT = """
+    {%- set node = graph.nodes[var("node")] -%}
+    [{{ masking_statement(node.relation_name, node) if execute }}] [{{ masking_policy() if execute }}]
+"""
+
+
+@pytest.fixture
+def dbt(tmp_path: Path) -> Dbt:
+    return Dbt(RawTables(tmp_path))
+
+
+def test_every_personal_column_gets_the_policy_in_production(dbt: Dbt) -> None:
+    pytest.importorskip("dbt.adapters.snowflake", reason="needs dbt-snowflake")
+    masked = _compile(dbt, "model.dvd_rental.dim_customer")
+    policy = "set masking policy DVD_RENTALS.governance.personal_text force"
+    names = ("customer_name", "first_name", "last_name", "email")
+    columns = ", ".join(f"column {name} {policy}" for name in names)
+    assert f"[alter table DVD_RENTALS.marts.dim_customer modify {columns}]" in masked
+    assert "create masking policy if not exists DVD_RENTALS.governance.personal_text" in masked
+    assert "is_role_in_session('TRANSFORMER')" in masked, "dbt itself must not build from masked values"
+
+
+def _compile(dbt: Dbt, node: str) -> str:
+    return dbt(
+        "compile", "--target", "production", "--no-populate-cache", "--no-introspect", "--quiet",
+        "--vars", f"{{node: {node}}}", "--inline", STATEMENT,
+    ).stdout  # fmt: skip
