@@ -15,7 +15,13 @@ loans as (
         count(*) as rentals,
         sum(rentals.revenue) as revenue,
         sum(
-            {{ dbt.datediff('rentals.rented_at', 'coalesce(rentals.returned_at, as_of.as_of)', 'second') }}
+            case
+                when rentals.returned_at <= as_of.as_of
+                    then {{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }}
+                when rentals.rented_at <= as_of.as_of
+                    then {{ dbt.datediff('rentals.rented_at', 'as_of.as_of', 'second') }}
+                else 0
+            end
         ) as seconds_on_loan,
         max(rentals.rented_on) as last_rented_on
     from {{ ref('fct_rental') }} as rentals
