@@ -3,7 +3,7 @@
         materialized='incremental',
         incremental_strategy='delete+insert',
         unique_key='payment_id',
-        on_schema_change='fail',
+        on_schema_change='append_new_columns',
         post_hook="{{ delete_rows_without('stg_dvd_rental__payment', 'payment_id') }}"
     )
 }}

@@ -3,15 +3,15 @@
         materialized='incremental',
         incremental_strategy='delete+insert',
         unique_key='rental_id',
-        on_schema_change='fail',
+        on_schema_change='append_new_columns',
         post_hook="{{ delete_rows_without('stg_dvd_rental__rental', 'rental_id') }}"
     )
 }}
 
 {{ know_versions(['customer', 'staff', 'store', 'film']) }}
 
-{# What differs from the source is built again and replaced. It is found by comparison, not above a high-water mark:
-   log positions may come out of order, and the next build mends one that failed half-way. #}
+{# What differs from the source is built again and replaced. Comparison finds it, not a high-water mark: log positions
+   may come out of order, and the next build mends one that failed half-way. #}
 with source_rentals as (
     select * from {{ ref('stg_dvd_rental__rental') }}
 ),
