@@ -1,5 +1,5 @@
--- A table: its rows are few, stores times days, while a corrected return changes every day that follows it. With
--- 1.6 million rentals it takes 0.3 s.
+-- A table: its rows are few, stores times days, while a corrected return changes every day that follows.
+-- With 1.6 million rentals it takes 0.3 s.
 with rentals as (
     select * from {{ ref('fct_rental') }}
 ),
