@@ -1,1 +1,1 @@
-"""Sample data for the DVD rental schema, the same for the same seed, scale and end: a module a part of the business."""
+"""Sample data for the DVD rental schema, the same for the same seed, scale and end."""

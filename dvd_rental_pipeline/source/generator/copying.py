@@ -72,7 +72,7 @@ def _copy(table: str, columns: Iterable[str], options: sql.SQL) -> sql.Composed:
 
 
 def _encode(columns: Sequence[Values]) -> bytes:
-    # A row is the number of its fields, then each field's width and value; a null has the width -1 and no value.
+    # A row is the number of its fields, then each field's width and value; a null is the width -1 alone.
     layout: list[tuple[str, Any]] = [("fields", ">i2")]
     for number, column in enumerate(columns):
         layout += [(f"width{number}", ">i4"), (f"value{number}", column.binary.dtype)]

@@ -79,15 +79,14 @@ def generate(
         connection.execute("analyze")
         connection.commit()
         connection.close()
-        counts = row_counts(aside)
-    return counts
+        return row_counts(aside)
 
 
 def _schema() -> tuple[sql.SQL, sql.SQL]:
     """What makes the tables, and what is to follow once they are filled."""
     text = files("dvd_rental_pipeline.source").joinpath("schema.sql").read_text(encoding="utf-8")
     tables, _, constraints = text.partition(f"\n{_AFTER_LOADING}\n")
-    return sql.SQL(tables), sql.SQL(constraints)  # type: ignore[arg-type]
+    return sql.SQL(tables), sql.SQL(constraints)
 
 
 def _now(connection: psycopg.Connection) -> datetime:

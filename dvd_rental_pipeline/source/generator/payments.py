@@ -1,4 +1,4 @@
-"""What is paid for the rentals, and when: at the counter, on return, much later, in parts, by others, or not at all."""
+"""What is paid for the rentals, when and by whom: at once, on return, much later, in parts, or not at all."""
 
 from dataclasses import dataclass, fields
 from typing import Self

@@ -20,7 +20,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 class Customers:
     """The customers by index (key minus one), in the order in which they joined.
 
-    `joins` and `leaves` are days since the start of the history; on the day `leaves` a customer no longer rents.
+    `joins` and `leaves` are days since the start of the history; from the day `leaves` on, nothing is rented.
     `appetite` weighs how often each rents, `tardiness` is the chance that a copy comes back late.
     """
 
@@ -37,7 +37,7 @@ class Customers:
 
 
 def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
-    """A quarter is there from the first day, the others join over the years; some leave; one in a hundred never rents."""
+    """A quarter is there from the first day, the others join over the years; some leave, some never rent."""
     rng = plan.rng("customers")
     count, days = plan.customers, (plan.until - plan.start).days
     founders = rng.random(count) < 0.25

@@ -27,8 +27,8 @@ class World:
 
 def read_world() -> World:
     """The world of `places.csv`. Some cities share their name with one of another country."""
-    with files(__package__).joinpath("places.csv").open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    text = files("dvd_rental_pipeline.source.generator").joinpath("places.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
     return World(tuple(row["country"] for row in rows), tuple(tuple(row["cities"].split(";")) for row in rows))
 
 

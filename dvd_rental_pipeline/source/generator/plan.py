@@ -13,8 +13,8 @@ from dvd_rental_pipeline.source.errors import SourceError
 YEARS = 4
 LARGEST_SCALE = 100_000  # rental_id is a four-byte integer
 
-# References to customers, addresses, films and stores are two bytes wide (at most 32,767) in this schema. Room is
-# left for the rows that the business adds later.
+# References to customers, addresses, films and stores are two bytes wide (at most 32,767) in this schema. Room
+# is left for the rows that the business adds later.
 MOST_CUSTOMERS = 30_000
 MOST_FILMS = 20_000
 MOST_ACTORS = 4_000

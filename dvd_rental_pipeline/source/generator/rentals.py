@@ -1,7 +1,7 @@
 """The history of rentals, day by day, in chunks of bounded size.
 
-A copy that is out cannot be rented: at most once a day, and not before it came back. That is the invariant which
-lets a day be drawn at once.
+A copy is rented at most once a day, and not before the day after it came back. That is what lets a whole day be
+drawn at once.
 """
 
 from collections.abc import Iterator

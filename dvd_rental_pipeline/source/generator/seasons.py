@@ -17,7 +17,7 @@ _BY_HOUR_AT_WEEKENDS = np.array([0] * 8 + [1, 3, 5, 7, 8, 8, 8, 8, 9, 10, 11, 10
 
 
 def rentals_by_day(plan: Plan) -> NDArray[np.int64]:
-    """How many rentals each day of the history has, the last one ending at `plan.until`; `plan.rentals` in all."""
+    """How many rentals each day has, `plan.rentals` in all; the last day ends at `plan.until`."""
     rng = plan.rng("seasons")
     days = np.arange((plan.until - plan.start).days + 1)
     first = plan.start.timetuple().tm_yday
