@@ -10,6 +10,7 @@ from psycopg import sql
 
 from dvd_rental_pipeline.source.database import KEYS, filled_aside, row_counts
 from dvd_rental_pipeline.source.errors import SourceError
+from dvd_rental_pipeline.source.generator.business import Business
 from dvd_rental_pipeline.source.generator.clock import NEVER, micros
 from dvd_rental_pipeline.source.generator.copying import (
     copy_columns,
@@ -25,15 +26,12 @@ from dvd_rental_pipeline.source.generator.films import (
     film_actor_rows,
     film_category_rows,
     film_rows,
-    make_films,
-    make_stock,
 )
 from dvd_rental_pipeline.source.generator.payments import PaymentHistory, Payments
 from dvd_rental_pipeline.source.generator.people import (
     Customers,
     actor_rows,
     customer_rows,
-    make_customers,
     staff_rows,
 )
 from dvd_rental_pipeline.source.generator.places import addresses, read_world
@@ -98,18 +96,13 @@ def _now(connection: psycopg.Connection) -> datetime:
 
 
 def _fill(connection: psycopg.Connection, plan: Plan, tell: Callable[[str], None]) -> None:
-    rng = plan.rng("stores")
-    shares = 1.0 + 0.5 * rng.random(plan.stores)
-    shares /= shares.sum()
-    films = make_films(plan)
-    stock = make_stock(plan, films, shares)
-    customers = make_customers(plan, shares)
-    tell(f"Generating {films.count:,} films and {customers.count:,} customers")
-    _copy_films(connection, plan, films)
-    _copy_people(connection, plan, customers)
-    tell(f"Generating {stock.count:,} copies")
-    _copy_stock(connection, plan, stock)
-    _copy_trade(connection, plan, films, stock, customers, tell)
+    business = Business.make(plan)
+    tell(f"Generating {plan.films:,} films and {plan.customers:,} customers")
+    _copy_films(connection, plan, business.films)
+    _copy_people(connection, plan, business.customers)
+    tell(f"Generating {plan.copies:,} copies")
+    _copy_stock(connection, plan, business.stock)
+    _copy_trade(connection, business, tell)
 
 
 def _copy_films(connection: psycopg.Connection, plan: Plan, films: Films) -> None:
@@ -206,20 +199,13 @@ def _copy_stock(connection: psycopg.Connection, plan: Plan, stock: Stock) -> Non
         )
 
 
-def _copy_trade(
-    connection: psycopg.Connection,
-    plan: Plan,
-    films: Films,
-    stock: Stock,
-    customers: Customers,
-    tell: Callable[[str], None],
-) -> None:
-    history = PaymentHistory(plan, films, stock, customers)
+def _copy_trade(connection: psycopg.Connection, business: Business, tell: Callable[[str], None]) -> None:
+    history = PaymentHistory(business)
     paid = 0
-    for rentals in rental_history(plan, films, stock, customers):
+    for rentals in rental_history(business):
         _copy_rentals(connection, rentals)
         paid += _copy_payments(connection, history.pay(rentals), paid)
-        tell(f"Generating rentals: {rentals.rental_id[-1]:,} of {plan.rentals:,}")
+        tell(f"Generating rentals: {rentals.rental_id[-1]:,} of {business.plan.rentals:,}")
     _copy_payments(connection, history.finish(), paid)
 
 

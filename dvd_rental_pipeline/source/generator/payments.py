@@ -6,10 +6,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dvd_rental_pipeline.source.generator.business import Business
 from dvd_rental_pipeline.source.generator.clock import DAY, MINUTE, NEVER, SECOND, Micros, micros
-from dvd_rental_pipeline.source.generator.films import Films, Stock
-from dvd_rental_pipeline.source.generator.people import Customers
-from dvd_rental_pipeline.source.generator.plan import Plan
 from dvd_rental_pipeline.source.generator.rentals import Rentals
 
 _AT_COUNTER, _ON_RETURN, _MUCH_LATER, _UNPAID = range(4)
@@ -50,8 +48,9 @@ class Payments:
 class PaymentHistory:
     """Turns chunks of rentals into payments in the order of their dates, holding back those yet to come."""
 
-    def __init__(self, plan: Plan, films: Films, stock: Stock, customers: Customers) -> None:
-        self._plan, self._films, self._stock, self._customers = plan, films, stock, customers
+    def __init__(self, business: Business) -> None:
+        self._business = business
+        plan = business.plan
         self._rng = plan.rng("payments")
         self._until = micros(plan.until)
         self._waiting: list[Payments] = []
@@ -76,11 +75,11 @@ class PaymentHistory:
 
     def _payments_of(self, rentals: Rentals) -> list[Payments]:
         rng, count = self._rng, len(rentals.rented)
-        film = self._stock.film[rentals.copy]
-        rate = self._films.rate[film]
+        film = self._business.stock.film[rentals.copy]
+        rate = self._business.films.rate[film]
         back = rentals.returned != NEVER
         out = np.where(back, rentals.returned, rentals.rented) - rentals.rented
-        late_days = np.clip(-(-(out - self._films.days[film] * DAY) // DAY), 0, _MOST_FEE_DAYS)
+        late_days = np.clip(-(-(out - self._business.films.days[film] * DAY) // DAY), 0, _MOST_FEE_DAYS)
         fee = late_days * _LATE_FEE_CENTS
         way = rng.choice(len(_WAYS), size=count, p=_WAYS)
         way[rentals.rental_id == self._disputed] = _AT_COUNTER
@@ -111,7 +110,7 @@ class PaymentHistory:
             main.customer,
             main.staff_id,
             main.rental_id,
-            self._films.replacement_cost[film],
+            self._business.films.replacement_cost[film],
             rentals.rented + rng.integers(30 * DAY, 60 * DAY, count),
         )
         made = [main.take(counts), second.take(in_parts), fees.take(fee_paid), replacement.take(lost)]
@@ -125,8 +124,8 @@ class PaymentHistory:
         times[disputed] = _MOST_OTHERS
         which = np.repeat(np.arange(count), times)
         rented = rentals.rented[which]
-        day = (rented - micros(self._plan.start)) // DAY
-        joined = np.searchsorted(self._customers.joins, day, side="right")
+        day = (rented - micros(self._business.plan.start)) // DAY
+        joined = np.searchsorted(self._business.customers.joins, day, side="right")
         payer = (rng.random(len(which)) * joined).astype(np.int64)
         own = payer == rentals.customer[which]
         payer[own] = (payer[own] + 1) % joined[own]

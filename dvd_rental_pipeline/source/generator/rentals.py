@@ -10,11 +10,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from dvd_rental_pipeline.source.generator.business import Business
 from dvd_rental_pipeline.source.generator.chance import draw
 from dvd_rental_pipeline.source.generator.clock import DAY, HOUR, MINUTE, NEVER, Micros, micros
-from dvd_rental_pipeline.source.generator.films import Films, Stock
-from dvd_rental_pipeline.source.generator.people import Customers
-from dvd_rental_pipeline.source.generator.plan import Plan
 from dvd_rental_pipeline.source.generator.seasons import rentals_by_day, times_of_day
 
 _CHUNK_ROWS = 50_000
@@ -40,12 +38,12 @@ class Rentals:
     staff_id: NDArray[np.int64]
 
 
-def rental_history(plan: Plan, films: Films, stock: Stock, customers: Customers) -> Iterator[Rentals]:
+def rental_history(business: Business) -> Iterator[Rentals]:
     """The whole history, in chunks of about 50 thousand rentals of whole days."""
-    days = _Days(plan, films, stock, customers)
+    days = _Days(business)
     chunk: list[Rentals] = []
     rows = 0
-    for day, count in enumerate(rentals_by_day(plan)):
+    for day, count in enumerate(rentals_by_day(business.plan)):
         rented = days.rent(day, int(count))
         chunk.append(rented)
         rows += len(rented.rented)
@@ -59,8 +57,9 @@ def rental_history(plan: Plan, films: Films, stock: Stock, customers: Customers)
 class _Days:
     """What is out and who is a customer, as the days go by."""
 
-    def __init__(self, plan: Plan, films: Films, stock: Stock, customers: Customers) -> None:
-        self._plan, self._films, self._stock, self._customers = plan, films, stock, customers
+    def __init__(self, business: Business) -> None:
+        self._business = business
+        plan, stock, customers = business.plan, business.stock, business.customers
         self._rng = plan.rng("rentals")
         self._start, self._until = micros(plan.start), micros(plan.until)
         self._demand = np.cumsum(stock.demand)
@@ -77,8 +76,8 @@ class _Days:
         copy = self._draw_copies(day, count + self._owed)
         self._owed += count - len(copy)
         count = len(copy)
-        rented = self._start + day * DAY + times_of_day(self._plan, self._rng, day, count)
-        customer = self._draw_customers(day, self._stock.store[copy])
+        rented = self._start + day * DAY + times_of_day(self._business.plan, self._rng, day, count)
+        customer = self._draw_customers(day, self._business.stock.store[copy])
         returned = self._return(rented, copy, customer)
         self._free_from[copy] = returned
         first, self._next_id = self._next_id, self._next_id + count
@@ -88,7 +87,7 @@ class _Days:
             returned=np.where(returned <= self._until, returned, NEVER),
             copy=copy,
             customer=customer,
-            staff_id=self._draw_staff(self._stock.store[copy]),
+            staff_id=self._draw_staff(self._business.stock.store[copy]),
         )
 
     def _draw_copies(self, day: int, count: int) -> NDArray[np.int64]:
@@ -106,8 +105,8 @@ class _Days:
         return picked
 
     def _draw_customers(self, day: int, store: NDArray[np.int64]) -> NDArray[np.int64]:
-        there = (self._customers.joins <= day) & (day < self._customers.leaves)
-        appetite = np.cumsum(np.where(there, self._customers.appetite, 0.0)[self._by_store])
+        there = (self._business.customers.joins <= day) & (day < self._business.customers.leaves)
+        appetite = np.cumsum(np.where(there, self._business.customers.appetite, 0.0)[self._by_store])
         ends = np.concatenate([[0.0], appetite])[np.concatenate([[0], self._store_ends])]
         low, high = ends[store], ends[store + 1]
         elsewhere = (self._rng.random(len(store)) >= _AT_HOME_SHARE) | (low >= high)
@@ -117,15 +116,15 @@ class _Days:
         return self._by_store[drawn]
 
     def _draw_staff(self, store: NDArray[np.int64]) -> NDArray[np.int64]:
-        stores, per_store = self._plan.stores, self._plan.staff_per_store
+        stores, per_store = self._business.plan.stores, self._business.plan.staff_per_store
         visiting = self._rng.random(len(store)) >= _OWN_STAFF_SHARE
         at = np.where(visiting, self._rng.integers(0, stores, len(store)), store)
         return self._rng.integers(0, per_store, len(store)) * stores + at + 1
 
     def _return(self, rented: Micros, copy: NDArray[np.int64], customer: NDArray[np.int64]) -> Micros:
         rng, count = self._rng, len(copy)
-        allowed = self._films.days[self._stock.film[copy]] * DAY
-        late = rng.random(count) < self._customers.tardiness[customer]
+        allowed = self._business.films.days[self._business.stock.film[copy]] * DAY
+        late = rng.random(count) < self._business.customers.tardiness[customer]
         in_time = (allowed * rng.uniform(0.2, 1.0, count)).astype(np.int64)
         delay = np.minimum(rng.exponential(2.2, count), _LONGEST_DELAY_DAYS) * DAY + HOUR
         out = np.where(late, allowed + delay.astype(np.int64), in_time) // MINUTE * MINUTE
