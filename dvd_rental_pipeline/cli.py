@@ -3,12 +3,15 @@
 Data goes to stdout, everything else to stderr. What is slow to import is imported by the command that needs it.
 """
 
+import csv
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -98,18 +101,30 @@ def query(
     settings = Settings.load()
     from dvd_rental_pipeline.resources.deployment import open_warehouse
 
-    rows = open_warehouse(settings).query(sql)
+    answer = open_warehouse(settings).query(sql)
     if as_json:
-        print(rows.to_json(orient="records", date_format="iso", indent=2))
+        print(json.dumps(answer.records(), indent=2, default=_json_value))
     elif as_csv:
-        rows.to_csv(sys.stdout, index=False)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.values)
     else:
         table = Table()
-        for column in rows.columns:
-            table.add_column(str(column), justify="right" if rows[column].dtype.kind in "iuf" else "left")
-        for row in rows.astype(object).where(rows.notna(), None).itertuples(index=False):
+        for position, column in enumerate(answer.columns):
+            numeric = any(isinstance(row[position], int | float | Decimal) for row in answer.values)
+            table.add_column(escape(column), justify="right" if numeric else "left")
+        for row in answer.values:
             table.add_row(*("" if value is None else escape(str(value)) for value in row))
         Console(highlight=False).print(table)
+
+
+def _json_value(value: object) -> float | str:
+    """What JSON has no type for: a decimal becomes a number, a date or time ISO 8601."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)
 
 
 @app.command()

@@ -230,7 +230,11 @@ def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
             if failure.user_failure_data is not None and failure.user_failure_data.description:
                 told = failure.user_failure_data.description
             else:
-                told = failure.error.message.strip() if failure.error else "no reason given"
+                # Dagster wraps what a step raised; the innermost says what happened.
+                error = failure.error
+                while error is not None and error.cause is not None:
+                    error = error.cause
+                told = error.message.strip() if error else "no reason given"
             problems.append(f"{event.step_key}: {told}")
     return problems
 

@@ -1,13 +1,14 @@
 """The role of the warehouse: read-only questions, and the right to write for a while."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from dvd_rental_pipeline.errors import UnwritableFolderError
@@ -16,11 +17,23 @@ from dvd_rental_pipeline.warehouse import WarehouseError, open_duckdb
 WRITE_WAIT_SECONDS = 3600.0
 
 
+@dataclass(frozen=True)
+class Rows:
+    """An answer: the names of its columns, and its rows as plain values, decimals and big integers exact."""
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[Any]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Each row as a value by column."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
+
+
 class Warehouse(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """Where the raw tables and the models stand."""
 
     @abstractmethod
-    def query(self, sql: str) -> pd.DataFrame:
+    def query(self, sql: str) -> Rows:
         """Answer one read-only statement.
 
         Raises:
@@ -41,13 +54,14 @@ class DuckDBWarehouse(Warehouse):
 
     path: str
 
-    def query(self, sql: str) -> pd.DataFrame:
+    def query(self, sql: str) -> Rows:
         with open_duckdb(Path(self.path), read_only=True) as connection:
             # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
             try:
-                return connection.execute(sql).df()
+                answer = connection.execute(sql)
+                return Rows([column[0] for column in answer.description or []], answer.fetchall())
             except duckdb.Error as error:
                 raise WarehouseError(f"The warehouse refused the statement: {error}") from error
 
