@@ -19,7 +19,7 @@ class Business:
 
     @classmethod
     def make(cls, plan: Plan) -> Self:
-        """The business of a plan; its stores divide copies and customers unevenly, but none gets most of them."""
+        """The business of a plan. Its stores divide the copies and the customers among them, unevenly."""
         shares = 1.0 + 0.5 * plan.rng("stores").random(plan.stores)
         shares /= shares.sum()
         films = make_films(plan)
