@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.settings import Settings
@@ -30,7 +31,25 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.launch import RunReport
     from dvd_rental_pipeline.source.access import Source
 
+messages = Console(stderr=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """All commands end alike: a mistake in one message and exit code 1, Ctrl-C in one and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            messages.print("Interrupted. Nothing is half done: the same command starts again.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",
@@ -38,20 +57,10 @@ app = typer.Typer(
 source_app = typer.Typer(no_args_is_help=True, help="The PostgreSQL database that the pipeline replicates.")
 app.add_typer(source_app, name="source")
 
-messages = Console(stderr=True, highlight=False)
 
-
-def main() -> NoReturn:
-    """Run the command line; a `PipelineError` becomes one message and exit code 1, Ctrl-C exit code 130."""
-    try:
-        app(standalone_mode=True)
-    except PipelineError as error:
-        messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        messages.print("Interrupted. Nothing is half done: the same command starts again.")
-        raise SystemExit(130) from None
-    raise SystemExit(0)
+def main() -> None:
+    """Run the command line."""
+    app()
 
 
 @app.command()
