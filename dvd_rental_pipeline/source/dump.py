@@ -69,16 +69,13 @@ def _recognise(path: Path, scratch: Path) -> Dump | None:
         return Dump(path, Format.ARCHIVE) if any(path.glob("toc.dat*")) else None
     with path.open("rb") as file:
         start = file.read(_LOOK_AT_BYTES)
-    if start.startswith(_CUSTOM_FORMAT):
+    if start.startswith((_GZIP, _ZIP)):
+        unpacked = _gunzip(path, scratch) if start.startswith(_GZIP) else _unzip(path, scratch)
+        return _recognise(unpacked, scratch) if unpacked else None
+    if start.startswith((_CUSTOM_FORMAT, _TAR_FIRST_MEMBER)):
+        if start.startswith(_TAR_FIRST_MEMBER):
+            _require_whole_tar(path)
         return Dump(path, Format.ARCHIVE)
-    if start.startswith(_TAR_FIRST_MEMBER):
-        _require_whole_tar(path)
-        return Dump(path, Format.ARCHIVE)
-    if start.startswith(_GZIP):
-        return _recognise(_gunzip(path, scratch), scratch)
-    if start.startswith(_ZIP):
-        unzipped = _unzip(path, scratch)
-        return _recognise(unzipped, scratch) if unzipped else None
     if b"\0" not in start and any(word in start.lower() for word in _SQL_WORDS):
         return Dump(path, Format.SQL)
     return None

@@ -63,9 +63,10 @@ def harmless_lines(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
             if text.startswith(b"\\"):
                 if _LEFT_OUT_COMMAND.match(text):
                     continue
+                command = text[:40].decode(errors="replace")
                 raise SourceError(
-                    f"Line {number} of {name} is a psql command, {text[:40].decode(errors='replace')!r}, that "
-                    "may reach beyond the database. Remove it, or use a dump in the custom format (pg_dump -Fc)."
+                    f"Line {number} of {name} is a psql command, {command!r}, that "
+                    "may reach beyond the database. Remove it, or dump in the custom format (pg_dump -Fc)."
                 )
             if _LEFT_OUT.match(text):
                 continue
