@@ -99,38 +99,37 @@ class Stream:
         replayed: tuple[int, int, str] | None = None
         last = self._source.last_commit
         checked = False
-        lsn, time, transaction = 0, "", (0, 0, "")
+        lsn, time = 0, ""
         for data in messages:
             message = decode(data)
-            match message:
-                case Insert() | Update() | Delete():
-                    table = self._tables.get(message.oid)
-                    if table is not None and lsn >= table.lsn:
-                        self._fold(table, message, lsn, time, len(data))
-                case Begin():
-                    lsn, time = message.commit_lsn, iso(message.time)
-                    if lsn >= self._target:
-                        break
-                    transaction = (lsn, message.xid, time)
-                    if lsn < stored:
-                        replayed = transaction
-                    else:
-                        if not checked:
-                            self._check_history(replayed)
-                            checked = True
-                        last = transaction
-                case RelationMessage():
-                    self._describe(message)
-                case Truncate():
-                    for oid in message.oids:
-                        table = self._tables.get(oid)
-                        if table is not None and lsn >= table.lsn:
-                            table.fold.truncate(lsn, time)
-                case _:
-                    pass
+            if isinstance(message, Insert | Update | Delete):
+                table = self._tables.get(message.oid)
+                if table is not None and lsn >= table.lsn:
+                    self._fold(table, message, lsn, time, len(data))
+            elif isinstance(message, Begin):
+                lsn, time = message.commit_lsn, iso(message.time)
+                if lsn >= self._target:
+                    break
+                if lsn < stored:
+                    replayed = (lsn, message.xid, time)
+                    continue
+                if not checked:
+                    self._check_history(replayed)
+                    checked = True
+                last = (lsn, message.xid, time)
+            elif isinstance(message, RelationMessage):
+                self._describe(message)
+            elif isinstance(message, Truncate):
+                self._truncate(message, lsn, time)
         if not checked:
             self._check_history(replayed)
         return last
+
+    def _truncate(self, message: Truncate, lsn: int, time: str) -> None:
+        for oid in message.oids:
+            table = self._tables.get(oid)
+            if table is not None and lsn >= table.lsn:
+                table.fold.truncate(lsn, time)
 
     def _fold(self, table: Followed, message: Insert | Update | Delete, lsn: int, time: str, size: int) -> None:
         fold = table.fold

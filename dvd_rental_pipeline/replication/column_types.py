@@ -11,8 +11,8 @@ What DuckDB cannot hold becomes NULL, and `_airbyte_meta` of the row says so, as
 
 What it holds in its own way: infinite dates and timestamps as DuckDB's infinity; years BC; numerics without
 precision, or beyond 38 digits, as VARCHAR, exact; an array as a list (bounds other than 1 are not kept; of
-several dimensions: its inner arrays as JSON text). Everything without a DuckDB type of its own (enum, uuid, json,
-xml, interval, tsvector, inet, ranges, composite types ...) is VARCHAR in PostgreSQL's text form.
+several dimensions: its inner arrays as JSON text). Everything without a DuckDB type of its own (enum, uuid,
+json, xml, interval, tsvector, inet, ranges, composite types ...) is VARCHAR in PostgreSQL's text form.
 """
 
 import json

@@ -1,8 +1,8 @@
 """What became of a table between two syncs, and whether the change stream still tells all of it.
 
-The log holds changes of rows, not of tables. What a statement did to rows without a change in the log (a default
-for older rows, a rewrite by ALTER TABLE ... USING, a renamed enum label, an attached partition) can only be had by
-copying the table again: that is a refresh, and its reason is announced. Where in doubt, refresh.
+The log holds changes of rows, not of tables. What a statement did to rows without a change in the log (a
+default for older rows, a rewrite by ALTER TABLE ... USING, a renamed enum label, an attached partition) can
+only be had by copying the table again: that is a refresh, and its reason is announced. Where in doubt, refresh.
 """
 
 from collections.abc import Mapping
@@ -70,18 +70,21 @@ def _rewritten(before: StoredTable, now: Relation, common: list[tuple[StoredColu
     stored_anew = before.storage != now.storage
     if stored_anew and now.is_partitioned:
         return "its partitions changed, or one was truncated or rewritten"
-    for was, is_ in common:
-        if was.name != is_.name:
-            return f"column {was.name} was renamed to {is_.name}"
-        retyped = (was.type_oid, was.modifier) != (is_.type_oid, is_.modifier)
-        if retyped and (stored_anew or not is_widening(was.warehouse, is_.type.warehouse)):
-            return f"column {is_.name} changed from {was.type_name} to {is_.type_name}"
-        if stored_anew and was.version != is_.version:
-            return f"column {is_.name} was altered and the table rewritten"
-        if any(is_.labels.get(oid, label) != label for oid, label in was.labels.items()):
-            return f"a label of the enum of column {is_.name} was renamed"
-        if was.warehouse != is_.type.warehouse and not is_widening(was.warehouse, is_.type.warehouse):
-            return f"column {is_.name} is now kept as {is_.type.warehouse}"
+    reasons = (_changed(was, is_, stored_anew=stored_anew) for was, is_ in common)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def _changed(was: StoredColumn, is_: Column, *, stored_anew: bool) -> str | None:
+    if was.name != is_.name:
+        return f"column {was.name} was renamed to {is_.name}"
+    widened = is_widening(was.warehouse, is_.type.warehouse)
+    retyped = (was.type_oid, was.modifier) != (is_.type_oid, is_.modifier)
+    if (retyped and stored_anew) or not widened:
+        return f"column {is_.name} changed from {was.type_name} to {is_.type_name}"
+    if stored_anew and was.version != is_.version:
+        return f"column {is_.name} was altered and the table rewritten"
+    if any(is_.labels.get(oid, label) != label for oid, label in was.labels.items()):
+        return f"a label of the enum of column {is_.name} was renamed"
     return None
 
 

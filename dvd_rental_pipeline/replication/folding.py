@@ -11,7 +11,7 @@ Key = tuple[Value, ...]
 
 
 class StreamMismatchError(Exception):
-    """The stream does not tell all of a table's changes, for the reason that is its text: copy the table again."""
+    """The stream does not tell all of a table's changes: copy the table again. The text is the reason."""
 
 
 @dataclass(slots=True)
@@ -84,12 +84,7 @@ class Fold:
         """A row appears."""
         values = self._arranged(message.new)
         key = tuple([values[position] for position in self._key])
-        former = self.changes.get(key)
-        if former is not None:
-            expected = former.expected
-        else:
-            expected = None if self.truncated else False
-        self.changes[key] = Change(values, lsn, time, expected, None)
+        self.changes[key] = Change(values, lsn, time, self._taken(key), None)
 
     def update(self, message: Update, lsn: int, time: str) -> None:
         """A row changes, its key perhaps too.
@@ -124,11 +119,7 @@ class Fold:
             expected = former.expected if former is not None else True
         else:
             changes[old_key] = Change(None, lsn, time, former.expected if former is not None else True, None)
-            taken = changes.get(key)
-            if taken is not None:
-                expected = taken.expected
-            else:
-                expected = None if self.truncated else False
+            expected = self._taken(key)
         changes[key] = Change(values, lsn, time, expected, base)
 
     def delete(self, message: Delete, lsn: int, time: str) -> None:
@@ -151,6 +142,14 @@ class Fold:
             at = self._key.index(position)
             return (key[at] for key in self.changes)
         return (None if change.values is None else change.values[position] for change in self.changes.values())
+
+    def _taken(self, key: Key) -> bool | None:
+        """Whether the raw table held this key live, of which the stream says that it is free now."""
+        former = self.changes.get(key)
+        if former is not None:
+            return former.expected
+        # What a TRUNCATE of this stretch removed is not known row by row.
+        return None if self.truncated else False
 
     def _arranged(self, values: list[Value]) -> list[Value]:
         if self._sources is None:

@@ -70,7 +70,7 @@ class Insert:
 
 @dataclass(slots=True)
 class Update:
-    """A changed row; `old` (key columns only, or the whole row) is there only if the identity changed or is full."""
+    """A changed row; `old` (key columns, or the whole row) is there only if the identity changed or is full."""
 
     oid: int
     old: list[Value] | None

@@ -58,8 +58,8 @@ class Counts:
 class Stamp:
     """What a sync writes into the rows it touches.
 
-    `offset` is added to every position in the log, so that `_ab_cdc_lsn` grows even when the source was restored
-    and its log began again at an earlier position.
+    `offset` is added to every position in the log, so that `_ab_cdc_lsn` grows even when the source was
+    restored and its log began again at an earlier position.
     """
 
     sync: int
@@ -75,6 +75,7 @@ class RawTable:
         warehouse: duckdb.DuckDBPyConnection,
         schema: str,
         relation: Relation,
+        *,
         retired: Mapping[str, str],
         generation: int,
         stamp: Stamp,
@@ -250,7 +251,10 @@ class RawTable:
                 typed.append(f"{kind.parse.format(f'b{position}')} AS b{position}")
             joins += f" LEFT JOIN {self._table} AS base ON {self._on('base', 's.b')}"
             first = self.relation.key_positions[0]
-            baseless = f"s.b{first} IS NOT NULL AND (base.{self._key[0]} IS NULL OR base._ab_cdc_deleted_at IS NOT NULL)"
+            baseless = (
+                f"s.b{first} IS NOT NULL"
+                f" AND (base.{self._key[0]} IS NULL OR base._ab_cdc_deleted_at IS NOT NULL)"
+            )
         live = f"target.{self._key[0]} IS NOT NULL AND target._ab_cdc_deleted_at IS NULL"
         self._warehouse.register(_STRETCH, pa.table(arrays))
         try:
@@ -258,8 +262,8 @@ class RawTable:
                 f"CREATE OR REPLACE TEMP TABLE {_CHANGES.removeprefix('temp.')} AS"
                 f" SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
                 f" {live} AS _live, {baseless} AS _baseless"
-                f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn, _time, _expected, {self._meta(notes)} AS _meta"
-                f" FROM {_STRETCH}) AS s {joins}"
+                f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn, _time, _expected,"
+                f" {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
             )
         finally:
             self._warehouse.unregister(_STRETCH)
@@ -343,15 +347,16 @@ class RawTable:
                 [self._schema, self.relation.name],
             ).fetchall()
         )
-        wanted = {self.relation.columns[position] for position in self.relation.key_positions}
+        wanted = [self.relation.columns[position] for position in self.relation.key_positions]
         return _RAW_TYPES.keys() <= held.keys() and all(
             held.get(column.name) == column.type.warehouse for column in wanted
         )
 
     def _unholdable_key(self) -> UnholdableKeyError:
+        table = f"{self.relation.schema}.{self.relation.name}"
         return UnholdableKeyError(
-            f"The primary key of {self.relation.schema}.{self.relation.name} has a value that the warehouse cannot "
-            "hold (NaN, or a time after the year 294246): correct it in the source, or choose another key."
+            f"The primary key of {table} has a value that the warehouse cannot hold (NaN, or a time after the"
+            " year 294246): correct it in the source, or choose another key."
         )
 
     def _row(self, query: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What the source says of its tables: columns, types, keys, and the marks by which a later sync sees changes."""
+"""What the source says of its tables: columns, types, keys, and marks by which a later sync sees changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -75,32 +75,36 @@ class Relation:
     def refusal(self) -> str | None:
         """Why this table cannot be replicated, in words; None when it can."""
         table = f"{self.schema}.{self.name}"
-        folded = [column.name.casefold() for column in self.columns]
-        clash = next(
-            (name for name in (*folded, *RAW_COLUMNS) if (*folded, *RAW_COLUMNS).count(name) > 1), None
+        names = [*(column.name.casefold() for column in self.columns), *RAW_COLUMNS]
+        clash = next((name for name in names if names.count(name) > 1), "")
+        refusals = (
+            (self.kind not in "rp", "it is not a table, and only tables can be."),
+            (
+                self.persistence != "p",
+                "it is unlogged or temporary, so that its changes are not in the log:"
+                f" ALTER TABLE {table} SET LOGGED.",
+            ),
+            (not self.readable, f"this user may not read it: GRANT SELECT ON {table}."),
+            (
+                not self.key,
+                "it has no primary key, without which updates and deletes cannot be followed: add one.",
+            ),
+            (
+                self.key_is_deferrable,
+                "its primary key is deferrable, and PostgreSQL does not log such a key: make it immediate.",
+            ),
+            (
+                not self._identity_serves(),
+                "its replica identity does not contain its primary key, without which updates and deletes "
+                f"cannot be followed: ALTER TABLE {table} REPLICA IDENTITY DEFAULT.",
+            ),
+            (
+                bool(clash),
+                "it has columns that differ only by case, or a column called like one of the pipeline's own:"
+                f" {clash}.",
+            ),
         )
-        if self.kind not in "rp":
-            return f"{table} is not a table: only tables can be replicated."
-        if self.persistence != "p":
-            return (
-                f"{table} is unlogged or temporary: its changes are not in the log. ALTER TABLE ... SET LOGGED."
-            )
-        if not self.readable:
-            return f"{table} may not be read by this user: GRANT SELECT ON {table} to it."
-        if not self.key:
-            return f"{table} has no primary key, so that updates and deletes cannot be followed: add one."
-        if self.key_is_deferrable:
-            return f"The primary key of {table} is deferrable, so that PostgreSQL does not log it: make it immediate."
-        if not self._identity_serves():
-            return (
-                f"The replica identity of {table} does not contain its primary key, so that updates and deletes "
-                f"cannot be followed: ALTER TABLE {table} REPLICA IDENTITY DEFAULT."
-            )
-        if clash is not None:
-            return (
-                f"{table} has columns that differ only by case, or a column of the pipeline's own: {clash!r}."
-            )
-        return None
+        return next((f"{table} cannot be replicated: {why}" for applies, why in refusals if applies), None)
 
     def _identity_serves(self) -> bool:
         if self.replica_identity in "df":

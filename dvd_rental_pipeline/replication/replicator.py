@@ -182,7 +182,7 @@ class Replicator:
     ) -> SyncResult:
         source = slot.identify(connection, self._url)
         known = state.read(warehouse, self._target)
-        # The end of the log comes before the catalogue: so the catalogue has every table that the log speaks of.
+        # The end of the log comes before the catalogue: then that knows all that the log speaks of.
         target, target_at = slot.log_end(connection), time.monotonic()
         found = relations.inspect(connection, self._source_schema, self._tables)
         errors = {**self._refusals(found), **errors}
@@ -243,8 +243,8 @@ class Replicator:
             twin = names.setdefault(name.casefold(), name)
             if relation is None:
                 refusal = (
-                    f"The source has no table {self._source_schema}.{name} at {place(self._url)}: create it there, "
-                    "or take it out of the catalogue."
+                    f"The source has no table {self._source_schema}.{name} at {place(self._url)}: create it "
+                    "there, or take it out of the catalogue."
                 )
             elif twin != name:
                 refusal = (
@@ -266,8 +266,9 @@ class Replicator:
         """Why the log cannot be read on from where the last sync ended."""
         if there is not None and not there.is_ours:
             raise ReplicationError(
-                f"The replication slot {self._slot} at {place(self._url)} belongs to something else ({there.kind}, "
-                f"database {there.database}): choose another slot name, DVD_RENTAL_REPLICATION_SLOT."
+                f"The replication slot {self._slot} at {place(self._url)} belongs to something else "
+                f"({there.kind}, database {there.database}): choose another slot name, "
+                "DVD_RENTAL_REPLICATION_SLOT."
             )
         if known is None:
             return (
@@ -477,7 +478,9 @@ class Replicator:
 
     def _raw(self, run: "_Run", relation: Relation, retired: Mapping[str, str], generation: int) -> RawTable:
         stamp = Stamp(run.now.syncs, run.extracted_at, run.now.lsn_offset)
-        return RawTable(run.warehouse, self._target, relation, retired, generation, stamp)
+        return RawTable(
+            run.warehouse, self._target, relation, retired=retired, generation=generation, stamp=stamp
+        )
 
     def _key_note(self, relation: Relation) -> tuple[str, ...]:
         declared = self._tables[relation.name]
@@ -507,8 +510,8 @@ class Replicator:
                 return
             if time.monotonic() > deadline:
                 raise ReplicationError(
-                    f"Another sync uses the replication slot {self._slot} at {place(self._url)} since more than "
-                    f"{self._wait_seconds:.0f} s: wait for it, or end its session (see pg_locks)."
+                    f"Another sync has used the replication slot {self._slot} at {place(self._url)} for more "
+                    f"than {self._wait_seconds:.0f} s: wait for it, or end its session (see pg_locks)."
                 )
             if not announced:
                 self._announce(f"waiting for another sync that uses the replication slot {self._slot}")
@@ -521,8 +524,8 @@ class Replicator:
             yield
         except duckdb.Error as error:
             raise ReplicationError(
-                f"Writing the warehouse at {self._warehouse} failed: {error}. It is as it was before; check the "
-                "space of its disk, and sync again."
+                f"Writing the warehouse at {self._warehouse} failed: {error}. It is as it was before; check "
+                "the space of its disk, and sync again."
             ) from error
 
 
@@ -550,7 +553,7 @@ class _Table:
     before: StoredTable
     drift: Drift
     fold: Fold
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     truncated: bool = False
     touched: bool = False
     last_commit_at: str | None = None

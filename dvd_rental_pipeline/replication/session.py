@@ -43,8 +43,8 @@ _ADVICE = {
     "28": "Check the user and the password of the source's URL.",
     "3D": "Check the database name of the source's URL.",
     "42501": (
-        "Replication needs a user with REPLICATION (on Amazon RDS: grant rds_replication), SELECT on the tables, "
-        "and, for the publication, their ownership and CREATE on the database."
+        "Replication needs a user with REPLICATION (on Amazon RDS: grant rds_replication), SELECT on the "
+        "tables, and, for the publication, their ownership and CREATE on the database."
     ),
     "53300": "Raise max_connections or max_wal_senders in the source, or close other sessions.",
     "53400": (
@@ -140,8 +140,8 @@ def explanation(url: str, message: str, sqlstate: str | None) -> str:
         said = said.replace(str(password), "***")
     if sqlstate is None:
         return (
-            f"Cannot reach the source PostgreSQL at {place(url)}: {said}. Check that it runs and that this machine "
-            "may connect; nothing was written to the warehouse, and the next sync goes on from there."
+            f"Cannot reach the source PostgreSQL at {place(url)}: {said}. Check that it runs and that this "
+            "machine may connect. The warehouse keeps its last state, and the next sync goes on from there."
         )
     advice = next((text for code, text in _ADVICE.items() if sqlstate.startswith(code)), "")
     return f"The source PostgreSQL at {place(url)} refused: {said}. {advice}".rstrip()
@@ -149,7 +149,7 @@ def explanation(url: str, message: str, sqlstate: str | None) -> str:
 
 def composed(statement: str, **identifiers: str | tuple[str, ...]) -> sql.Composed:
     """`statement` with each `{name}` replaced by a quoted identifier, dotted when a tuple is given."""
-    return sql.SQL(statement).format(  # type: ignore[arg-type]
+    return sql.SQL(statement).format(
         **{
             name: sql.Identifier(*((value,) if isinstance(value, str) else value))
             for name, value in identifiers.items()

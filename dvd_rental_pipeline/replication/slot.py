@@ -67,18 +67,18 @@ def identify(connection: psycopg.Connection, url: str) -> Source:
         )
     if number < 140000:
         raise ReplicationError(
-            f"The source PostgreSQL at {place(url)} is version {version}: replication needs version 14 or newer."
+            f"The source PostgreSQL at {place(url)} is version {version}: replication needs 14 or newer."
         )
     if wal_level != "logical":
         raise ReplicationError(
-            f"The source PostgreSQL at {place(url)} has wal_level={wal_level}, and change capture needs logical. "
-            "Run `ALTER SYSTEM SET wal_level = logical` and restart it; on Amazon RDS set "
+            f"The source PostgreSQL at {place(url)} has wal_level={wal_level}, and change capture needs "
+            "logical. Run `ALTER SYSTEM SET wal_level = logical` and restart it; on Amazon RDS set "
             "rds.logical_replication = 1 in the parameter group and reboot the instance."
         )
     if encoding == "SQL_ASCII":
         raise ReplicationError(
-            f"The database at {place(url)} is encoded in SQL_ASCII, which does not say what its characters mean: "
-            "restore it into a database with an encoding, such as UTF8."
+            f"The database at {place(url)} is encoded in SQL_ASCII, which does not say what its characters "
+            "mean: restore it into a database with an encoding, such as UTF8."
         )
     source = connection.execute(
         "select system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
@@ -111,7 +111,7 @@ def find(connection: psycopg.Connection, name: str) -> Slot | None:
         return cursor.execute(_SLOT_SQL, [name]).fetchone()
 
 
-# The column invalidation_reason came with PostgreSQL 17, conflicting with 16; reading the row as JSON works before.
+# The column invalidation_reason came with PostgreSQL 17; reading the row as JSON works before.
 _SLOT_SQL = """
 select
     s.slot_type as kind,
@@ -203,9 +203,9 @@ def _wait(
         if waited > wait_seconds:
             connection.cancel_safe()
             raise ReplicationError(
-                f"A snapshot of the source PostgreSQL at {place(url)} could not begin for {wait_seconds:.0f} s, "
-                "because a transaction stayed open there (see pg_stat_activity where backend_xid is not null): "
-                "end it and try again."
+                f"A snapshot of the source PostgreSQL at {place(url)} could not begin for {wait_seconds:.0f} s,"
+                " because a transaction stayed open there (see pg_stat_activity where backend_xid is not null):"
+                " end it and try again."
             )
         if waited > 2 and not announced:
             announce("waiting for the source's open transactions to end, to begin a snapshot")

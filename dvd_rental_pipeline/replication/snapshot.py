@@ -64,8 +64,9 @@ class SnapshotReader:
                 rows = raw.copy(pa.RecordBatchReader.from_batches(source.schema, batches), lsn, moment)
             except duckdb.Error as error:
                 raise ReplicationError(
-                    f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The warehouse "
-                    "is as it was before; mend the cause (a lost connection? a full disk?) and sync again."
+                    f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The "
+                    "warehouse is as it was before; mend the cause (a lost connection? a full disk?) and sync "
+                    "again."
                 ) from error
         return Copied(rows, self._bytes, time.monotonic() - started)
 

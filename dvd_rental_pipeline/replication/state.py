@@ -53,9 +53,10 @@ class StoredTable:
 class StoredSource:
     """The source as it was at the last sync.
 
-    `last_commit` is the last transaction seen in the stream: position of its commit record, its number and time.
-    By it a sync that reads a stretch of log again knows whether that is the history it has seen. `lsn_offset` is
-    added to positions in the raw tables, so that they grow even when the source's log begins again.
+    `last_commit` is the last transaction seen in the stream: position of its commit record, its number and
+    time. By it a sync that reads a stretch of log again knows whether that is the history it has seen.
+    `lsn_offset` is added to positions in the raw tables, so that they grow even when the source's log begins
+    again.
     """
 
     slot: str
