@@ -29,8 +29,8 @@ def simulate(
 ) -> dict[str, int]:
     """Let `events` business events happen, `rate` of them a second (default: as fast as they go).
 
-    Each kind of event happens at least once, in random order, if there are events enough for all; between them
-    they insert, update and delete rows of every table. Dates are the server's now, and everything is
+    Each kind of event happens at least once, in random order, if the data allow it and there are events enough
+    for all; between them they insert, update and delete rows of every table. Dates are the server's now, and everything is
     consistent with the foreign keys and with the rules of the business: a copy that is out is not rented again.
     The same seed makes the same choices on the same data. Ends early when `stop` is set.
 
@@ -48,6 +48,9 @@ def simulate(
     try:
         with psycopg.connect(url, autocommit=True) as connection:
             business = _Business(connection, random.Random(seed), events)
+            if rate is None:
+                # Waiting for the disk at each event would take most of the time.
+                connection.execute("set synchronous_commit = off")
             started = time.monotonic()
             for number in range(events):
                 wait = 0.0 if rate is None else started + number / rate - time.monotonic()
@@ -56,6 +59,9 @@ def simulate(
                 business.go_on()
                 if (number + 1) % _TELL_EVERY == 0:
                     tell(f"Business goes on: {number + 1:,} of {events:,} events")
+            # This commit waits, for itself and so for all before it: logical decoding sees only what is on disk.
+            connection.execute("set synchronous_commit = on")
+            connection.execute("select pg_current_xact_id()")
     except psycopg.Error as error:
         raise SourceError(f"Business cannot go on in the source database: {error}") from error
     return dict(sorted(business.counts.items()))
@@ -69,7 +75,7 @@ class _Business:
         kinds = list(WEIGHTS)
         rng.shuffle(kinds)
         # What cannot happen yet (nothing was deleted that could come back) is tried again after the others.
-        self._outstanding = deque(kinds * 2 if events >= len(kinds) else [])
+        self._outstanding = deque(kinds * 3 if events >= len(kinds) else [])
         self.counts: Counter[str] = Counter()
 
     def go_on(self) -> None:

@@ -8,7 +8,7 @@ from dvd_rental_pipeline.source.generator.words import (
     STREETS,
     TITLE_ENDINGS,
 )
-from dvd_rental_pipeline.source.traffic.shop import NothingToDoError, Shop
+from dvd_rental_pipeline.source.traffic.shop import Shop
 
 
 def join(shop: Shop) -> None:
@@ -126,25 +126,26 @@ def save_place(shop: Shop) -> None:
 
 
 def hire(shop: Shop) -> None:
-    """A new member of staff."""
-    _new_staff(shop, shop.pick("store"))
+    """A new member of staff, who has not begun yet."""
+    _new_staff(shop, shop.pick("store"), active=False)
 
 
 def change_staff(shop: Shop) -> None:
-    """A member of staff has a new password, a new picture, or another store to work in."""
+    """A member of staff has a new password, a new picture or another store to work in, or begins to work."""
     staff = shop.pick("staff")
     statement, value = shop.rng.choice(
         [
             ("update staff set password = %s where staff_id = %s", shop.rng.randbytes(20).hex()),
             ("update staff set picture = %s where staff_id = %s", shop.rng.randbytes(256)),
             ("update staff set store_id = %s where staff_id = %s", shop.pick("store")),
+            ("update staff set active = %s where staff_id = %s", True),
         ]
     )
     shop.run(statement, [value, staff])
 
 
 def dismiss(shop: Shop) -> None:
-    """A member of staff who rented out nothing is deleted."""
+    """A member of staff who has done nothing yet is deleted."""
     shop.remove(("staff", "staff_id", shop.pick("staff", _DISPENSABLE)))
 
 
@@ -158,15 +159,15 @@ def open_store(shop: Shop) -> None:
 
 
 def close_store(shop: Shop) -> None:
-    """A store without copies and customers is deleted; its staff work elsewhere from now on."""
+    """A store that never throve is deleted; its copies, customers and staff go to another one."""
     store = shop.pick(
         "store",
-        "not exists (select from inventory where inventory.store_id = store.store_id)"
-        " and not exists (select from customer where customer.store_id = store.store_id)",
+        "(select count(*) from inventory where inventory.store_id = store.store_id) <= 50"
+        " and (select count(*) from store) > 1",
     )
-    other = shop.pick("store")
-    if other == store:
-        raise NothingToDoError
+    other = shop.find("select store_id from store where store_id <> %s order by store_id limit 1", [store])
+    shop.run("update inventory set store_id = %s where store_id = %s", [other, store])
+    shop.run("update customer set store_id = %s where store_id = %s", [other, store])
     shop.run("update staff set store_id = %s where store_id = %s", [other, store])
     shop.remove(("store", "store_id", store))
 
@@ -201,7 +202,7 @@ def _new_customer(shop: Shop, address: int) -> None:
     )
 
 
-def _new_staff(shop: Shop, store: int) -> int:
+def _new_staff(shop: Shop, store: int, *, active: bool = True) -> int:
     first, last = _name(shop)
     address = _new_address(shop, shop.pick("city"))
     return shop.add(
@@ -211,6 +212,7 @@ def _new_staff(shop: Shop, store: int) -> int:
         address_id=address,
         email=email(first, last, address, "staff.example"),
         store_id=store,
+        active=active,
         username=f"{ascii_letters(first)[:10]}{address}",
         password=shop.rng.randbytes(20).hex(),
     )

@@ -59,7 +59,8 @@ def correct_payment(shop: Shop) -> None:
     """The amount of a payment was wrong."""
     payment = shop.pick("payment")
     shop.run(
-        "update payment set amount = case when amount > 1 then amount - 1 else amount + 1 end where payment_id = %s",
+        "update payment set amount = case when amount > 1 then amount - 1 else amount + 1 end"
+        " where payment_id = %s",
         [payment],
     )
 
@@ -81,7 +82,7 @@ def refund(shop: Shop) -> None:
 
 
 def change_of_mind(shop: Shop) -> None:
-    """A customer takes one copy, and puts a second one back at the counter: a savepoint that is rolled back."""
+    """A customer takes a copy, and puts a second one back at the counter: a savepoint is rolled back."""
     _hand_out(shop)
     with shop.undone():
         _hand_out(shop, remember=False)
