@@ -23,7 +23,7 @@ from dvd_rental_pipeline.replication.pgoutput import (
 from dvd_rental_pipeline.replication.session import composed, format_lsn
 from dvd_rental_pipeline.replication.state import StoredSource
 
-STRETCH_CHANGES = 250_000
+STRETCH_CHANGES = 100_000
 STRETCH_BYTES = 96 * 1024 * 1024
 _FETCH = 5_000
 

@@ -99,13 +99,13 @@ class Fold:
         if message.old is not None:
             old = self._arranged(message.old)
             old_key = tuple([old[position] for position in self._key])
-            if UNCHANGED in key:
+            if message.partial:
                 key = tuple([was if is_ is UNCHANGED else is_ for was, is_ in zip(old_key, key, strict=True)])
                 for position, value in zip(self._key, key, strict=True):
                     values[position] = value
         former = changes.get(old_key)
         base: Key | None = None
-        if UNCHANGED in values:
+        if message.partial and any(value is UNCHANGED for value in values):
             if former is None:
                 base = old_key
             elif former.values is None:

@@ -70,11 +70,15 @@ class Insert:
 
 @dataclass(slots=True)
 class Update:
-    """A changed row; `old` (key columns, or the whole row) is there only if the identity changed or is full."""
+    """A changed row; `old` (key columns, or the whole row) is there only if the identity changed or is full.
+
+    `partial` says that `new` has UNCHANGED values.
+    """
 
     oid: int
     old: list[Value] | None
     new: list[Value]
+    partial: bool
 
 
 @dataclass(slots=True)
@@ -118,9 +122,11 @@ def decode(data: bytes) -> Message | None:
     if kind == _UPDATE:
         oid: int = _INT32(data, 1)[0]
         if data[5] == _NEW:
-            return Update(oid, None, _row(data, 6)[0])
-        old, end = _row(data, 6)
-        return Update(oid, old, _row(data, end + 1)[0])
+            new, _, partial = _row(data, 6)
+            return Update(oid, None, new, partial)
+        old, end, _ = _row(data, 6)
+        new, _, partial = _row(data, end + 1)
+        return Update(oid, old, new, partial)
     if kind == _DELETE:
         return Delete(_INT32(data, 1)[0], _row(data, 6)[0])
     return _decode_rare(data)
@@ -145,9 +151,10 @@ def _decode_rare(data: bytes) -> Message | None:
             raise ValueError(f"unknown message {kind!r} in the change stream")
 
 
-def _row(data: bytes, position: int) -> tuple[list[Value], int]:
-    """The values of a row that starts at `position`, and where it ends."""
+def _row(data: bytes, position: int) -> tuple[list[Value], int, bool]:
+    """The values of a row that starts at `position`, where it ends, and whether some were not sent."""
     values: list[Value] = []
+    partial = False
     append = values.append
     (count,) = _INT16(data, position)
     position += 2
@@ -162,9 +169,10 @@ def _row(data: bytes, position: int) -> tuple[list[Value], int]:
             append(None)
         elif kind == _UNCHANGED:
             append(UNCHANGED)
+            partial = True
         else:
             raise ValueError(f"unknown kind of value {chr(kind)!r} in the change stream")
-    return values, position
+    return values, position, partial
 
 
 def _relation(data: bytes) -> RelationMessage:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dvd_rental_pipeline.replication import changes
+from dvd_rental_pipeline.replication import changes, raw_tables
 from dvd_rental_pipeline.replication.replicator import Step
 from dvd_rental_pipeline_tests.replication.pair import CutShort, Pair
 
@@ -107,9 +107,16 @@ def step(pair: Pair, statement: str) -> None:
         pair.run(statement)
 
 
-def check(database_url: str, tmp_path_factory: pytest.TempPathFactory, history: list[list[str]]) -> None:
+def check(
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[list[str]],
+    sizes: tuple[int, int],
+) -> None:
     warehouse = tmp_path_factory.mktemp("history") / "warehouse.duckdb"
-    with Pair.connected(database_url, warehouse) as pair:
+    with Pair.connected(database_url, warehouse) as pair, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changes, "STRETCH_CHANGES", sizes[0])
+        patch.setattr(raw_tables, "REPLACE_FROM", sizes[1])
         try:
             play(pair, history)
         finally:
@@ -127,23 +134,29 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+# How many changes are applied at once, and from how many on rows are replaced instead of updated.
+SIZES = st.sampled_from([(3, 1), (3, 20_000), (100_000, 1), (100_000, 20_000)])
+
+
 @settings(max_examples=8, derandomize=True, phases=[Phase.generate], **OPTIONS)
-@given(history=HISTORY, stretch=st.sampled_from([3, 250_000]))
+@given(history=HISTORY, sizes=SIZES)
 def test_some_histories(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, history: list[list[str]], stretch: int
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[list[str]],
+    sizes: tuple[int, int],
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(changes, "STRETCH_CHANGES", stretch)
-        check(database_url, tmp_path_factory, history)
+    check(database_url, tmp_path_factory, history, sizes)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 @settings(max_examples=400, **OPTIONS)
-@given(history=HISTORY, stretch=st.sampled_from([3, 250_000]))
+@given(history=HISTORY, sizes=SIZES)
 def test_many_histories(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory, history: list[list[str]], stretch: int
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    history: list[list[str]],
+    sizes: tuple[int, int],
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(changes, "STRETCH_CHANGES", stretch)
-        check(database_url, tmp_path_factory, history)
+    check(database_url, tmp_path_factory, history, sizes)
