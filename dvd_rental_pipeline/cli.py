@@ -108,9 +108,10 @@ def query(
     if as_json and as_csv:
         raise PipelineError("Choose one of --json and --csv.")
     settings = Settings.load()
-    from dvd_rental_pipeline.resources.deployment import open_warehouse
+    from dvd_rental_pipeline.resources.reading import query_warehouse
 
-    answer = open_warehouse(settings).query(sql)
+    with _progress() as tell:
+        answer = query_warehouse(settings, sql, tell)
     if as_json:
         print(json.dumps(answer.records(), indent=2, default=_json_value))
     elif as_csv:

@@ -1,32 +1,17 @@
 """The role of the warehouse: read-only questions, and the right to write for a while."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
-import duckdb
 from filelock import FileLock, Timeout
 
 from dvd_rental_pipeline.errors import UnwritableFolderError
-from dvd_rental_pipeline.warehouse import WarehouseError, open_duckdb
+from dvd_rental_pipeline.warehouse import Rows, WarehouseError, query_duckdb
 
 WRITE_WAIT_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class Rows:
-    """An answer: the names of its columns, and its rows as plain values, decimals and big integers exact."""
-
-    columns: Sequence[str]
-    values: Sequence[Sequence[Any]]
-
-    def records(self) -> list[dict[str, Any]]:
-        """Each row as a value by column."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
 
 
 class Warehouse(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
@@ -55,15 +40,7 @@ class DuckDBWarehouse(Warehouse):
     path: str
 
     def query(self, sql: str) -> Rows:
-        with open_duckdb(Path(self.path), read_only=True) as connection:
-            # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
-            connection.execute("set enable_external_access = false")
-            connection.execute("set lock_configuration = true")
-            try:
-                answer = connection.execute(sql)
-                return Rows([column[0] for column in answer.description or []], answer.fetchall())
-            except duckdb.Error as error:
-                raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+        return query_duckdb(Path(self.path), sql)
 
     @contextmanager
     def writing(self, on_wait: Callable[[str], None]) -> Iterator[None]:
