@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     def unavailable(self, what: str) -> SettingsError:
         """The error that says that `what`, which this deployment needs, does not exist yet."""
         return SettingsError(
-            f"DVD_RENTAL_DEPLOYMENT={self.deployment.value}: {what} is not part of this version. Use the deployment "
-            "`local`, or give build_definitions your own resource."
+            f"DVD_RENTAL_DEPLOYMENT={self.deployment.value}: {what} is not part of this version. Use the "
+            "deployment `local`, or give build_definitions your own resource."
         )
 
     def export(self) -> None:

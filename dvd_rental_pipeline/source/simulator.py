@@ -30,9 +30,9 @@ def simulate(
     """Let `events` business events happen, `rate` of them a second (default: as fast as they go).
 
     Each kind of event happens at least once, in random order, if the data allow it and there are events enough
-    for all; between them they insert, update and delete rows of every table. Dates are the server's now, and everything is
-    consistent with the foreign keys and with the rules of the business: a copy that is out is not rented again.
-    The same seed makes the same choices on the same data. Ends early when `stop` is set.
+    for all; between them they insert, update and delete rows of every table. Dates are the server's now, and
+    everything is consistent with the foreign keys and with the rules of the business: a copy that is out is not
+    rented again. The same seed makes the same choices on the same data. Ends early when `stop` is set.
 
     Returns how many events there were of each kind. Those of the kind `abandon` were rolled back.
 
@@ -59,7 +59,7 @@ def simulate(
                 business.go_on()
                 if (number + 1) % _TELL_EVERY == 0:
                     tell(f"Business goes on: {number + 1:,} of {events:,} events")
-            # This commit waits, for itself and so for all before it: logical decoding sees only what is on disk.
+            # This commit waits, and so for all before it: logical decoding sees only what is on disk.
             connection.execute("set synchronous_commit = on")
             connection.execute("select pg_current_xact_id()")
     except psycopg.Error as error:

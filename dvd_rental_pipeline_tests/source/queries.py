@@ -22,7 +22,7 @@ def fingerprint(url: str) -> dict[str, str]:
         found = {}
         for table in KEYS:
             row = connection.execute(
-                f"select md5(string_agg(row_text, '|' order by row_text))"  # type: ignore[arg-type]
+                f"select md5(string_agg(row_text, '|' order by row_text))"
                 f" from (select t::text as row_text from {table} t) as everything"
             ).fetchone()
             assert row is not None

@@ -34,7 +34,7 @@ def _make_tables(url: str, *, without: str = "", renamed: str = "") -> None:
                 columns = ", ".join(f"{name}{'_' if table == renamed else ''} integer" for name in key)
                 connection.execute(
                     f"create table {table} ({columns}, primary key ({columns.replace(' integer', '')}))"
-                )  # type: ignore[arg-type]
+                )
 
 
 def test_what_was_filled_takes_the_place_of_the_old(filled_url: str) -> None:

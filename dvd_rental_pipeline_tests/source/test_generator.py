@@ -118,7 +118,7 @@ _NEVER: dict[str, LiteralString] = {
         select from (select rental_date, lag(rental_date) over (order by rental_id) as before from rental) as r
         where rental_date < before
         union all
-        select from (select payment_date, lag(payment_date) over (order by payment_id) as before from payment) as p
+        select from (select payment_date, lag(payment_date) over (order by payment_id) as before from payment) p
         where payment_date < before
     """,
     "the night shift works": "select from rental where extract(hour from rental_date) between 1 and 7",
@@ -139,10 +139,10 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
         "select count(*) from film where film_id not in (select film_id from film_actor)", 3, 3,
     ),
     "names that several actors share": (
-        "select count(*) from (select from actor group by first_name, last_name having count(*) > 1) as a", 1, 9,
+        "select count(*) from (select from actor group by first_name, last_name having count(*) > 1) a", 1, 9,
     ),
     "cities with a namesake abroad": (
-        "select count(*) from (select from city group by city having count(distinct country_id) > 1) as c", 1, 20,
+        "select count(*) from (select from city group by city having count(distinct country_id) > 1) c", 1, 20,
     ),
     "country names with a comma": ("select count(*) from country where country like '%,%'", 3, 20),
     "languages padded with blanks": (
@@ -165,7 +165,8 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
         "select count(*) from (select from payment group by rental_id having count(*) = 5) as r", 1, 20,
     ),
     "payments by somebody else": (
-        "select count(*) from payment p join rental r using (rental_id) where p.customer_id <> r.customer_id", 4, 60,
+        "select count(*) from payment p join rental r using (rental_id)"
+        " where p.customer_id <> r.customer_id", 4, 60,
     ),
     "payments of nothing": ("select count(*) from payment where amount = 0", 10, 50),
     "payments with a late fee": ("select count(*) from payment where amount > 4.99", 1_000, 5_000),
@@ -174,7 +175,8 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
         " where payment_date - rental_date > interval '60 days'", 500, 3_000,
     ),
     "payments to the microsecond": (
-        "select count(*) from payment where extract(microseconds from payment_date)::int % 1000 > 0", 10_000, 17_000,
+        "select count(*) from payment where extract(microseconds from payment_date)::int % 1000 > 0",
+        10_000, 17_000,
     ),
     "rentals of another store's copy by the customer": (
         "select count(*) from rental join inventory i using (inventory_id) join customer c using (customer_id)"
@@ -198,7 +200,9 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
     "empty postal codes": ("select count(*) from address where postal_code = ''", 1, 30),
     "empty districts": ("select count(*) from address where district = ''", 1, 30),
     "empty phones": ("select count(*) from address where phone = ''", 1, 30),
-    "films with several features": ("select count(*) from film where cardinality(special_features) > 1", 500, 900),
+    "films with several features": (
+        "select count(*) from film where cardinality(special_features) > 1", 500, 900,
+    ),
     "pictures": ("select count(*) from staff where picture is not null and password is not null", 1, 2),
 }  # fmt: skip
 
@@ -212,8 +216,8 @@ def test_it_occurs_as_often_as_it_should(case: str, sample_url: str) -> None:
 
 def test_the_awkward_cases_are_in_the_smallest_sample_too(small_sample_url: str) -> None:
     sizeless = {
-        "films without a copy", "films without an actor", "names that several actors share", "inactive customers",
-        "rentals paid five times", "customers who never rented", "customers without e-mail", "copies out now",
+        "films without a copy", "films without an actor", "names that several actors share",
+        "inactive customers", "rentals paid five times", "customers who never rented", "customers without e-mail", "copies out now",
         "rentals nobody paid", "empty phones", "missing second address lines", "late returns",
     }  # fmt: skip
     missing = [case for case in sizeless if value(small_sample_url, _OCCURS[case][0]) == 0]

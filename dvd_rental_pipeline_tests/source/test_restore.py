@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
@@ -23,15 +24,31 @@ def occupied_url(database_url: str) -> str:
     return database_url
 
 
-def _dump(postgres: EmbeddedPostgres, url: str, path: Path, *options: str) -> Path:
-    subprocess.run([postgres.binaries.folder / "pg_dump", *options, "--file", path, url], check=True)
-    return path
+class Dumper(Protocol):
+    """Writes a dump of the small sample under a name."""
+
+    def __call__(self, name: str, *options: str) -> Path: ...
 
 
 @pytest.fixture
-def plain(postgres: EmbeddedPostgres, small_sample_url: str, tmp_path: Path) -> Path:
-    """A plain SQL dump of the small sample, with owners, privileges, and the statements that make the database."""
-    return _dump(postgres, small_sample_url, tmp_path / "sample.sql", "--create")
+def dumped(postgres: EmbeddedPostgres, small_sample_url: str, tmp_path: Path) -> Dumper:
+    """How to dump the small sample with pg_dump."""
+
+    def dump(name: str, *options: str) -> Path:
+        return _dump(postgres, small_sample_url, tmp_path / name, *options)
+
+    return dump
+
+
+@pytest.fixture
+def plain(dumped: Dumper) -> Path:
+    """A plain SQL dump of the small sample, with owners, and with the statements that make the database."""
+    return dumped("sample.sql", "--create")
+
+
+def _dump(postgres: EmbeddedPostgres, url: str, path: Path, *options: str) -> Path:
+    subprocess.run([postgres.binaries.folder / "pg_dump", *options, "--file", path, url], check=True)
+    return path
 
 
 def test_the_real_dump_has_its_well_known_numbers(real_url: str) -> None:
@@ -68,18 +85,11 @@ def test_the_zip_that_the_real_dump_is_handed_out_in(
     ],
 )
 def test_each_format_brings_back_what_was_dumped(
-    postgres: EmbeddedPostgres,
-    small_sample_url: str,
-    occupied_url: str,
-    tmp_path: Path,
-    name: str,
-    options: list[str],
+    dumped: Dumper, small_sample_url: str, occupied_url: str, name: str, options: list[str]
 ) -> None:
     told: list[str] = []
 
-    counts = restore(
-        occupied_url, _dump(postgres, small_sample_url, tmp_path / name, *options), progress=told.append
-    )
+    counts = restore(occupied_url, dumped(name, *options), progress=told.append)
 
     assert counts == row_counts(small_sample_url)
     assert fingerprint(occupied_url) == fingerprint(small_sample_url)
@@ -158,9 +168,9 @@ def test_psql_commands_are_refused(plain: Path, occupied_url: str, tmp_path: Pat
 
 
 def test_data_that_look_like_statements_are_kept(
-    postgres: EmbeddedPostgres, small_sample_url: str, occupied_url: str, database_url: str, tmp_path: Path
+    dumped: Dumper, occupied_url: str, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    restore(occupied_url, _dump(postgres, small_sample_url, tmp_path / "first.dump", "--format=custom"))
+    restore(occupied_url, dumped("first.dump", "--format=custom"))
     texts = [
         "DROP DATABASE bystander;",
         "\\! ls",
@@ -197,15 +207,8 @@ def _cut(path: Path, share: float) -> Path:
 
 @pytest.mark.parametrize("share", [0.5, 0.9])
 @pytest.mark.parametrize("file_format", ["tar", "custom", "plain"])
-def test_a_dump_that_was_cut_short(
-    postgres: EmbeddedPostgres,
-    small_sample_url: str,
-    occupied_url: str,
-    tmp_path: Path,
-    file_format: str,
-    share: float,
-) -> None:
-    dump = _cut(_dump(postgres, small_sample_url, tmp_path / "sample", f"--format={file_format}"), share)
+def test_a_dump_that_was_cut_short(dumped: Dumper, occupied_url: str, file_format: str, share: float) -> None:
+    dump = _cut(dumped("sample", f"--format={file_format}"), share)
 
     _assert_refused(occupied_url, dump, "cut short")
 

@@ -45,7 +45,8 @@ def _keep_journal(url: str) -> None:
         for table in KEYS:
             connection.execute(
                 psycopg.sql.SQL(
-                    "create trigger keep after insert or update or delete on {} for each row execute function keep()"
+                    "create trigger keep after insert or update or delete on {}"
+                    " for each row execute function keep()"
                 ).format(psycopg.sql.Identifier(table))
             )
 
