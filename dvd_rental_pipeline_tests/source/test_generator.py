@@ -217,8 +217,9 @@ def test_it_occurs_as_often_as_it_should(case: str, sample_url: str) -> None:
 def test_the_awkward_cases_are_in_the_smallest_sample_too(small_sample_url: str) -> None:
     sizeless = {
         "films without a copy", "films without an actor", "names that several actors share",
-        "inactive customers", "rentals paid five times", "customers who never rented", "customers without e-mail", "copies out now",
-        "rentals nobody paid", "empty phones", "missing second address lines", "late returns",
+        "inactive customers", "rentals paid five times", "customers who never rented",
+        "customers without e-mail", "copies out now", "rentals nobody paid", "empty phones",
+        "missing second address lines", "late returns",
     }  # fmt: skip
     missing = [case for case in sizeless if value(small_sample_url, _OCCURS[case][0]) == 0]
 
