@@ -55,8 +55,8 @@ def generate(
 
     The same seed, scale and `until` give the same rows, byte for byte. `until` is the end of the four years of
     history, in the server's local time and without a zone (default: now, in whole minutes). Scale 1 is about
-    the size of the original; `Plan` says how it grows. Rentals and payments stream: memory grows with the copies
-    alone, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
+    the size of the original; `Plan` says how it grows. Rentals and payments stream; memory grows with the
+    copies alone, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
 
     Raises:
         SourceError: an argument is out of range, or the database cannot be replaced; the old data then stay.
