@@ -3,20 +3,24 @@
 Data goes to stdout, everything else to stderr. What is slow to import is imported by the command that needs it.
 """
 
+import csv
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.settings import Settings
@@ -27,7 +31,25 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.launch import RunReport
     from dvd_rental_pipeline.source.access import Source
 
+messages = Console(stderr=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """All commands end alike: a mistake in one message and exit code 1, Ctrl-C in one and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            messages.print("Interrupted. Nothing is half done: the same command starts again.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",
@@ -35,20 +57,10 @@ app = typer.Typer(
 source_app = typer.Typer(no_args_is_help=True, help="The PostgreSQL database that the pipeline replicates.")
 app.add_typer(source_app, name="source")
 
-messages = Console(stderr=True, highlight=False)
 
-
-def main() -> NoReturn:
-    """Run the command line; a `PipelineError` becomes one message and exit code 1, Ctrl-C exit code 130."""
-    try:
-        app(standalone_mode=True)
-    except PipelineError as error:
-        messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        messages.print("Interrupted. Nothing is half done: the same command starts again.")
-        raise SystemExit(130) from None
-    raise SystemExit(0)
+def main() -> None:
+    """Run the command line."""
+    app()
 
 
 @app.command()
@@ -96,20 +108,33 @@ def query(
     if as_json and as_csv:
         raise PipelineError("Choose one of --json and --csv.")
     settings = Settings.load()
-    from dvd_rental_pipeline.resources.deployment import open_warehouse
+    from dvd_rental_pipeline.resources.reading import query_warehouse
 
-    rows = open_warehouse(settings).query(sql)
+    with _progress() as tell:
+        answer = query_warehouse(settings, sql, tell)
     if as_json:
-        print(rows.to_json(orient="records", date_format="iso", indent=2))
+        print(json.dumps(answer.records(), indent=2, default=_json_value))
     elif as_csv:
-        rows.to_csv(sys.stdout, index=False)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(answer.columns)
+        writer.writerows(answer.values)
     else:
         table = Table()
-        for column in rows.columns:
-            table.add_column(str(column), justify="right" if rows[column].dtype.kind in "iuf" else "left")
-        for row in rows.astype(object).where(rows.notna(), None).itertuples(index=False):
+        for position, column in enumerate(answer.columns):
+            numeric = any(isinstance(row[position], int | float | Decimal) for row in answer.values)
+            table.add_column(escape(column), justify="right" if numeric else "left")
+        for row in answer.values:
             table.add_row(*("" if value is None else escape(str(value)) for value in row))
         Console(highlight=False).print(table)
+
+
+def _json_value(value: object) -> float | str:
+    """What JSON has no type for: a decimal becomes a number, a date or time ISO 8601."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)
 
 
 @app.command()

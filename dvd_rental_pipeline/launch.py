@@ -62,6 +62,7 @@ def run_graph(
 
     Raises:
         PipelineError: the selection cannot be read or selects nothing.
+        KeyboardInterrupt: the run was interrupted; Dagster has noted it.
     """
     started = time.monotonic()
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -78,6 +79,8 @@ def run_graph(
             tags={PROCESS_TAG: _this_process()},
             raise_on_error=False,
         )
+    if any(_is_interrupted(event) for event in result.all_events if event.is_step_failure):
+        raise KeyboardInterrupt
     checks = list(result.get_asset_check_evaluations())
     return RunReport(
         run_id=run_id,
@@ -222,6 +225,12 @@ def _outcome(check: dg.AssetCheckEvaluation) -> str:
     return "failed" if check.severity is dg.AssetCheckSeverity.ERROR else "warned"
 
 
+def _is_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether Dagster turned an interrupt into the failure of a step, as it does inside of one."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+
+
 def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
     problems = []
     for event in result.all_events:
@@ -230,7 +239,11 @@ def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
             if failure.user_failure_data is not None and failure.user_failure_data.description:
                 told = failure.user_failure_data.description
             else:
-                told = failure.error.message.strip() if failure.error else "no reason given"
+                # Dagster wraps what a step raised; the innermost says what happened.
+                error = failure.error
+                while error is not None and error.cause is not None:
+                    error = error.cause
+                told = error.message.strip() if error else "no reason given"
             problems.append(f"{event.step_key}: {told}")
     return problems
 

@@ -112,6 +112,13 @@ class Settings(BaseSettings):
     def dbt_target_dir(self) -> Path:
         return self.home / "dbt"
 
+    def unavailable(self, what: str) -> SettingsError:
+        """The error that says that `what`, which this deployment needs, does not exist yet."""
+        return SettingsError(
+            f"DVD_RENTAL_DEPLOYMENT={self.deployment.value}: {what} is not part of this version. Use the "
+            "deployment `local`, or give build_definitions your own resource."
+        )
+
     def export(self) -> None:
         """Put into the process environment what dbt, child processes and resources by reference read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)

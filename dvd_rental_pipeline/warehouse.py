@@ -5,9 +5,11 @@ whoever finds the file taken waits for it, with a message and a limit.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -18,6 +20,35 @@ DEFAULT_WAIT_SECONDS = 300.0
 
 class WarehouseError(PipelineError):
     """The warehouse file cannot be opened or read."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An answer: the names of its columns, and its rows as plain values, decimals and big integers exact."""
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[Any]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Each row as a value by column."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
+
+
+def query_duckdb(path: Path, sql: str, on_wait: Callable[[str], None] | None = None) -> Rows:
+    """Answer one read-only statement from the DuckDB file at `path`.
+
+    Raises:
+        WarehouseError: the statement fails or would write, or the file cannot be opened.
+    """
+    with open_duckdb(path, read_only=True, on_wait=on_wait) as connection:
+        # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            answer = connection.execute(sql)
+            return Rows([column[0] for column in answer.description or []], answer.fetchall())
+        except duckdb.Error as error:
+            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import pytest
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 
-
 # Read before the tests clear the environment.
 _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdrental.tar"
 

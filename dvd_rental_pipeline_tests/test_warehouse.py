@@ -97,7 +97,7 @@ def warehouse(path: Path) -> DuckDBWarehouse:
 
 
 def test_a_question_is_answered(warehouse: DuckDBWarehouse) -> None:
-    assert warehouse.query("select answer from answers").to_dict("records") == [{"answer": 42}]
+    assert warehouse.query("select answer from answers").records() == [{"answer": 42}]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_not_a_question_is_refused(
     with pytest.raises(WarehouseError, match="refused"):
         warehouse.query(statement)
     assert sorted(tmp_path.iterdir()) == before
-    assert warehouse.query("select count(*) as n from answers").to_dict("records") == [{"n": 1}]
+    assert warehouse.query("select count(*) as n from answers").records() == [{"n": 1}]
 
 
 def test_writers_take_turns_across_processes(path: Path) -> None:

@@ -1,11 +1,12 @@
 """The dbt project as assets: one step that builds models and runs their tests, which become asset checks."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import dagster as dg
 from dagster_dbt import (
+    DagsterDbtCliRuntimeError,
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
     DbtCliResource,
@@ -14,6 +15,14 @@ from dagster_dbt import (
 )
 
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+
+DbtEvent: TypeAlias = (
+    dg.Output[Any]
+    | dg.AssetMaterialization
+    | dg.AssetCheckResult
+    | dg.AssetObservation
+    | dg.AssetCheckEvaluation
+)
 
 
 class DbtConfig(dg.Config):
@@ -47,14 +56,61 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     )
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
-    ) -> Iterator[Any]:
+    ) -> Iterator[DbtEvent]:
         args = ["build", "--full-refresh"] if config.full_refresh else ["build"]
+        failure = None
         with warehouse.writing(context.log.info):
             invocation = dbt.cli(args, context=context)
+            events: list[DbtEvent] = []
             try:
-                yield from invocation.stream().fetch_row_counts().fetch_column_metadata()
+                # Nobody else can read a DuckDB file while dbt writes to it: rows are counted afterwards.
+                for event in invocation.stream():
+                    context.log.info(_progress(event))
+                    events.append(event)
+            except DagsterDbtCliRuntimeError as error:
+                failure = dg.Failure(description=_in_the_words_of_dbt(error), allow_retries=False)
             finally:
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
+            counts = _row_counts(_tables(events, invocation.manifest), warehouse)
+        for event in events:
+            table = str(event.metadata["unique_id"].value)
+            if isinstance(event, dg.Output) and table in counts:
+                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[table]})
+            else:
+                yield event
+        if failure is not None:
+            raise failure
 
     return models
+
+
+def _progress(event: DbtEvent) -> str:
+    if isinstance(event, dg.AssetCheckResult):
+        outcome = "passed" if event.passed else "failed"
+        return f"check {event.check_name}: {outcome}"
+    return f"built {event.metadata['unique_id'].value}" if isinstance(event, dg.Output) else "tested a model"
+
+
+def _tables(events: Sequence[DbtEvent], manifest: Mapping[str, Any]) -> Mapping[str, str]:
+    """The full name of each table that was built, by dbt's id; no views, as to count one is to compute it."""
+    nodes = [
+        manifest["nodes"][event.metadata["unique_id"].value] for event in events if isinstance(event, dg.Output)
+    ]
+    return {
+        node["unique_id"]: node["relation_name"] for node in nodes if node["config"]["materialized"] != "view"
+    }
+
+
+def _row_counts(tables: Mapping[str, str], warehouse: Warehouse) -> Mapping[str, int]:
+    """The number of rows by dbt's id, in one statement."""
+    if not tables:
+        return {}
+    counts = [f"select '{unique_id}' as id, count(*) as n from {name}" for unique_id, name in tables.items()]
+    return {str(unique_id): int(rows) for unique_id, rows in warehouse.query(" union all ".join(counts)).values}
+
+
+def _in_the_words_of_dbt(error: DagsterDbtCliRuntimeError) -> str:
+    """What dbt said, without the command line that dagster-dbt puts before it."""
+    _, marker, told = str(error).partition("Errors parsed from dbt logs:")
+    return f"dbt could not build everything.\n{told.strip()}" if marker else str(error)

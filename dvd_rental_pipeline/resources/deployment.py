@@ -11,7 +11,7 @@ from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
 from dvd_rental_pipeline.resources.site import FolderSite
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
-from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
+from dvd_rental_pipeline.settings import Deployment, Settings
 
 
 def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[str, Callable[[], Any]]:
@@ -21,19 +21,18 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
     """
     return {
         "ingestion": lambda: _ingestion(settings),
-        "warehouse": lambda: open_warehouse(settings),
+        "warehouse": lambda: _warehouse(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
         "site": lambda: FolderSite(path=str(settings.site_dir)),
     }
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
-    """The warehouse of this deployment, outside of any run."""
+def _warehouse(settings: Settings) -> Warehouse:
     match settings.deployment:
         case Deployment.LOCAL:
             return DuckDBWarehouse(path=str(settings.warehouse_path))
         case Deployment.BRANCH | Deployment.PRODUCTION:
-            raise _not_yet(settings, "Snowflake as the warehouse")
+            raise settings.unavailable("Snowflake as the warehouse")
 
 
 def _ingestion(settings: Settings) -> Ingestion:
@@ -48,11 +47,4 @@ def _ingestion(settings: Settings) -> Ingestion:
                 source_port=settings.source_port,
             )
         case Deployment.BRANCH | Deployment.PRODUCTION:
-            raise _not_yet(settings, "ingestion through Airbyte")
-
-
-def _not_yet(settings: Settings, what: str) -> SettingsError:
-    return SettingsError(
-        f"DVD_RENTAL_DEPLOYMENT={settings.deployment.value}: {what} is not part of this version. Use the "
-        "deployment `local`, or give build_definitions your own resource."
-    )
+            raise settings.unavailable("ingestion through Airbyte")

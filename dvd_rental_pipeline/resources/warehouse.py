@@ -6,12 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import dagster as dg
-import duckdb
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from dvd_rental_pipeline.errors import UnwritableFolderError
-from dvd_rental_pipeline.warehouse import WarehouseError, open_duckdb
+from dvd_rental_pipeline.warehouse import Rows, WarehouseError, query_duckdb
 
 WRITE_WAIT_SECONDS = 3600.0
 
@@ -20,7 +18,7 @@ class Warehouse(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """Where the raw tables and the models stand."""
 
     @abstractmethod
-    def query(self, sql: str) -> pd.DataFrame:
+    def query(self, sql: str) -> Rows:
         """Answer one read-only statement.
 
         Raises:
@@ -41,15 +39,8 @@ class DuckDBWarehouse(Warehouse):
 
     path: str
 
-    def query(self, sql: str) -> pd.DataFrame:
-        with open_duckdb(Path(self.path), read_only=True) as connection:
-            # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
-            connection.execute("set enable_external_access = false")
-            connection.execute("set lock_configuration = true")
-            try:
-                return connection.execute(sql).df()
-            except duckdb.Error as error:
-                raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+    def query(self, sql: str) -> Rows:
+        return query_duckdb(Path(self.path), sql)
 
     @contextmanager
     def writing(self, on_wait: Callable[[str], None]) -> Iterator[None]:

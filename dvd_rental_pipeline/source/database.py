@@ -1,7 +1,7 @@
 """The source database as a whole: is it there, is it a DVD rental database, and replacing all of it at once.
 
-Whatever fills the database (the generator, a restore) fills a new one beside it. Only when that is complete does
-it take the name of the old one, so that a failure or an interruption leaves the old data as they were.
+Whatever fills the database (the generator, a restore) fills a new one beside it. Only when that is complete
+does it take the name of the old one, so that a failure or an interruption leaves the old data as they were.
 """
 
 import hashlib
@@ -139,7 +139,7 @@ def _take_turn(admin: psycopg.Connection, live: str) -> None:
     key = int.from_bytes(hashlib.sha256(f"fill {live}".encode()).digest()[:8], "big", signed=True)
     if admin.execute("select pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
         raise SourceError(
-            f"Another process is filling the database {live} at this moment. Wait until it is done, then try again."
+            f"Another process is filling the database {live} at this moment. Try again when it is done."
         )
 
 
@@ -150,8 +150,8 @@ def _create(admin: psycopg.Connection, name: str) -> None:
         )
     except psycopg.errors.InsufficientPrivilege as error:
         raise SourceError(
-            f"The user {admin.info.user} may not create databases on {admin.info.host}, and the source is filled "
-            f"in a new database beside the old one. Grant it: alter role {admin.info.user} createdb."
+            f"The user {admin.info.user} may not create databases on {admin.info.host}, and the source is "
+            f"filled in a new one beside the old. Grant it: alter role {admin.info.user} createdb."
         ) from error
     except psycopg.Error as error:
         raise SourceError(f"No database to fill could be created: {error}") from error
@@ -178,8 +178,8 @@ def _require_dvd_rental(url: str) -> None:
             f"the columns {', '.join(keys)}"
         ] * bool(keys)
         raise SourceError(
-            f"This is not a DVD rental database: in its schema public it lacks {' and '.join(missing)}. The data that "
-            "were there before are unchanged."
+            f"This is not a DVD rental database: in its schema public it lacks {' and '.join(missing)}. "
+            "The data that were there before are unchanged."
         )
 
 
@@ -189,14 +189,14 @@ def _swap(admin: psycopg.Connection, aside: str, live: str, old: str) -> None:
         try:
             # Both names change, or neither.
             with admin.transaction():
-                if admin.execute("select from pg_database where datname = %s", [live]).fetchone():
+                if admin.execute("select from pg_database where datname = %s", [live]).fetchone() is not None:
                     _rename(admin, live, old)
                 _rename(admin, aside, live)
         except psycopg.errors.ObjectInUse as error:
             if attempt == _SWAP_ATTEMPTS - 1:
                 raise SourceError(
-                    f"Other programs keep connecting to the database {live}, so it cannot be replaced. Stop them "
-                    "and try again; the old data are unchanged."
+                    f"Other programs keep connecting to the database {live}, so it cannot be replaced. "
+                    "Stop them and try again; the old data are unchanged."
                 ) from error
             time.sleep(_SWAP_PAUSE_SECONDS)
         except psycopg.errors.InsufficientPrivilege as error:

@@ -71,7 +71,6 @@ def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
     [
         (["source", "restore", "no_such.tar"], {}, "no_such.tar"),
         (["run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
-        (["run", "--select", "((("], {}, "selection"),
         (["query", "select * from reports.no_such_report"], {}, "no_such_report"),
         (["query", "drop table reports.top_films"], {}, "refused"),
         (["run"], {"DVD_RENTAL_DEPLOYMENT": "staging"}, "local, branch, production"),
