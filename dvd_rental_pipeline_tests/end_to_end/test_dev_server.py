@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from dagster import DagsterRunStatus
-from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+from dagster_graphql import DagsterGraphQLClient
 
 from dvd_rental_pipeline.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
@@ -45,9 +46,11 @@ class DevServer:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
             try:
-                return DagsterGraphQLClient("127.0.0.1", port_number=self.port)
-            except DagsterGraphQLClientError:
+                requests.get(f"http://127.0.0.1:{self.port}/server_info", timeout=10).raise_for_status()
+            except requests.RequestException:
                 time.sleep(1)
+            else:
+                return DagsterGraphQLClient("127.0.0.1", port_number=self.port)
         raise AssertionError(f"dagster dev did not come up:\n{self.log.read_text()}")
 
     def stop(self) -> None:
