@@ -40,6 +40,7 @@ format: install ## Put Python and SQL in the house style
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix dbt
 
-.PHONY: sources
-sources: install ## Render dbt's sources from the catalogue
+.PHONY: render
+render: install ## Write what is generated: dbt's sources, the data model in docs/
 	$(BIN)/python -m dvd_rental_pipeline.assets.dbt_sources
+	$(BIN)/python -m dvd_rental_pipeline.reporting.data_model

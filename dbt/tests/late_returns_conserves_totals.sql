@@ -19,7 +19,11 @@ rentals as (
     from {{ ref('stg_dvd_rental__rental') }} as rentals
     left join {{ ref('stg_dvd_rental__inventory') }} as inventory
         on rentals.inventory_id = inventory.inventory_id
-    left join {{ ref('stg_dvd_rental__film') }} as films on inventory.film_id = films.film_id
+    left join {{ ref('dim_film_history') }} as films
+        on
+            inventory.film_id = films.film_id
+            and rentals.rented_at >= films.valid_from
+            and (films.valid_to is null or rentals.rented_at < films.valid_to)
 ),
 
 expected as (

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every unpaid rental and every copy that is out, at the prices of the source",
+    "description": "Every unpaid rental and every copy that is out, at the prices that the source had when it was rented",
     "dagster": {"ref": {"name": "revenue_at_risk"}}
 }) }}
 
@@ -29,7 +29,11 @@ expected as (
     left join paid_rentals on rentals.rental_id = paid_rentals.rental_id
     left join {{ ref('stg_dvd_rental__inventory') }} as inventory
         on rentals.inventory_id = inventory.inventory_id
-    left join {{ ref('stg_dvd_rental__film') }} as films on inventory.film_id = films.film_id
+    left join {{ ref('dim_film_history') }} as films
+        on
+            inventory.film_id = films.film_id
+            and rentals.rented_at >= films.valid_from
+            and (films.valid_to is null or rentals.rented_at < films.valid_to)
 )
 
 select

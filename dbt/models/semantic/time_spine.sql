@@ -1,6 +1,0 @@
-with dates as (
-    select * from {{ ref('dim_date') }}
-)
-
-select date_day
-from dates
