@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import psutil
@@ -67,12 +68,11 @@ def run_graph(
     started = time.monotonic()
     job = definitions.resolve_implicit_global_asset_job_def()
     keys = _selected_keys(definitions, selection)
-    ops = {definitions.resolve_assets_def(key).op.name for key in keys}
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, on_event)
     with _output_to(log_file):
         result = job.execute_in_process(
-            run_config={"ops": {op: {"config": {"full_refresh": full_refresh}} for op in ops}},
+            run_config=_full_refresh_config(definitions, keys) if full_refresh else None,
             instance=instance,
             asset_selection=keys,
             run_id=run_id,
@@ -137,6 +137,18 @@ def _is_alive(tag: str) -> bool:
         return str(psutil.Process(int(pid)).create_time()) == created
     except psutil.NoSuchProcess:
         return False
+
+
+def _full_refresh_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> Mapping[str, Any]:
+    """Run configuration that asks each step that knows of it for a full refresh."""
+    ops = {definitions.resolve_assets_def(key).op for key in keys}
+    return {
+        "ops": {
+            op.name: {"config": {"full_refresh": True}}
+            for op in ops
+            if "full_refresh" in getattr(op.config_schema.config_type, "fields", {})
+        }
+    }
 
 
 def _selected_keys(definitions: dg.Definitions, selection: str | None) -> Sequence[dg.AssetKey]:

@@ -1,5 +1,6 @@
 """The documentation as an asset at the end of the graph, published with the rest of the site."""
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -13,8 +14,11 @@ from dvd_rental_pipeline.reporting.documentation import write_documentation
 from dvd_rental_pipeline.resources.site import Site
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 
+PACKAGE_DIR = Path(__file__).parents[1]
+DESCRIBING_FILES = {".sql", ".yml", ".md", ".py", ".html", ".css", ".js", ".csv"}
 SITE_GROUP = "site"
 REPORTS_LAYER = "reports"
+FINGERPRINT = "described_by"
 
 
 def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
@@ -33,6 +37,12 @@ def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
     def docs(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse, site: Site
     ) -> dg.MaterializeResult[None]:
+        fingerprint = _fingerprint(project)
+        published = context.instance.get_latest_materialization_event(context.asset_key)
+        before = published.asset_materialization if published else None
+        if before and before.metadata.get(FINGERPRINT) == fingerprint and site.has("docs"):
+            context.log.info("the models are those that the published pages describe")
+            return dg.MaterializeResult(metadata=before.metadata)
         with tempfile.TemporaryDirectory(prefix="docs-") as folder:
             target, pages = Path(folder, "target"), Path(folder, "pages")
             target.mkdir()
@@ -49,10 +59,22 @@ def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
                 "traced_columns": documented.traced,
                 "bytes": documented.bytes,
                 "preview": dg.MetadataValue.md(documented.summary),
+                FINGERPRINT: fingerprint,
             }
         )
 
     return docs
+
+
+def _fingerprint(project: DbtProject) -> dg.TextMetadataValue:
+    """Changes with everything that the pages are made from: dbt's project and this package."""
+    digest = hashlib.sha256()
+    for folder in (project.project_dir, PACKAGE_DIR):
+        for file in sorted(folder.rglob("*")):
+            if file.suffix in DESCRIBING_FILES:
+                digest.update(f"{file.relative_to(folder)}".encode())
+                digest.update(file.read_bytes())
+    return dg.TextMetadataValue(digest.hexdigest()[:16])
 
 
 def _report_keys(project: DbtProject) -> list[dg.AssetKey]:

@@ -21,11 +21,18 @@ class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
             PipelineError: the site cannot be written; the part is as it was.
         """
 
+    @abstractmethod
+    def has(self, part: str) -> bool:
+        """Whether `part` has been published."""
+
 
 class FolderSite(Site):
     """A folder that a browser opens, or a web server serves."""
 
     path: str
+
+    def has(self, part: str) -> bool:
+        return (Path(self.path) / part / "index.html").is_file()
 
     def publish(self, part: str, pages: Path) -> str:
         site = Path(self.path)

@@ -93,15 +93,20 @@ def test_the_docs_of_dbt_open_without_a_server(browse: Browse) -> None:
 def test_the_documentation_is_an_asset_that_publishes_the_pages(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     project = load_dbt_project(settings)
-    result = dg.materialize(
-        [build_docs_asset(project)],
-        resources={
-            "dbt": build_dbt_resource(project),
-            "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
-            "site": FolderSite(path=str(settings.site_dir)),
-        },
-    )
-    assert result.success
+    instance = dg.DagsterInstance.ephemeral()
+
+    def materialize() -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [build_docs_asset(project)],
+            instance=instance,
+            resources={
+                "dbt": build_dbt_resource(project),
+                "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+                "site": FolderSite(path=str(settings.site_dir)),
+            },
+        )
+
+    result = materialize()
     metadata = result.asset_materializations_for_node("site__docs")[0].metadata
     assert metadata["address"].value == (settings.site_dir / "docs" / "index.html").as_uri()
     assert {"index.html", "lineage.html", "source.svg", "marts.svg", "dbt.html"} <= {
@@ -109,6 +114,13 @@ def test_the_documentation_is_an_asset_that_publishes_the_pages(tmp_path: Path) 
     }
     size = sum(page.stat().st_size for page in (settings.site_dir / "docs").iterdir())
     assert metadata["bytes"].value == size
+
+    made = (settings.site_dir / "docs").stat().st_mtime_ns
+    again = materialize().asset_materializations_for_node("site__docs")[0].metadata
+    assert (settings.site_dir / "docs").stat().st_mtime_ns == made, (
+        "nothing has changed, so nothing is made anew"
+    )
+    assert again == metadata
 
 
 def test_publishing_replaces_the_whole_part_and_leaves_the_others(tmp_path: Path) -> None:
