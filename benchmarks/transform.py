@@ -88,7 +88,10 @@ def fill(warehouse: Path, base: Path, scale: int) -> int:
 def build_bare(settings: Settings) -> Build:
     """`dbt build` as a process of its own."""
     target = settings.dbt_target_dir
-    command = [str(DBT), "build", "--quiet", "--target", settings.deployment.value]
+    command = [
+        *(str(DBT), "build", "--quiet", "--exclude-resource-type", "unit_test"),
+        *("--target", settings.deployment.value),
+    ]
     environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR), "DBT_LOG_PATH": str(target)}
     started = time.monotonic()
     done = subprocess.run(
