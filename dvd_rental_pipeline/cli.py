@@ -23,6 +23,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.home import require_room
 from dvd_rental_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def run(
 ) -> None:
     """Materialize the graph, or a selection, and run its checks, once."""
     settings = Settings.load()
+    require_room(settings.home)
     with _progress() as tell:
         tell("loading the graph")
         from dvd_rental_pipeline.definitions import build_definitions

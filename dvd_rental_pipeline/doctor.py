@@ -13,12 +13,11 @@ import psycopg
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.home import ROOM_FOR_A_RUN
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings
 from dvd_rental_pipeline.source.access import Source, without_password
 from dvd_rental_pipeline.source.binaries import PostgresBinaries
 from dvd_rental_pipeline.warehouse import open_duckdb
-
-FREE_BYTES_WANTED = 1 << 30
 
 
 class Health(Enum):
@@ -86,8 +85,8 @@ def _home(settings: Settings) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(existing).free
     found = f"{settings.home}, {free / 1e9:.1f} GB free"
-    if free < FREE_BYTES_WANTED:
-        yield Finding(Health.BAD, "home", found, "free at least 1 GB, or set DVD_RENTAL_HOME to a larger disk")
+    if free < ROOM_FOR_A_RUN:
+        yield Finding(Health.BAD, "home", found, "free some space, or set DVD_RENTAL_HOME to a larger disk")
     else:
         yield Finding(Health.GOOD, "home", found)
 

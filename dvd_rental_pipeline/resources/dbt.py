@@ -100,6 +100,6 @@ def _parse(project: DbtProject) -> None:
         command, cwd=project.project_dir, env=environment, capture_output=True, text=True, check=False
     )
     if parsed.returncode != 0:
-        raise DbtProjectError(
-            f"dbt cannot parse the project in {project.project_dir}:\n{(parsed.stdout + parsed.stderr).strip()}"
-        )
+        # What dbt says comes before the traceback of a failure that it did not expect.
+        told, _, _ = (parsed.stdout + parsed.stderr).partition("Traceback")
+        raise DbtProjectError(f"dbt cannot parse the project in {project.project_dir}:\n{told.strip()}")
