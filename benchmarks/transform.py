@@ -74,7 +74,8 @@ def fill(warehouse: Path, base: Path, scale: int) -> int:
                 connection.execute(f"create table dvd_rental.{table} as from {source}")
                 continue
             shifted = ", ".join(
-                f"cast({key} + repetition * (select max({key}) from base.dvd_rental.{owner}) as integer) {key}"
+                f"cast({key} + repetition * (select max({key}) from base.dvd_rental.{owner}) as integer) "
+                f"as {key}"
                 for key, owner in REPEATED[table].items()
             )
             connection.execute(
