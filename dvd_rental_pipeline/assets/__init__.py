@@ -1,0 +1,1 @@
+"""The assets: raw tables, dbt models, and who consumes the reports."""

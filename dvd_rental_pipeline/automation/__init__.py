@@ -1,0 +1,1 @@
+"""When the graph runs, and how fresh it must be."""

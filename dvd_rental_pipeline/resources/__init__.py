@@ -1,0 +1,1 @@
+"""What a deployment plugs into the graph: ingestion, warehouse, dbt, site."""

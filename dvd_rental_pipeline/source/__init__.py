@@ -1,0 +1,1 @@
+"""The source database: the embedded PostgreSQL, its schema, sample data, restore, simulated traffic."""
