@@ -15,3 +15,7 @@ def date_trunc(datepart: str, date: str) -> str:
 
 def generate_series(upper_bound: int) -> str:
     return f"select {upper_bound} as generated_number"
+
+
+def snapshot_hash_arguments(columns: list[str]) -> str:
+    return f"md5(concat({', '.join(columns)}))"

@@ -40,6 +40,7 @@ DVD_RENTAL = Domain(
                 Column("phone", "character varying(20)", "Phone number; empty if unknown", privacy=PERSONAL),
                 _LAST_UPDATE,
             ),
+            history=("district", "city_id"),
         ),
         Table(
             "category",
@@ -90,6 +91,7 @@ DVD_RENTAL = Domain(
                 ),
                 Column("active", "integer", "1 while the customer may rent, else 0", nullable=True),
             ),
+            history=("store_id", "first_name", "last_name", "address_id", "active"),
         ),
         Table(
             "film",
@@ -109,6 +111,16 @@ DVD_RENTAL = Domain(
                 _LAST_UPDATE,
                 Column("special_features", "text[]", "Extras on the disc", nullable=True),
                 Column("fulltext", "tsvector", "Search index of title and description"),
+            ),
+            history=(
+                "title",
+                "release_year",
+                "language_id",
+                "rental_duration",
+                "rental_rate",
+                "length",
+                "replacement_cost",
+                "rating",
             ),
         ),
         Table(
@@ -200,6 +212,7 @@ DVD_RENTAL = Domain(
                 _LAST_UPDATE,
                 Column("picture", "bytea", "Photograph", nullable=True, privacy=SECRET),
             ),
+            history=("first_name", "last_name", "store_id", "active"),
         ),
         Table(
             "store",
@@ -211,6 +224,7 @@ DVD_RENTAL = Domain(
                 Column("address_id", "smallint", "Address of the store"),
                 _LAST_UPDATE,
             ),
+            history=("manager_staff_id", "address_id"),
         ),
     ),
 )

@@ -32,13 +32,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table that is replicated whole."""
+    """A source table that is replicated whole.
+
+    `history` names the columns of which the warehouse keeps past states, beside the key; none: no history.
+    """
 
     name: str
     grain: str
     primary_key: tuple[str, ...]
     columns: tuple[Column, ...]
     tier: FreshnessTier = FreshnessTier.REFERENCE
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Domain:
     def primary_keys(self) -> dict[str, tuple[str, ...]]:
         """Primary key columns by table name."""
         return {table.name: table.primary_key for table in self.tables}
+
+    def history(self) -> dict[str, tuple[str, ...]]:
+        """Columns whose past states are kept, of the tables that have any."""
+        return {table.name: table.history for table in self.tables if table.history}
 
 
 CHANGE_CAPTURE_COLUMNS = (

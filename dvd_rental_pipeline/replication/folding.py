@@ -1,6 +1,6 @@
 """The last change of each key: what a stretch of the change stream comes to, for one table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dvd_rental_pipeline.replication.pgoutput import UNCHANGED, Delete, Insert, RelationMessage, Update, Value
@@ -30,24 +30,38 @@ class Change:
     base: Key | None
 
 
+def column_values(
+    changes: Iterable[tuple[Key, Change]], key_positions: Sequence[int], position: int
+) -> Iterator[Value]:
+    """The values of one column over `changes`, None for deleted rows (but not in key columns)."""
+    if position in key_positions:
+        at = key_positions.index(position)
+        return (key[at] for key, _ in changes)
+    return (None if change.values is None else change.values[position] for _, change in changes)
+
+
 class Fold:
     """Folds the changes of one table, and can be emptied after each stretch (`clear`).
 
-    `truncated` is the position and the time of the last TRUNCATE of the stretch.
+    `truncated` is the position and the time of the last TRUNCATE of the stretch. With `keep_superseded`,
+    `superseded` are the states that a transaction committed and a later one of the stretch replaced.
     """
 
-    def __init__(self, relation: Relation, before: StoredTable) -> None:
+    def __init__(self, relation: Relation, before: StoredTable, *, keep_superseded: bool = False) -> None:
         self.relation = relation
         self.changes: dict[Key, Change] = {}
+        self.superseded: list[tuple[Key, Change]] = []
         self.truncated: tuple[int, str] | None = None
         self.bytes = 0
         self._before = before
+        self._keep_superseded = keep_superseded
         self._key = relation.key_positions
         self._sources: tuple[int | None, ...] | None = None
 
     def clear(self) -> None:
         """Start the next stretch."""
         self.changes = {}
+        self.superseded = []
         self.truncated = None
 
     def describe(self, message: RelationMessage) -> None:
@@ -84,7 +98,7 @@ class Fold:
         """A row appears."""
         values = self._arranged(message.new)
         key = tuple([values[position] for position in self._key])
-        self.changes[key] = Change(values, lsn, time, self._taken(key), None)
+        self._set(key, Change(values, lsn, time, self._taken(key), None))
 
     def update(self, message: Update, lsn: int, time: str) -> None:
         """A row changes, its key perhaps too.
@@ -94,7 +108,6 @@ class Fold:
         """
         values = self._arranged(message.new)
         key = tuple([values[position] for position in self._key])
-        changes = self.changes
         old_key = key
         if message.old is not None:
             old = self._arranged(message.old)
@@ -103,7 +116,7 @@ class Fold:
                 key = tuple([was if is_ is UNCHANGED else is_ for was, is_ in zip(old_key, key, strict=True)])
                 for position, value in zip(self._key, key, strict=True):
                     values[position] = value
-        former = changes.get(old_key)
+        former = self.changes.get(old_key)
         base: Key | None = None
         if message.partial and any(value is UNCHANGED for value in values):
             if former is None:
@@ -118,30 +131,32 @@ class Fold:
         if key == old_key:
             expected = former.expected if former is not None else True
         else:
-            changes[old_key] = Change(None, lsn, time, former.expected if former is not None else True, None)
+            gone = Change(None, lsn, time, former.expected if former is not None else True, None)
+            self._set(old_key, gone)
             expected = self._taken(key)
-        changes[key] = Change(values, lsn, time, expected, base)
+        self._set(key, Change(values, lsn, time, expected, base))
 
     def delete(self, message: Delete, lsn: int, time: str) -> None:
         """A row disappears."""
         old = self._arranged(message.old)
         key = tuple([old[position] for position in self._key])
         former = self.changes.get(key)
-        self.changes[key] = Change(None, lsn, time, former.expected if former is not None else True, None)
+        gone = Change(None, lsn, time, former.expected if former is not None else True, None)
+        self._set(key, gone)
 
     def truncate(self, lsn: int, time: str) -> None:
         """All rows disappear."""
         for key, change in self.changes.items():
             if change.values is not None:
-                self.changes[key] = Change(None, lsn, time, change.expected, None)
+                self._set(key, Change(None, lsn, time, change.expected, None))
         self.truncated = (lsn, time)
 
-    def column(self, position: int) -> Iterator[Value]:
-        """The values of one column over all changes, None for deleted rows (but not in key columns)."""
-        if position in self._key:
-            at = self._key.index(position)
-            return (key[at] for key in self.changes)
-        return (None if change.values is None else change.values[position] for change in self.changes.values())
+    def _set(self, key: Key, change: Change) -> None:
+        if self._keep_superseded:
+            former = self.changes.get(key)
+            if former is not None and former.lsn != change.lsn:
+                self.superseded.append((key, former))
+        self.changes[key] = change
 
     def _taken(self, key: Key) -> bool | None:
         """Whether the raw table held this key live, of which the stream says that it is free now."""

@@ -16,7 +16,8 @@ import duckdb
 import pyarrow as pa
 
 from dvd_rental_pipeline.replication.column_types import array_json
-from dvd_rental_pipeline.replication.folding import Fold, StreamMismatchError
+from dvd_rental_pipeline.replication.folding import Change, Fold, Key, StreamMismatchError, column_values
+from dvd_rental_pipeline.replication.past_states import CHANGE_COLUMNS, PastStates
 from dvd_rental_pipeline.replication.pgoutput import UNCHANGED, Value
 from dvd_rental_pipeline.replication.relations import Column, Relation
 from dvd_rental_pipeline.replication.session import literal, quoted
@@ -26,13 +27,12 @@ _RAW_TYPES = {
     "_airbyte_extracted_at": "TIMESTAMP WITH TIME ZONE",
     "_airbyte_meta": "JSON",
     "_airbyte_generation_id": "BIGINT",
-    "_ab_cdc_lsn": "BIGINT",
-    "_ab_cdc_updated_at": "VARCHAR",
-    "_ab_cdc_deleted_at": "VARCHAR",
+    **CHANGE_COLUMNS,
 }
 # A relation's columns are called by position in between, whatever their names are: c0, c1 ...
 _STRETCH = "_replication_stretch"
 _CHANGES = "temp._replication_changes"
+_SUPERSEDED = "temp._replication_superseded"
 _FORMER = "temp._replication_former"
 # DuckDB keeps updated rows in memory until the commit, some 600 bytes each; deleted and inserted ones hardly.
 # But small changes are faster, and smaller on disk, by updates.
@@ -82,6 +82,7 @@ class RawTable:
         retired: Mapping[str, str],
         generation: int,
         stamp: Stamp,
+        past: PastStates | None = None,
     ) -> None:
         self.relation = relation
         self._warehouse = warehouse
@@ -90,6 +91,7 @@ class RawTable:
         self._retired = retired
         self._generation = generation
         self._stamp = stamp
+        self._past = past
         self._columns = [quoted(column.name) for column in relation.columns]
         self._key = [quoted(name) for name in relation.key]
 
@@ -121,8 +123,9 @@ class RawTable:
         """
         counts = Counts()
         if fold.changes:
-            self._stage(fold)
+            self._stage(list(fold.changes.items()), _CHANGES)
             counts = self._check_staged()
+            self._keep_superseded(fold.superseded)
         if fold.truncated is not None:
             counts = self._truncate(
                 *fold.truncated, kept=counts.updated, counts=counts, staged=bool(fold.changes)
@@ -140,9 +143,12 @@ class RawTable:
         self._warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._schema)}")
         self._warehouse.execute(f"DROP TABLE IF EXISTS {_FORMER}")
         if keep_tombstones and self._holds_key():
+            there = self._columns_there("current", self._schema, self.relation.name)
+            kept = [quoted(name) for name in (self._past.kept if self._past else ()) if name in there]
             self._warehouse.execute(
                 f"CREATE TEMP TABLE {_FORMER.removeprefix('temp.')} AS"
-                f" SELECT {', '.join(self._key)}, {', '.join(_RAW_TYPES)} FROM {self._table}"
+                f" SELECT {', '.join(dict.fromkeys([*self._key, *kept]))}, {', '.join(_RAW_TYPES)}"
+                f" FROM {self._table}"
             )
         columns = {
             **{column.name: column.type.warehouse for column in self.relation.columns},
@@ -151,6 +157,8 @@ class RawTable:
         }
         definition = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
         self._warehouse.execute(f"CREATE OR REPLACE TABLE {self._table} ({definition})")
+        if self._past is not None:
+            self._past.prepare()
 
     def copy(self, reader: pa.RecordBatchReader, lsn: int, time: str) -> int:
         """Take in the rows of a snapshot, selected by `snapshot_columns`. The number of rows.
@@ -197,6 +205,7 @@ class RawTable:
             " AND table_name = '_replication_former'"
         )[0]:
             return 0
+        self._keep_former()
         gone = f"FROM {_FORMER} AS former ANTI JOIN {self._table} USING ({', '.join(self._key)})"
         count = int(self._row(f"SELECT count(*) {gone} WHERE former._ab_cdc_deleted_at IS NULL")[0])
         was_live = "former._ab_cdc_deleted_at IS NULL"
@@ -215,28 +224,68 @@ class RawTable:
         self._warehouse.execute(f"DROP TABLE {_FORMER}")
         return count
 
-    def _stage(self, fold: Fold) -> None:
-        """The folded changes as a temporary table of typed columns, beside what the raw table holds of them."""
+    def _keep_past(self, which: str) -> None:
+        """Keep the states that rows of the raw table, `target`, are about to lose."""
+        if self._past is not None:
+            names = (*self._past.kept, *CHANGE_COLUMNS)
+            self._past.add(
+                f"{self._table} AS target {which}", {name: f"target.{quoted(name)}" for name in names}
+            )
+
+    def _keep_superseded(self, superseded: Sequence[tuple[Key, Change]]) -> None:
+        """Keep the states that came and went within the stretch, and never reach the raw table."""
+        if self._past is None or not superseded:
+            return
+        self._stage(superseded, _SUPERSEDED)
+        staged = {
+            described.name: f"c{position}"
+            for position, described in enumerate(self.relation.columns)
+            if described.name in self._past.kept
+        }
+        staged |= {
+            "_ab_cdc_lsn": "_lsn",
+            "_ab_cdc_updated_at": "_time",
+            "_ab_cdc_deleted_at": "CASE WHEN _deleted THEN _time END",
+        }
+        self._past.add(_SUPERSEDED, staged)
+        self._warehouse.execute(f"DROP TABLE {_SUPERSEDED}")
+
+    def _keep_former(self) -> None:
+        """Keep what the replaced rows were; those that were gone and still are have not changed."""
+        if self._past is None:
+            return
+        there = self._columns_there("temp", "main", "_replication_former")
+        names = [name for name in (*self._past.kept, *CHANGE_COLUMNS) if name in there]
+        again = f"SELECT 1 FROM {self._table} AS now WHERE " + " AND ".join(
+            f"now.{key} = former.{key}" for key in self._key
+        )
+        self._past.add(
+            f"{_FORMER} AS former WHERE former._ab_cdc_deleted_at IS NULL OR EXISTS ({again})",
+            {name: f"former.{quoted(name)}" for name in names},
+        )
+
+    def _stage(self, items: Sequence[tuple[Key, Change]], into: str) -> None:
+        """Folded changes as a temporary table of typed columns, beside what the raw table holds of them."""
         arrays: dict[str, pa.Array] = {}
         typed, staged, notes = [], [], []
-        for position, column in enumerate(self.relation.columns):
+        for position, described in enumerate(self.relation.columns):
             name = f"c{position}"
-            values = list(fold.column(position))
-            parsed = column.type.parse.format(name)
+            values = list(column_values(items, self.relation.key_positions, position))
+            parsed = described.type.parse.format(name)
             unchanged = [value is UNCHANGED for value in values]
-            arrays[name] = _texts(values, array=column.type.array)
+            arrays[name] = _texts(values, array=described.type.array)
             typed.append(f"{parsed} AS {name}")
-            if column.type.fallible:
-                notes.append(_note(column, name, parsed))
+            if described.type.fallible:
+                notes.append(_note(described, name, parsed))
             if any(unchanged):
                 arrays[f"u{position}"] = pa.array(unchanged)
                 typed.append(f"u{position}")
                 staged.append(
-                    f"CASE WHEN s.u{position} THEN base.{quoted(column.name)} ELSE s.{name} END AS {name}"
+                    f"CASE WHEN s.u{position} THEN base.{quoted(described.name)} ELSE s.{name} END AS {name}"
                 )
             else:
                 staged.append(f"s.{name}")
-        changes = fold.changes.values()
+        changes = [change for _, change in items]
         offset = self._stamp.offset
         arrays["_deleted"] = pa.array([change.values is None for change in changes])
         arrays["_lsn"] = pa.array([change.lsn + offset for change in changes], pa.int64())
@@ -262,7 +311,7 @@ class RawTable:
         self._warehouse.register(_STRETCH, pa.table(arrays))
         try:
             self._warehouse.execute(
-                f"CREATE OR REPLACE TEMP TABLE {_CHANGES.removeprefix('temp.')} AS"
+                f"CREATE OR REPLACE TEMP TABLE {into.removeprefix('temp.')} AS"
                 f" SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
                 f" {live} AS _live, {baseless} AS _baseless"
                 f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn, _time, _expected,"
@@ -290,6 +339,8 @@ class RawTable:
     def _truncate(self, lsn: int, time: str, *, kept: int, counts: Counts, staged: bool) -> Counts:
         """Make tombstones of all rows. Those of which the stretch says more are written again by the merge."""
         live = self.count()[0]
+        at = lsn + self._stamp.offset
+        self._keep_past(f"WHERE target._ab_cdc_deleted_at IS NULL AND target._ab_cdc_lsn <> {at}")
         values = {
             name: "NULL" for name in (*self._columns, *map(quoted, self._retired)) if name not in self._key
         }
@@ -305,7 +356,7 @@ class RawTable:
         self._warehouse.execute(
             f"UPDATE {self._table} SET {', '.join(f'{name} = {value}' for name, value in values.items())}"
             " WHERE _ab_cdc_deleted_at IS NULL",
-            {"extracted": self._stamp.extracted_at, "lsn": lsn + self._stamp.offset, "time": time},
+            {"extracted": self._stamp.extracted_at, "lsn": at, "time": time},
         )
         return Counts(counts.inserted, counts.updated, live - kept)
 
@@ -322,6 +373,7 @@ class RawTable:
             "_ab_cdc_deleted_at": "CASE WHEN s._deleted THEN s._time END",
         }
         matched = self._on("target", "s.c")
+        self._keep_past(f"SEMI JOIN {_CHANGES} AS s ON {matched} AND target._ab_cdc_lsn <> s._lsn")
         extracted = {"extracted": self._stamp.extracted_at}
         if changes >= REPLACE_FROM:
             self._warehouse.execute(
@@ -355,16 +407,21 @@ class RawTable:
         )
 
     def _holds_key(self) -> bool:
-        held = dict(
-            self._warehouse.execute(
-                "SELECT column_name, data_type FROM duckdb_columns()"
-                " WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
-                [self._schema, self.relation.name],
-            ).fetchall()
-        )
+        held = self._columns_there("current", self._schema, self.relation.name)
         wanted = [self.relation.columns[position] for position in self.relation.key_positions]
         return _RAW_TYPES.keys() <= held.keys() and all(
             held.get(column.name) == column.type.warehouse for column in wanted
+        )
+
+    def _columns_there(self, database: str, schema: str, table: str) -> dict[str, str]:
+        """The types of a table's columns by name; empty when there is no table. `database` may be `current`."""
+        return dict(
+            self._warehouse.execute(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name ="
+                " CASE $database WHEN 'current' THEN current_database() ELSE $database END"
+                " AND schema_name = $schema AND table_name = $table",
+                {"database": database, "schema": schema, "table": table},
+            ).fetchall()
         )
 
     def _unholdable_key(self) -> UnholdableKeyError:

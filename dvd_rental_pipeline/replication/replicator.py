@@ -29,6 +29,7 @@ from dvd_rental_pipeline.replication import publication, relations, slot, snapsh
 from dvd_rental_pipeline.replication.changes import Followed, HistoryDiffersError, Stream, iso
 from dvd_rental_pipeline.replication.drift import Drift, compare
 from dvd_rental_pipeline.replication.folding import Fold, StreamMismatchError
+from dvd_rental_pipeline.replication.past_states import PastStates
 from dvd_rental_pipeline.replication.raw_tables import Counts, RawTable, Stamp, UnholdableKeyError
 from dvd_rental_pipeline.replication.relations import Relation
 from dvd_rental_pipeline.replication.session import ReplicationError, connect, explained, format_lsn, place
@@ -114,6 +115,7 @@ class Replicator:
         warehouse: the DuckDB file; made when missing.
         tables: primary key columns by table. The source's own primary key is what counts; one that differs is
             noted among the table's schema changes.
+        history: for tables of which past states are kept, the columns to keep beside the key.
         source_schema: where the tables stand in PostgreSQL.
         target_schema: where the raw tables stand in DuckDB. One source for each.
         slot: name of the replication slot and of the publication. One for each warehouse.
@@ -128,6 +130,7 @@ class Replicator:
         warehouse: Path,
         tables: Mapping[str, tuple[str, ...]],
         *,
+        history: Mapping[str, tuple[str, ...]] | None = None,
         source_schema: str = "public",
         target_schema: str = "dvd_rental",
         slot: str = "dvd_rental",
@@ -138,6 +141,7 @@ class Replicator:
         self._url = source_url
         self._warehouse = warehouse
         self._tables = dict(tables)
+        self._history = dict(history or {})
         self._source_schema = source_schema
         self._target = target_schema
         self._slot = slot
@@ -313,7 +317,8 @@ class Replicator:
                 continue
             raw = self._raw(run, relation, drift.retired, before.generation)
             raw.alter(drift.added, drift.widened)
-            table = _Table(raw, before, drift, Fold(relation, before))
+            fold = Fold(relation, before, keep_superseded=relation.name in self._history)
+            table = _Table(raw, before, drift, fold)
             run.followed[relation.name] = table
             followed[relation.oid] = Followed(table.fold, max(before.lsn, known_lsn))
         stream = Stream(run.known.source, confirmed, target, followed, lambda: self._apply(run))
@@ -478,8 +483,16 @@ class Replicator:
 
     def _raw(self, run: "_Run", relation: Relation, retired: Mapping[str, str], generation: int) -> RawTable:
         stamp = Stamp(run.now.syncs, run.extracted_at, run.now.lsn_offset)
+        kept = self._history.get(relation.name)
+        past = PastStates(run.warehouse, self._target, relation, kept, retired) if kept is not None else None
         return RawTable(
-            run.warehouse, self._target, relation, retired=retired, generation=generation, stamp=stamp
+            run.warehouse,
+            self._target,
+            relation,
+            retired=retired,
+            generation=generation,
+            stamp=stamp,
+            past=past,
         )
 
     def _key_note(self, relation: Relation) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class EmbeddedIngestion(Ingestion):
                 url,
                 Path(self.warehouse_path),
                 domain.primary_keys(),
+                history=domain.history(),
                 source_schema=domain.source_schema,
                 target_schema=domain.name,
                 slot=self.slot,

@@ -19,10 +19,14 @@ START = datetime(2020, 1, 1, 8)
 
 
 class RawTables:
-    """The newest state of each row, tombstones included; the time of commits moves when a test says so."""
+    """The newest state of each row, tombstones included; the time of commits moves when a test says so.
 
-    def __init__(self, home: Path) -> None:
+    With `keep_past` also the states before, as the embedded replication keeps them, and Airbyte does not.
+    """
+
+    def __init__(self, home: Path, *, keep_past: bool = False) -> None:
         self.home = home
+        self.keep_past = keep_past
         self.now = START
         self.lsn = 26_000_000
         self._warehouse: duckdb.DuckDBPyConnection | None = None
@@ -31,6 +35,12 @@ class RawTables:
             columns = [(column.name, column.type) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)]
             defined = ", ".join(f'"{name}" {_duckdb_type(type_)}' for name, type_ in columns)
             self.warehouse.execute(f"create table dvd_rental.{table.name} ({defined})")
+            if keep_past and table.history:
+                self.warehouse.execute("create schema if not exists dvd_rental_past")
+                self.warehouse.execute(
+                    f"create table dvd_rental_past.{table.name} as"
+                    f" select {_kept(table)} from dvd_rental.{table.name}"
+                )
 
     @property
     def warehouse(self) -> duckdb.DuckDBPyConnection:
@@ -96,7 +106,15 @@ class RawTables:
         }
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" for _ in values)
-        self._remove(table, [row[column] for column in table.primary_key])
+        key = [row[column] for column in table.primary_key]
+        if self.keep_past and table.history:
+            where = " and ".join(f"{column} = ?" for column in table.primary_key)
+            self.warehouse.execute(
+                f"insert into dvd_rental_past.{table.name}"
+                f" select {_kept(table)} from dvd_rental.{table.name} where {where}",
+                key,
+            )
+        self._remove(table, key)
         self.warehouse.execute(
             f"insert into dvd_rental.{table.name} ({names}) values ({marks})", list(values.values())
         )
@@ -207,6 +225,11 @@ class Dbt:
             "build", "--select", "+path:models/marts", "--exclude-resource-type", "test",
             "--exclude-resource-type", "unit_test", *arguments,
         )  # fmt: skip
+
+
+def _kept(table: Table) -> str:
+    changes = ("_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at")
+    return ", ".join((*table.primary_key, *table.history, *changes))
 
 
 def _duckdb_type(postgres_type: str) -> str:

@@ -75,6 +75,48 @@ def test_history_follows_the_source(tmp_path: Path) -> None:
     assert "ERROR=0" in done.stdout
 
 
+def test_changes_within_one_sync_are_versions_of_their_own(tmp_path: Path) -> None:
+    raw = RawTables(tmp_path, keep_past=True)
+    dbt = Dbt(raw)
+    fill(raw)
+    dbt.build_marts()
+
+    raw.pass_time(days=1)
+    first_move = raw.now
+    raw.change("customer", 1, store_id=1)
+    raw.pass_time(days=1)
+    raw.change("customer", 1, email="new@example.org")
+    raw.pass_time(days=1)
+    house_move = raw.now
+    raw.change("address", raw.row("customer", 1)["address_id"], city_id=2)
+    raw.pass_time(days=1)
+    left = raw.now
+    raw.delete("customer", 1)
+    raw.pass_time(days=1)
+    came_back = raw.now
+    put_customer(raw, 1)
+    for rental_id, rented_at in enumerate((first_move, house_move, left, came_back), start=1):
+        _rent(raw, rental_id, customer_id=1, rented_at=rented_at)
+    dbt.build_marts()
+
+    expected = [
+        (2, "Ghent", DAWN, first_move, False),
+        (1, "Ghent", first_move, house_move, False),
+        (1, "Leuven", house_move, left, False),
+        (2, "Leuven", came_back, None, True),
+    ]
+    assert raw.query(HISTORY.format(1)) == expected
+    rentals = (
+        "select rental_id, city, customers.store_id from marts.fct_rental as rentals"
+        " inner join marts.dim_customer_history as customers using (customer_key) order by rental_id"
+    )
+    found = [(1, "Ghent", 1), (2, "Leuven", 1), (3, "Unknown", None), (4, "Leuven", 2)]
+    assert raw.query(rentals) == found, "each has the version of its time; nobody was there for the third"
+    dbt.build_marts("--full-refresh")
+    assert raw.query(HISTORY.format(1)) == expected
+    assert raw.query(rentals) == found
+
+
 def _rent(raw: RawTables, rental_id: int, customer_id: int, rented_at: datetime | None = None) -> None:
     raw.put(
         "rental",

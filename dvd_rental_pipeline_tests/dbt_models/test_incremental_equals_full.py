@@ -165,8 +165,8 @@ class Business:
         self.raw.delete(table, key)
 
 
-def prove_equality(home: Path, seed: int, syncs: int, changes: int) -> None:
-    raw = RawTables(home)
+def prove_equality(home: Path, seed: int, syncs: int, changes: int, *, keep_past: bool) -> None:
+    raw = RawTables(home, keep_past=keep_past)
     dbt = Dbt(raw)
     fill(raw)
     business = Business(raw, seed)
@@ -195,11 +195,12 @@ def prove_equality(home: Path, seed: int, syncs: int, changes: int) -> None:
     ]
 
 
-def test_facts_after_three_syncs_are_those_of_a_full_refresh(tmp_path: Path) -> None:
-    prove_equality(tmp_path, seed=1, syncs=3, changes=90)
+@pytest.mark.parametrize("keep_past", [False, True], ids=["last states alone", "past states too"])
+def test_facts_after_three_syncs_are_those_of_a_full_refresh(tmp_path: Path, keep_past: bool) -> None:
+    prove_equality(tmp_path, seed=1, syncs=3, changes=90, keep_past=keep_past)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_facts_after_many_small_syncs_are_those_of_a_full_refresh(tmp_path: Path, seed: int) -> None:
-    prove_equality(tmp_path, seed=seed, syncs=10, changes=25)
+    prove_equality(tmp_path, seed=seed, syncs=10, changes=25, keep_past=seed % 2 == 0)

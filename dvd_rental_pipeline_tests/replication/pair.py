@@ -89,7 +89,7 @@ class Pair:
     def sync_one(self, table: str = "t", **options: Any) -> TableSync:
         return self.sync(**options).tables[table]
 
-    def cut_short(self, at: Step) -> None:
+    def cut_short(self, at: Step, **options: Any) -> None:
         """Start a sync that ends at a step, as if it was killed there."""
 
         def cut(step: Step) -> None:
@@ -97,7 +97,7 @@ class Pair:
                 raise CutShort
 
         try:
-            self.replicator(on_step=cut).sync()
+            self.replicator(on_step=cut, **options).sync()
         except CutShort:
             return
         raise AssertionError(f"the sync never came to the step {at!r}")

@@ -2,14 +2,23 @@ with versions as (
     select * from {{ ref('customer_versions') }}
 ),
 
+states as (
+    select * from {{ ref('states_customer') }}
+),
+
 geography as (
     select * from {{ ref('dim_geography') }}
 ),
 
-{{ living_versions('versions', 'customer_id') }}
+{{ living_versions(
+    'versions',
+    'states',
+    'customer_id',
+    ['customer_name', 'store_id', 'address_id', 'is_active', 'district', 'city_id']
+) }}
 
 select
-    living.dbt_scd_id as customer_key,
+    living.version_key as customer_key,
     living.customer_id,
     living.customer_name,
     living.store_id,

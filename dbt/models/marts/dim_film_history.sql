@@ -2,14 +2,26 @@ with versions as (
     select * from {{ ref('film_versions') }}
 ),
 
+states as (
+    select * from {{ ref('states_film') }}
+),
+
 films as (
     select * from {{ ref('dim_film') }}
 ),
 
-{{ living_versions('versions', 'film_id') }}
+{{ living_versions(
+    'versions',
+    'states',
+    'film_id',
+    [
+        'title', 'language_id', 'release_year', 'rating', 'rental_duration_days',
+        'length_minutes', 'rental_rate', 'replacement_cost'
+    ]
+) }}
 
 select
-    living.dbt_scd_id as film_key,
+    living.version_key as film_key,
     living.film_id,
     living.title,
     films.category_id,

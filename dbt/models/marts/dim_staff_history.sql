@@ -2,10 +2,14 @@ with versions as (
     select * from {{ ref('staff_versions') }}
 ),
 
-{{ living_versions('versions', 'staff_id') }}
+states as (
+    select * from {{ ref('states_staff') }}
+),
+
+{{ living_versions('versions', 'states', 'staff_id', ['staff_name', 'store_id', 'is_active']) }}
 
 select
-    living.dbt_scd_id as staff_key,
+    living.version_key as staff_key,
     living.staff_id,
     living.staff_name,
     living.store_id,

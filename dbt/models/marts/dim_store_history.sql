@@ -2,14 +2,23 @@ with versions as (
     select * from {{ ref('store_versions') }}
 ),
 
+states as (
+    select * from {{ ref('states_store') }}
+),
+
 geography as (
     select * from {{ ref('dim_geography') }}
 ),
 
-{{ living_versions('versions', 'store_id') }}
+{{ living_versions(
+    'versions',
+    'states',
+    'store_id',
+    ['manager_staff_id', 'address_id', 'district', 'city_id']
+) }}
 
 select
-    living.dbt_scd_id as store_key,
+    living.version_key as store_key,
     living.store_id,
     'Store ' || cast(living.store_id as varchar) || coalesce(', ' || geography.city, '') as store_name,
     living.manager_staff_id,

@@ -8,8 +8,6 @@
     )
 }}
 
-{{ know_versions(['customer', 'staff', 'store', 'film']) }}
-
 {# What differs from the source is built again and replaced, found by comparison as in `fct_rental`. #}
 with source_payments as (
     select * from {{ ref('stg_dvd_rental__payment') }}

@@ -8,8 +8,6 @@
     )
 }}
 
-{{ know_versions(['customer', 'staff', 'store', 'film']) }}
-
 {#
   What differs from the source is built again and replaced. Comparison finds it, not a high-water mark: log positions
   may come out of order, and the next build mends one that failed half-way.

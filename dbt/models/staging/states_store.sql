@@ -1,0 +1,39 @@
+with store_rows as (
+    {{ raw_states('store', ['store_id', 'manager_staff_id', 'address_id'], past_relation('store')) }}
+),
+
+address_rows as (
+    {{ raw_states('address', ['address_id', 'district', 'city_id'], past_relation('address')) }}
+),
+
+stores as (
+    select
+        cast(store_id as integer) as store_id,
+        cast(manager_staff_id as integer) as manager_staff_id,
+        cast(address_id as integer) as address_id,
+        {{ state_columns('store_id') }}
+    from store_rows
+),
+
+addresses as (
+    select
+        cast(address_id as integer) as address_id,
+        {{ missing_if_blank('district') }} as district,
+        cast(city_id as integer) as city_id,
+        {{ state_columns('address_id') }}
+    from address_rows
+)
+
+select
+    stores.store_id,
+    stores.manager_staff_id,
+    stores.address_id,
+    case when not addresses.is_deleted then addresses.district end as district,
+    case when not addresses.is_deleted then addresses.city_id end as city_id,
+    stores.is_deleted,
+    {{ joint_state('stores', 'addresses') }}
+from stores
+left join addresses
+    on
+        stores.address_id = addresses.address_id
+        and {{ states_overlap('stores', 'addresses') }}
