@@ -22,7 +22,7 @@ select
     rentals.rented_at,
     rentals.due_at,
     rentals.days_overdue as days_late,
-    rentals.days_overdue > 30 as is_missing,
+    rentals.days_overdue > {{ var('missing_after_days') }} as is_missing,
     rentals.is_paid,
     rentals.replacement_cost,
     cast(row_number() over (order by rentals.due_at asc, rentals.rental_id asc) as integer) as overdue_rank

@@ -22,7 +22,7 @@ loans as (
         store_id,
         count(*) as on_loan,
         count(case when is_overdue then 1 end) as overdue,
-        count(case when days_overdue > 30 then 1 end) as missing
+        count(case when days_overdue > {{ var('missing_after_days') }} then 1 end) as missing
     from {{ ref('fct_rental') }}
     where is_open
     group by film_id, store_id
