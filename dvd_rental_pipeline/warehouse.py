@@ -68,22 +68,54 @@ def open_duckdb(
     """
     if read_only and not path.exists():
         raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
-    connection = _connect(path, read_only, wait_seconds, on_wait)
+    connection = _patiently(
+        lambda: duckdb.connect(path, read_only=read_only), path, wait_seconds=wait_seconds, on_wait=on_wait
+    )
     try:
         yield connection
     finally:
         connection.close()
 
 
-def _connect(
-    path: Path, read_only: bool, wait_seconds: float, on_wait: Callable[[str], None] | None
+@contextmanager
+def open_beside_duckdb(
+    path: Path,
+    name: str,
+    *,
+    wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect to an empty database in memory, with the DuckDB file at `path` attached as `name` for reading.
+
+    Raises:
+        WarehouseError: as `open_duckdb`.
+    """
+    if not path.exists():
+        raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
+    place = "'" + str(path).replace("'", "''") + "'"
+    with duckdb.connect(":memory:") as connection:
+        _patiently(
+            lambda: connection.execute(f"ATTACH {place} AS {name} (READ_ONLY)"),
+            path,
+            wait_seconds=wait_seconds,
+            on_wait=on_wait,
+        )
+        yield connection
+
+
+def _patiently(
+    connect: Callable[[], duckdb.DuckDBPyConnection],
+    path: Path,
+    *,
+    wait_seconds: float,
+    on_wait: Callable[[str], None] | None,
 ) -> duckdb.DuckDBPyConnection:
     deadline = time.monotonic() + wait_seconds
     pause = 0.05
     announced = False
     while True:
         try:
-            return duckdb.connect(path, read_only=read_only)
+            return connect()
         except duckdb.IOException as error:
             if "Could not set lock on file" not in str(error):
                 raise WarehouseError(

@@ -53,7 +53,7 @@ def ensure(
                 name=name,
             )
         )
-    publication, partial = _read(connection, name)
+    publication, partial = read(connection, name)
     missing = [relation for relation in relations if relation.oid not in publication.members]
     if not missing:
         return publication
@@ -71,14 +71,14 @@ def ensure(
             for relation in missing
         )
     )
-    return _read(connection, name)[0]
+    return read(connection, name)[0]
 
 
 def _at(relation: Relation) -> tuple[str, str]:
     return (relation.schema, relation.name)
 
 
-def _read(connection: psycopg.Connection, name: str) -> tuple[Publication, set[int]]:
+def read(connection: psycopg.Connection, name: str) -> tuple[Publication, set[int]]:
     """The publication, and the oids of tables of which it publishes only some rows or columns."""
     version = connection.execute(
         "select oid::text || ':' || xmin::text from pg_publication where pubname = %s", [name]

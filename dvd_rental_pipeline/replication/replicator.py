@@ -27,6 +27,7 @@ import psycopg
 
 from dvd_rental_pipeline.replication import publication, relations, slot, snapshot, state
 from dvd_rental_pipeline.replication.changes import Followed, HistoryDiffersError, Stream, iso
+from dvd_rental_pipeline.replication.continuity import reason_to_begin_anew, require_ours
 from dvd_rental_pipeline.replication.drift import Drift, compare
 from dvd_rental_pipeline.replication.folding import Fold, StreamMismatchError
 from dvd_rental_pipeline.replication.past_states import PastStates
@@ -185,6 +186,7 @@ class Replicator:
         started: float,
     ) -> SyncResult:
         source = slot.identify(connection, self._url)
+        state.prepare(warehouse)
         known = state.read(warehouse, self._target)
         # The end of the log comes before the catalogue: then that knows all that the log speaks of.
         target, target_at = slot.log_end(connection), time.monotonic()
@@ -193,7 +195,8 @@ class Replicator:
         usable = [found[name] for name in self._tables if name in found and name not in errors]
         there = slot.find(connection, self._slot)
         published = publication.ensure(connection, self._slot, usable, self._announce)
-        reason = reason or self._reason_for_all(known.source, source, there, published)
+        require_ours(there, self._slot, self._url)
+        reason = reason or reason_to_begin_anew(known.source, source, there, published, self._slot)
         lsn_offset = known.source.lsn_offset if known.source else 0
         now = StoredSource(
             slot=self._slot,
@@ -259,45 +262,6 @@ class Replicator:
             if refusal:
                 refusals[name] = refusal
         return refusals
-
-    def _reason_for_all(
-        self,
-        known: StoredSource | None,
-        source: slot.Source,
-        there: slot.Slot | None,
-        published: publication.Publication,
-    ) -> str | None:
-        """Why the log cannot be read on from where the last sync ended."""
-        if there is not None and not there.is_ours:
-            raise ReplicationError(
-                f"The replication slot {self._slot} at {place(self._url)} belongs to something else "
-                f"({there.kind}, database {there.database}): choose another slot name, "
-                "DVD_RENTAL_REPLICATION_SLOT."
-            )
-        if known is None:
-            return (
-                "first sync"
-                if there is None
-                else "first sync; a slot is left over from a warehouse that is gone"
-            )
-        reasons = (
-            (known.system_identifier != source.system_identifier, "the source is another server than before"),
-            (known.database_oid != source.database_oid, "the source is another database than before"),
-            (known.timeline != source.timeline, "the source was restored, or failed over to a standby"),
-            (known.slot != self._slot, f"the slot was {known.slot} before"),
-            (there is None, "the replication slot is gone"),
-            (
-                there is not None and there.lost is not None,
-                f"the replication slot is lost: {there and there.lost}",
-            ),
-            (known.lsn > source.log_end, "the source was restored to an earlier moment"),
-            (
-                there is not None and (there.confirmed or 0) > known.lsn,
-                "the replication slot is ahead of the warehouse",
-            ),
-            (known.publication != published.version, "the publication was changed"),
-        )
-        return next((reason for applies, reason in reasons if applies), None)
 
     def _follow(self, run: "_Run", usable: list[Relation], confirmed: int, target: int) -> None:
         """Apply the changes of the log, and note which tables must be copied all the same."""

@@ -43,8 +43,19 @@ class SnapshotReader:
         self._announce = announce
         self._bytes = 0
 
-    def copy(self, raw: RawTable, lsn: int, moment: str) -> Copied:
-        """Copy the rows of a table into its emptied raw table.
+    def count(self, relation: Relation) -> int:
+        """The rows of a table.
+
+        Raises:
+            ReplicationError: the source fails on the way.
+        """
+        with _explained(self._url), self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {_rows_of(relation)}")
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    def copy(self, raw: RawTable, lsn: int, moment: str, *, percent: float | None = None) -> Copied:
+        """Copy the rows of a table into its emptied raw table, or a random `percent` of them.
 
         Raises:
             ReplicationError: the source fails on the way.
@@ -52,12 +63,10 @@ class SnapshotReader:
         relation = raw.relation
         started = time.monotonic()
         self._bytes = 0
-        only = "" if relation.is_partitioned else "ONLY "
+        sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
         with _explained(self._url), self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            cursor.execute(
-                f"SELECT {snapshot_columns(relation)} FROM {only}{quoted(relation.schema, relation.name)}"
-            )
+            cursor.execute(f"SELECT {snapshot_columns(relation)} FROM {_rows_of(relation)}{sample}")
             source = cursor.fetch_record_batch()
             batches = self._told(source, relation, started)
             try:
@@ -87,6 +96,11 @@ class SnapshotReader:
                     f"{relation.name}: {rows:,}{share} rows copied ({self._bytes / 1e6:,.0f} MB{eta})"
                 )
             yield batch
+
+
+def _rows_of(relation: Relation) -> str:
+    """What follows FROM; a table that is inherited from is read without its heirs, as it is published."""
+    return f"{'' if relation.is_partitioned else 'ONLY '}{quoted(relation.schema, relation.name)}"
 
 
 @contextmanager

@@ -111,8 +111,13 @@ def stored(
 
 
 def read(warehouse: duckdb.DuckDBPyConnection, target: str) -> State:
-    """What is known of the source of the schema `target`."""
-    warehouse.execute(_CREATE_SQL)
+    """What is known of the source of the schema `target`. Writes nothing."""
+    there = warehouse.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
+        " AND schema_name = '_replication' AND table_name IN ('sources', 'tables')"
+    ).fetchone()
+    if there is None or there[0] < 2:
+        return State(source=None, tables={})
     source = warehouse.execute("SELECT facts FROM _replication.sources WHERE target = ?", [target]).fetchone()
     tables = warehouse.execute(
         "SELECT table_name, facts FROM _replication.tables WHERE target = ?", [target]
@@ -121,6 +126,11 @@ def read(warehouse: duckdb.DuckDBPyConnection, target: str) -> State:
         source=_source(json.loads(source[0])) if source else None,
         tables={name: _table(json.loads(facts)) for name, facts in tables},
     )
+
+
+def prepare(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of this module where they are missing."""
+    warehouse.execute(_CREATE_SQL)
 
 
 def write_source(warehouse: duckdb.DuckDBPyConnection, target: str, source: StoredSource) -> None:

@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from dvd_rental_pipeline.replication.replicator import Replicator, Step, SyncResult, TableSync
+from dvd_rental_pipeline.replication.verification import TableVerification, Verifier
 
 Rows = list[tuple[str | None, ...]]
 
@@ -85,6 +86,14 @@ class Pair:
             if table.error is None:
                 self.check(name, table)
         return result
+
+    def verify(self, *, sample_rows: int | None = None) -> dict[str, TableVerification]:
+        """What the project's own comparison says, of every table."""
+        verifier = Verifier(
+            self.url, self.warehouse, list(self.keys()), slot=self.slot, wait_seconds=20,
+            on_progress=self.said.append,
+        )  # fmt: skip
+        return dict(verifier.verify(sample_rows=sample_rows))
 
     def sync_one(self, table: str = "t", **options: Any) -> TableSync:
         return self.sync(**options).tables[table]
