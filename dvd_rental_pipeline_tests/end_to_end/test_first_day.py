@@ -1,5 +1,6 @@
 """A new user's first day: from an empty folder to reports, business goes on, the reports follow."""
 
+import duckdb
 import pytest
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
@@ -49,8 +50,22 @@ def test_the_source_tells_where_it_is_and_what_it_holds(first_run: CommandLine) 
 def test_after_more_business_a_second_run_makes_raw_and_source_equal_again(first_run: CommandLine) -> None:
     first_run.ok("source", "simulate", "--events", "500", "--seed", "7")
     assert raw_row_counts(first_run) != first_run.json("source", "status")["row_counts"]
+    (rentals,) = [it for it in first_run.json("source", "verify") if it["table"] == "rental"]
+    assert (rentals["agrees"], rentals["pending"] > 0) == (True, True)
     first_run.ok("run")
     assert raw_row_counts(first_run) == first_run.json("source", "status")["row_counts"]
+    assert all(it["agrees"] and it["pending"] == 0 for it in first_run.json("source", "verify"))
+
+
+def test_a_spoilt_row_is_found_and_a_full_refresh_mends_it(first_run: CommandLine) -> None:
+    with duckdb.connect(first_run.home / "warehouse.duckdb") as warehouse:
+        warehouse.execute("update dvd_rental.payment set amount = amount + 1 where payment_id = 5")
+    done = first_run.run("source", "verify")
+    assert done.returncode == 1
+    assert "payment_id=5" in done.stdout
+    assert "--full-refresh" in done.stderr
+    first_run.ok("run", "--full-refresh", "--select", 'key:"dvd_rental/*"')
+    assert "level with" in first_run.run("source", "verify").stderr
 
 
 def test_a_selection_runs_alone(first_run: CommandLine) -> None:
