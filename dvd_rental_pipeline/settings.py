@@ -136,7 +136,8 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_dir(self) -> Path:
-        return self.home / "dbt"
+        # The manifest holds names of the warehouse, which differ between deployments.
+        return self.home / "dbt" / self.deployment.value
 
     def unavailable(self, what: str) -> SettingsError:
         """The error that says that `what`, which this deployment needs, does not exist yet."""
