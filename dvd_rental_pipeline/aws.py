@@ -1,5 +1,8 @@
-"""Clients of AWS, made alike: imported late, with bounded waiting. Region, credentials and endpoint come from AWS's own
-variables, such as AWS_DEFAULT_REGION and AWS_ENDPOINT_URL, or from the role of the machine."""
+"""Clients of AWS, made alike: imported late, with bounded waiting.
+
+Region, credentials and endpoint come from AWS's own variables, such as AWS_DEFAULT_REGION and
+AWS_ENDPOINT_URL, or from the role of the machine.
+"""
 
 from typing import Any
 
@@ -47,6 +50,6 @@ def aws_failures() -> tuple[type[Exception], ...]:
 
 
 def aws_error_code(error: Exception) -> str:
-    """AWS's own code of a refusal, such as `AccessDenied`; the empty string where the service was not reached."""
+    """AWS's own code of a refusal, such as `AccessDenied`; empty where the service was not reached."""
     response = getattr(error, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

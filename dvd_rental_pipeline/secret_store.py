@@ -1,4 +1,4 @@
-"""Settings that stand in AWS instead of the environment: a secret of Secrets Manager, or a `.env` file on S3."""
+"""Settings that stand in AWS instead of the environment: a secret, or a `.env` file on S3."""
 
 import io
 import json
@@ -70,7 +70,7 @@ def _variables(text: str, location: str) -> Mapping[str, str]:
         wrong = [name for name, value in values.items() if not isinstance(value, str | int | float)]
         if wrong:
             raise SecretStoreError(
-                f"DVD_RENTAL_SECRETS={location}: {', '.join(wrong)} must be text; nested values are not settings."
+                f"DVD_RENTAL_SECRETS={location}: {', '.join(wrong)} must be text, not nested."
             )
         return {name: str(value) for name, value in values.items()}
     bindings = list(parse_stream(io.StringIO(text)))

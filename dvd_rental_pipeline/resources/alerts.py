@@ -85,9 +85,10 @@ class SnsAlerts(Alerts):
     topic: str = Field(description="ARN of the topic")
 
     def send(self, alert: Alert, log: logging.Logger) -> bool:
+        failures = (AwsError, *aws_failures())
         try:
             self._publish(alert)
-        except (AwsError, *aws_failures()) as error:
+        except failures as error:
             log.error(f"This alert could not be sent to {self.topic} ({error}):\n{alert.text()}")
             return False
         log.info(f"Alert sent: {alert.title}")
@@ -112,9 +113,10 @@ class SnsAlerts(Alerts):
     def _count(self, alert: Alert, log: logging.Logger) -> None:
         dimensions = [{"Name": "Severity", "Value": alert.severity.value}]
         datum = {"MetricName": "Alerts", "Value": 1, "Unit": "Count", "Dimensions": dimensions}
+        failures = (AwsError, *aws_failures())
         try:
             self._client("cloudwatch").put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=[datum])
-        except (AwsError, *aws_failures()) as error:
+        except failures as error:
             log.warning(f"The metric {METRIC_NAMESPACE}/Alerts could not be written: {error}")
 
     def _client(self, service: str) -> Any:

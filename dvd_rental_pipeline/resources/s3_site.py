@@ -1,4 +1,4 @@
-"""The site on S3, for CloudFront or an internal proxy to serve: the bucket itself stays closed to the public."""
+"""The site on S3, for CloudFront or an internal proxy to serve: the bucket stays closed to the public."""
 
 import mimetypes
 from pathlib import Path
