@@ -103,12 +103,6 @@ resource "aws_db_parameter_group" "source" {
     apply_method = "immediate"
   }
 
-  parameter {
-    name         = "wal_sender_timeout"
-    value        = "0"
-    apply_method = "immediate"
-  }
-
   lifecycle {
     create_before_destroy = true
   }

@@ -85,7 +85,7 @@ class SnsAlerts(Alerts):
     topic: str = Field(description="ARN of the topic")
 
     def send(self, alert: Alert, log: logging.Logger) -> bool:
-        failures = (AwsError, *aws_failures())
+        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
         try:
             self._publish(alert)
         except failures as error:
@@ -113,7 +113,7 @@ class SnsAlerts(Alerts):
     def _count(self, alert: Alert, log: logging.Logger) -> None:
         dimensions = [{"Name": "Severity", "Value": alert.severity.value}]
         datum = {"MetricName": "Alerts", "Value": 1, "Unit": "Count", "Dimensions": dimensions}
-        failures = (AwsError, *aws_failures())
+        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
         try:
             self._client("cloudwatch").put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=[datum])
         except failures as error:

@@ -27,7 +27,7 @@ class JsonLine(logging.Formatter):
         return json.dumps({key: value for key, value in _fields(record).items() if value is not None})
 
 
-class PatientHandler(CloudWatchLogHandler):  # type: ignore[misc]
+class PatientHandler(CloudWatchLogHandler):
     """watchtower's handler, which outlives that Dagster configures its logging anew for each step.
 
     That flushes and closes every handler of the process, and a closed one drops what it is given. It also
@@ -44,7 +44,7 @@ class PatientHandler(CloudWatchLogHandler):  # type: ignore[misc]
 
     def send_waiting(self) -> None:
         """Send what is waiting, now, and wait until it is sent, ten seconds at most."""
-        super().flush()
+        super().flush()  # type: ignore[no-untyped-call]
 
 
 @cache

@@ -119,6 +119,8 @@ FORGOTTEN_BY_THE_STAND_IN = {
     ("aws_ecs_service", "availability_zone_rebalancing"),
     ("aws_ecs_service", "enable_ecs_managed_tags"),
     ("aws_vpc_security_group_ingress_rule", "description"),
+    # It does not say which parameters were set and which are the defaults.
+    ("aws_db_parameter_group", "parameter"),
 }
 
 
@@ -170,6 +172,12 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
         assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
         closed = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
         assert all(closed.values())
+
+    parameters = boto3.client("rds").describe_db_parameters(DBParameterGroupName="dvd-rental-source-postgres17")
+    assert {item["ParameterName"]: item["ParameterValue"] for item in parameters["Parameters"]} == {
+        "rds.logical_replication": "1",
+        "max_slot_wal_keep_size": "10240",
+    }
 
     ecs = boto3.client("ecs")
     services = ecs.list_services(cluster="dvd-rental")["serviceArns"]
