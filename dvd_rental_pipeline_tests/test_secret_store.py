@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -135,3 +137,14 @@ def test_the_store_is_asked_once_a_process(aws: AwsStandIn, monkeypatch: pytest.
     load(location, monkeypatch)
     aws.reset()
     assert load(location, monkeypatch).site_bucket == "first"
+
+
+def test_whoever_names_nothing_of_aws_does_not_wait_for_its_clients() -> None:
+    code = (
+        "import sys; import dvd_rental_pipeline.resources.deployment as d;"
+        "from dvd_rental_pipeline.settings import *;"
+        "Settings.load(Path('/nonexistent')); d._site(Settings()); d._alerts(Settings());"
+        "print([name for name in ('boto3', 'watchtower', 'dagster_aws') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

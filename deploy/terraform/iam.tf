@@ -27,6 +27,12 @@ locals {
     Action   = ["s3:PutObject", "s3:GetObject"]
     Resource = ["${aws_s3_bucket.this["logs"].arn}/*"]
   }
+  may_read_step_output = {
+    Sid      = "ReadStepOutput"
+    Effect   = "Allow"
+    Action   = ["s3:GetObject"]
+    Resource = ["${aws_s3_bucket.this["logs"].arn}/*"]
+  }
   may_list_step_output = {
     Sid      = "ListStepOutput"
     Effect   = "Allow"
@@ -94,8 +100,6 @@ locals {
     webserver = [local.may_write_step_output, local.may_list_step_output, local.may_stop_runs, local.may_look_at_tasks]
     # Starts runs, watches them and stops them.
     daemon = [
-      local.may_write_step_output,
-      local.may_list_step_output,
       local.may_stop_runs,
       local.may_look_at_tasks,
       {

@@ -38,10 +38,11 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   bucket = each.value.id
 
   rule {
-    bucket_key_enabled = true
+    bucket_key_enabled = each.key != "site"
 
     apply_server_side_encryption_by_default {
-      sse_algorithm = "aws:kms"
+      # CloudFront cannot read what is encrypted with AWS's own key of KMS.
+      sse_algorithm = each.key == "site" ? "AES256" : "aws:kms"
     }
   }
 }
@@ -63,14 +64,24 @@ resource "aws_s3_bucket_policy" "this" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "TlsOnly"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "s3:*"
-      Resource  = [each.value.arn, "${each.value.arn}/*"]
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
+    Statement = concat(
+      [{
+        Sid       = "TlsOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [each.value.arn, "${each.value.arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      }],
+      each.key != "site" || var.site_distribution_arn == "" ? [] : [{
+        Sid       = "CloudFront"
+        Effect    = "Allow"
+        Principal = { Service = "cloudfront.amazonaws.com" }
+        Action    = "s3:GetObject"
+        Resource  = "${each.value.arn}/*"
+        Condition = { StringEquals = { "aws:SourceArn" = var.site_distribution_arn } }
+      }],
+    )
   })
 
   depends_on = [aws_s3_bucket_public_access_block.this]

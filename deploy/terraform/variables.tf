@@ -129,6 +129,12 @@ variable "site_url" {
   default     = ""
 }
 
+variable "site_distribution_arn" {
+  description = "CloudFront distribution that may read the bucket of the pages (origin access control)."
+  type        = string
+  default     = ""
+}
+
 variable "create_dagster_database" {
   description = "Whether RDS for the history of runs is made here. Otherwise dagster_database_host names one."
   type        = bool

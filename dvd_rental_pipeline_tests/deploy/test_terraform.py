@@ -145,6 +145,7 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
                 ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
             ],
             "alert_emails": ["data@example.com"],
+            "site_distribution_arn": "arn:aws:cloudfront::123456789012:distribution/EXAMPLE",
             "dagster_url": "https://dagster.example.com",
             "stand_in": True,
         },
