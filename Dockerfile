@@ -25,6 +25,7 @@ COPY pyproject.toml README.md ./
 COPY dvd_rental_pipeline ./dvd_rental_pipeline
 COPY dbt ./dbt
 COPY deploy/ecs/dagster.yaml deploy/ecs/workspace.yaml ./deploy/ecs/
+COPY deploy/scheduled/dagster.yaml ./deploy/scheduled/
 COPY deploy/compose/dagster.yaml deploy/compose/workspace.yaml ./deploy/compose/
 # `branch` for branch deployments: dbt's manifest is prepared for one deployment.
 ARG DEPLOYMENT=production

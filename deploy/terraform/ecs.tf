@@ -28,8 +28,9 @@ locals {
     var.dagster_url == "" ? {} : { DVD_RENTAL_DAGSTER_URL = var.dagster_url },
   )
 
-  # What deploy/ecs/dagster.yaml reads.
+  # The instance, deploy/ecs/dagster.yaml or deploy/scheduled/dagster.yaml, and what it reads.
   instance_environment = local.services ? {
+    DAGSTER_HOME                = "/app/deploy/ecs"
     DAGSTER_PG_HOST             = local.database_host
     DAGSTER_PG_PORT             = "5432"
     DAGSTER_PG_USER             = "dagster"
@@ -37,14 +38,16 @@ locals {
     DAGSTER_COMPUTE_LOGS_BUCKET = aws_s3_bucket.this["logs"].id
     DAGSTER_RUN_TASK_DEFINITION = local.run_family
     DAGSTER_CODE_LOCATION_HOST  = local.code_location_host
-  } : {}
+    } : {
+    DAGSTER_HOME = "/app/deploy/scheduled"
+  }
   instance_secrets = local.services ? {
     DAGSTER_PG_PASSWORD = aws_secretsmanager_secret.dagster_database[0].arn
   } : {}
 
   workspace = ["-w", "/app/deploy/ecs/workspace.yaml"]
 
-  # One container a task. A run is the only one without a command: whoever starts it says what to run.
+  # One container a task. What starts a run of the services says itself what to execute in it.
   all_tasks = {
     run = {
       cpu         = var.run_cpu

@@ -22,6 +22,7 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 
 from dvd_rental_pipeline.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.deploy.conftest import COMPUTE_LOGS, LOG_GROUP
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.ecs import EcsStandIn, process_environment
 
 DEPLOY = PROJECT_ROOT / "deploy"
@@ -69,6 +70,26 @@ def test_the_compose_instance_keeps_its_history_in_its_own_postgresql(
     postgres = config["storage"]["postgres"]["postgres_db"]
     assert postgres["hostname"] in compose["services"]
     assert postgres["username"] == compose["services"]["postgres"]["environment"]["POSTGRES_USER"]
+
+
+def test_the_one_shot_task_needs_no_database_and_logs_to_cloudwatch(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    task = (
+        "import dagster as dg\n"
+        "@dg.asset\n"
+        "def film(): pass\n"
+        "with dg.DagsterInstance.get() as instance: assert dg.materialize([film], instance=instance).success"
+    )
+    told = {
+        "DAGSTER_HOME": str(DEPLOY / "scheduled"),
+        "DVD_RENTAL_HOME": str(tmp_path),
+        "DVD_RENTAL_LOG_GROUP": LOG_GROUP,
+    }
+    subprocess.run([sys.executable, "-c", task], env={**os.environ, **told}, check=True)
+    events = boto3.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    assert "RUN_SUCCESS" in {json.loads(event["message"]).get("event") for event in events}
 
 
 @contextmanager

@@ -191,5 +191,7 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
         environment = {item["name"]: item["value"] for item in container["environment"]}
         assert environment["DVD_RENTAL_DEPLOYMENT"] == "production"
         assert "DAGSTER_PG_PASSWORD" not in environment
+        folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
+        assert (folder / "dagster.yaml").exists()
         if mode == "services":
             assert [secret["name"] for secret in container["secrets"]] == ["DAGSTER_PG_PASSWORD"]
