@@ -1,22 +1,43 @@
-# The code location as a gRPC server, for Dagster's own webserver and daemon to talk to.
-FROM python:3.11-slim-bookworm AS build
-WORKDIR /app
-RUN python -m venv /venv
-COPY constraints.txt pyproject.toml setup.py README.md ./
-COPY dvd_rental_pipeline ./dvd_rental_pipeline
-RUN /venv/bin/pip install --no-cache-dir --compile -c constraints.txt -e ".[production]"
+# One image for every role: code location (the default command), web server, daemon, run, one-shot `dvd-rental run`.
+# Pin the base by digest where builds must repeat: --build-arg BASE=python@sha256:...
+ARG BASE=python:3.11.14-slim-bookworm
 
-FROM python:3.11-slim-bookworm
-RUN useradd --uid 10001 --create-home dagster
+# hadolint ignore=DL3006
+FROM ${BASE} AS build
+WORKDIR /app
+RUN python3 -m venv /venv
+# The dependencies first, in a layer that changes only with them; an empty package is enough to install from.
+COPY constraints.txt pyproject.toml setup.py README.md ./
+RUN mkdir dvd_rental_pipeline && touch dvd_rental_pipeline/__init__.py
+# `production,plus` for Dagster+.
+ARG EXTRAS=production
+RUN /venv/bin/pip install --no-cache-dir --compile -c constraints.txt -e ".[${EXTRAS}]" \
+    && /venv/bin/pip uninstall --yes --quiet pip
+
+# hadolint ignore=DL3006
+FROM ${BASE}
+RUN useradd --uid 10001 --create-home dagster \
+    && install -d -o dagster -g dagster /var/lib/dvd-rental /var/lib/dagster
 WORKDIR /app
 COPY --from=build /venv /venv
-COPY --from=build --chown=dagster:dagster /app /app
-COPY --chown=dagster:dagster dbt ./dbt
-COPY --chown=dagster:dagster dagster.yaml workspace.yaml ./
-ENV PATH=/venv/bin:$PATH DVD_RENTAL_HOME=/home/dagster/dvd_rental
-USER dagster
-# Parsing needs no credentials; done here, the server starts sooner.
-RUN dagster definitions validate
+COPY --from=build /app/dvd_rental_pipeline.egg-info ./dvd_rental_pipeline.egg-info
+COPY pyproject.toml README.md ./
+COPY dvd_rental_pipeline ./dvd_rental_pipeline
+COPY dbt ./dbt
+COPY deploy/ecs/dagster.yaml deploy/ecs/workspace.yaml ./deploy/ecs/
+COPY deploy/scheduled/dagster.yaml ./deploy/scheduled/
+COPY deploy/compose/dagster.yaml deploy/compose/workspace.yaml ./deploy/compose/
+# `branch` for branch deployments: dbt's manifest is prepared for one deployment.
+ARG DEPLOYMENT=production
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    DAGSTER_HOME=/app/deploy/ecs \
+    DVD_RENTAL_HOME=/var/lib/dvd-rental \
+    DVD_RENTAL_DEPLOYMENT=${DEPLOYMENT}
+RUN python -m compileall -q dvd_rental_pipeline
+USER 10001
+RUN python -m dvd_rental_pipeline.resources.dbt
 EXPOSE 4000
-HEALTHCHECK --interval=30s --start-period=60s CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
-CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "dvd_rental_pipeline.definitions"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=90s \
+    CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]
+CMD ["dagster", "api", "grpc", "-h", "0.0.0.0", "-p", "4000", "-m", "dvd_rental_pipeline.definitions", "--log-format", "json"]

@@ -8,6 +8,7 @@ import dagster as dg
 from dvd_rental_pipeline.assets.consumers import build_consumer_specs
 from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
+from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_job
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
@@ -36,6 +37,7 @@ def build_definitions(
         ],
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],
+        sensors=[run_failure_alerts],
         resources={key: overrides[key] if key in overrides else make() for key, make in factories.items()},
         # DuckDB has one writer, and a process a step costs more than most steps do.
         executor=dg.in_process_executor,

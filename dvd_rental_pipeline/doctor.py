@@ -3,14 +3,16 @@
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
+from dvd_rental_pipeline.aws import AwsError, aws_client, aws_error_code, aws_failures
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.home import ROOM_FOR_A_RUN
@@ -18,6 +20,8 @@ from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings
 from dvd_rental_pipeline.source.access import Source, without_password
 from dvd_rental_pipeline.source.binaries import PostgresBinaries
 from dvd_rental_pipeline.warehouse import open_duckdb
+
+SETTING_OF = {"site": "SITE_BUCKET", "alerts": "ALERTS_TOPIC", "run log": "LOG_GROUP"}
 
 
 class Health(Enum):
@@ -59,6 +63,7 @@ def examine() -> list[Finding]:
                 "set DVD_RENTAL_DEPLOYMENT=local",
             )
         )
+    findings.extend(_aws(settings))
     return findings
 
 
@@ -181,3 +186,41 @@ def _warehouse(settings: Settings) -> Finding:
     except PipelineError as error:
         return Finding(Health.NOTE, "warehouse", str(error), "if that is a run, wait for it")
     return Finding(Health.GOOD, "warehouse", f"{path}, {row[0] if row else 0} tables and views")
+
+
+def _aws(settings: Settings) -> Iterator[Finding]:
+    """What of AWS the settings name: is it there, and may it be asked for?"""
+    if settings.secrets:
+        # Whoever holds the settings has read it already.
+        yield Finding(Health.GOOD, "secrets", settings.secrets)
+    if settings.site_bucket:
+        yield _aws_answer(
+            "site", f"s3://{settings.site_bucket}", "s3", lambda s3: s3.head_bucket(Bucket=settings.site_bucket)
+        )
+    if settings.alerts_topic:
+        yield _aws_answer(
+            "alerts",
+            settings.alerts_topic,
+            "sns",
+            lambda sns: sns.get_topic_attributes(TopicArn=settings.alerts_topic),
+        )
+    if settings.log_group:
+        yield _aws_answer(
+            "run log",
+            settings.log_group,
+            "logs",
+            lambda logs: logs.describe_log_streams(logGroupName=settings.log_group, limit=1),
+        )
+
+
+def _aws_answer(subject: str, name: str, service: str, ask: Callable[[Any], object]) -> Finding:
+    failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
+    try:
+        ask(aws_client(service, connect_seconds=3, read_seconds=5, attempts=2))
+    except failures as error:
+        if aws_error_code(error) in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
+            # A task may write there without the right to look.
+            return Finding(Health.NOTE, subject, f"{name} may not be looked at by this role")
+        remedy = f"make it (deploy/terraform does), or mend DVD_RENTAL_{SETTING_OF[subject]} or the credentials"
+        return Finding(Health.BAD, subject, f"{name}: {error}", remedy)
+    return Finding(Health.GOOD, subject, f"{name} is there")

@@ -1,12 +1,13 @@
 """The environment, read once and validated. No other module reads environment variables.
 
-Every variable is `DVD_RENTAL_` plus a field name below, from the process environment or from `.env` at the
-top of the project (the environment wins).
+Every variable is `DVD_RENTAL_` plus a field name below, from the process environment, from `.env` at the top of
+the project, or from the store that DVD_RENTAL_SECRETS names; the first that has it wins.
 """
 
 import difflib
 import io
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.secret_store import read_secrets
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
@@ -63,6 +65,20 @@ class Settings(BaseSettings):
     )
     dump: Path | None = Field(None, description="the real dvdrental.tar, for the tests that compare with it")
 
+    # AWS. What is unset stays on this machine, in any deployment.
+    secrets: str | None = Field(
+        None, description="where more settings stand: secretsmanager://NAME or s3://BUCKET/KEY"
+    )
+    site_bucket: str | None = Field(None, description="S3 bucket of the pages; unset means a folder under home")
+    site_url: str | None = Field(None, description="address under which browsers see the bucket of the pages")
+    alerts_topic: str | None = Field(
+        None, pattern=r"^arn:aws[a-z-]*:sns:", description="ARN of the SNS topic of alerts; unset means the log"
+    )
+    log_group: str | None = Field(
+        None, description="CloudWatch log group of runs; unset means lines of JSON on stderr"
+    )
+    dagster_url: str | None = Field(None, description="address of the Dagster UI, for links in alerts")
+
     @field_validator("deployment", mode="before")
     @classmethod
     def _known_deployment(cls, value: Any) -> Any:
@@ -73,12 +89,22 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, env_file: Path = PROJECT_ROOT / ".env") -> Self:
-        """Read the environment and `env_file`.
+        """Read the environment, `env_file`, and the store that they name, if any.
+
+        What the store holds goes into the process environment, where dbt and child processes look for it.
 
         Raises:
             SettingsError: a variable is misspelt or its value is not valid, or `env_file` cannot be read.
+            SecretStoreError: the store cannot be read.
         """
-        _refuse_unknown_variables(env_file)
+        in_file = _names_in(env_file)
+        _refuse_unknown([*os.environ, *in_file])
+        location = _SecretsLocation(_env_file=env_file, _env_file_encoding="utf-8").secrets  # type: ignore[call-arg]
+        if location:
+            stored = read_secrets(location)
+            _refuse_unknown(stored)
+            for name in set(stored) - set(in_file):
+                os.environ.setdefault(name, stored[name])
         try:
             return cls(_env_file=env_file, _env_file_encoding="utf-8")  # type: ignore[call-arg]
         except ValidationError as error:
@@ -110,7 +136,8 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_dir(self) -> Path:
-        return self.home / "dbt"
+        # The manifest holds names of the warehouse, which differ between deployments.
+        return self.home / "dbt" / self.deployment.value
 
     def unavailable(self, what: str) -> SettingsError:
         """The error that says that `what`, which this deployment needs, does not exist yet."""
@@ -137,8 +164,15 @@ def _variable(location: tuple[int | str, ...]) -> str:
     return name if name.isupper() else f"{ENV_PREFIX}{name.upper()}"
 
 
-def _refuse_unknown_variables(env_file: Path) -> None:
-    """A misspelt variable would otherwise be ignored in silence."""
+class _SecretsLocation(BaseSettings):
+    """The one setting that must be known before the others can be read."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore")
+
+    secrets: str | None = None
+
+
+def _names_in(env_file: Path) -> list[str]:
     try:
         text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -151,13 +185,17 @@ def _refuse_unknown_variables(env_file: Path) -> None:
         raise SettingsError(
             f"{env_file} is not valid: line {', '.join(malformed)} is not NAME=value. Mend or remove it."
         )
-    from_file = [line.key for line in bindings if line.key]
+    return [line.key for line in bindings if line.key]
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """A misspelt variable would otherwise be ignored in silence."""
     known = {
         f"{ENV_PREFIX}{name.upper()}"
         for name, field in Settings.model_fields.items()
         if not field.validation_alias
     }
-    for name in sorted({*os.environ, *from_file}):
+    for name in sorted(set(names)):
         if name.upper().startswith(ENV_PREFIX) and name.upper() not in known:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(known))}."

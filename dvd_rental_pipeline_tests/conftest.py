@@ -11,6 +11,7 @@ import pytest
 
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
 # Read before the tests clear the environment.
 _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdrental.tar"
@@ -58,3 +59,18 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s", [name]
         )
         admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[AwsStandIn]:
+    """A stand-in of AWS that runs until the session (with xdist: the worker) ends."""
+    with running_aws() as server:
+        yield server
+
+
+@pytest.fixture
+def aws(aws_server: AwsStandIn, environment: None) -> Iterator[AwsStandIn]:
+    """An empty stand-in of AWS, which this process and its children take for the real one."""
+    os.environ.update(aws_server.environment())
+    yield aws_server
+    aws_server.reset()

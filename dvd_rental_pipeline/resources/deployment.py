@@ -6,10 +6,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtProject
 
+from dvd_rental_pipeline.resources.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.resources.dbt import build_dbt_resource
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
-from dvd_rental_pipeline.resources.site import FolderSite
+from dvd_rental_pipeline.resources.s3_site import S3Site
+from dvd_rental_pipeline.resources.site import FolderSite, Site
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
 from dvd_rental_pipeline.settings import Deployment, Settings
 
@@ -23,7 +25,8 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
         "ingestion": lambda: _ingestion(settings),
         "warehouse": lambda: _warehouse(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
-        "site": lambda: FolderSite(path=str(settings.site_dir)),
+        "site": lambda: _site(settings),
+        "alerts": lambda: _alerts(settings),
     }
 
 
@@ -48,3 +51,16 @@ def _ingestion(settings: Settings) -> Ingestion:
             )
         case Deployment.BRANCH | Deployment.PRODUCTION:
             raise settings.unavailable("ingestion through Airbyte")
+
+
+def _site(settings: Settings) -> Site:
+    # By setting, not by deployment: production on a server of one's own keeps its pages in a folder.
+    if settings.site_bucket is not None:
+        return S3Site(bucket=settings.site_bucket, url=settings.site_url)
+    return FolderSite(path=str(settings.site_dir))
+
+
+def _alerts(settings: Settings) -> Alerts:
+    if settings.alerts_topic is not None:
+        return SnsAlerts(topic=settings.alerts_topic, dagster_url=settings.dagster_url)
+    return ConsoleAlerts(dagster_url=settings.dagster_url)

@@ -1,0 +1,109 @@
+# The history of runs, and what the source database needs for change data capture.
+
+locals {
+  make_database = local.services && var.create_dagster_database
+  database_host = local.make_database ? aws_db_instance.dagster[0].address : var.dagster_database_host
+  password      = one(ephemeral.aws_secretsmanager_random_password.dagster[*].random_password)
+}
+
+ephemeral "aws_secretsmanager_random_password" "dagster" {
+  count = local.make_database ? 1 : 0
+
+  password_length     = 40
+  exclude_punctuation = true
+}
+
+resource "aws_secretsmanager_secret" "dagster_database" {
+  count = local.services ? 1 : 0
+
+  name        = "${var.name}/dagster-database"
+  description = "Password of the user dagster in the history of runs."
+}
+
+resource "aws_secretsmanager_secret_version" "dagster_database" {
+  count = local.make_database ? 1 : 0
+
+  secret_id                = aws_secretsmanager_secret.dagster_database[0].id
+  secret_string_wo         = local.password
+  secret_string_wo_version = var.dagster_password_version
+}
+
+resource "aws_security_group" "database" {
+  count = local.make_database ? 1 : 0
+
+  name        = "${var.name}-database"
+  description = "The history of runs"
+  vpc_id      = var.vpc_id
+}
+
+resource "aws_vpc_security_group_ingress_rule" "database" {
+  count = local.make_database ? 1 : 0
+
+  security_group_id            = aws_security_group.database[0].id
+  description                  = "The tasks"
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+  referenced_security_group_id = aws_security_group.tasks.id
+}
+
+resource "aws_db_subnet_group" "dagster" {
+  count = local.make_database ? 1 : 0
+
+  name       = "${var.name}-dagster"
+  subnet_ids = var.subnet_ids
+}
+
+resource "aws_db_instance" "dagster" {
+  count = local.make_database ? 1 : 0
+
+  identifier             = "${var.name}-dagster"
+  engine                 = "postgres"
+  engine_version         = "17"
+  instance_class         = var.dagster_database_class
+  allocated_storage      = 20
+  max_allocated_storage  = 100
+  storage_encrypted      = true
+  db_name                = "dagster"
+  username               = "dagster"
+  db_subnet_group_name   = aws_db_subnet_group.dagster[0].name
+  vpc_security_group_ids = [aws_security_group.database[0].id]
+
+  # Write-only: it stands in no state and no plan. (The password that RDS itself manages changes every week, under the
+  # feet of services that read it when they start.)
+  password_wo         = local.password
+  password_wo_version = var.dagster_password_version
+
+  backup_retention_period    = 7
+  copy_tags_to_snapshot      = true
+  auto_minor_version_upgrade = true
+  deletion_protection        = !var.stand_in
+  skip_final_snapshot        = var.stand_in
+  final_snapshot_identifier  = "${var.name}-dagster-final"
+}
+
+# Attach it to the source database and reboot that once. With a slot that nobody reads, the log that it holds back would
+# fill the disk: the limit drops the slot instead, and the next sync copies everything anew.
+resource "aws_db_parameter_group" "source" {
+  count = var.source_parameter_group_family == "" ? 0 : 1
+
+  name        = "${var.name}-source-${var.source_parameter_group_family}"
+  family      = var.source_parameter_group_family
+  description = "Logical replication for change data capture"
+
+  parameter {
+    name         = "rds.logical_replication"
+    value        = "1"
+    apply_method = "pending-reboot"
+  }
+
+  parameter {
+    name         = "max_slot_wal_keep_size"
+    value        = "10240"
+    apply_method = "immediate"
+  }
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}

@@ -1,0 +1,174 @@
+"""The image: clean, without secrets, and its code location answers."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster._grpc.client import DagsterGrpcClient
+
+from dvd_rental_pipeline.settings import PROJECT_ROOT
+
+BIN = Path(sys.executable).parent
+BUILDAH = ["buildah", "--storage-driver", "vfs"]
+TAG = "localhost/dvd-rental:test"
+PLANTED = "planted-secret"
+
+
+def test_the_dockerfile_is_clean() -> None:
+    linted = subprocess.run(
+        [BIN / "hadolint", "Dockerfile"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_the_builder_gets_what_the_dockerfile_copies_and_nothing_else() -> None:
+    allowed = {
+        line.removeprefix("!")
+        for line in (PROJECT_ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    dockerfile = (PROJECT_ROOT / "Dockerfile").read_text().splitlines()
+    copied = {
+        source
+        for line in dockerfile
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    }
+    assert copied == allowed
+    assert [path for path in copied if not (PROJECT_ROOT / path).exists()] == []
+
+
+def test_compose_runs_the_image_in_its_three_roles_beside_postgresql() -> None:
+    services = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text())["services"]
+    assert set(services) == {"postgres", "code-location", "webserver", "daemon"}
+    # Only this machine may open the UI: it has no login of its own.
+    assert [port for service in services.values() for port in service.get("ports", [])] == [
+        "127.0.0.1:3000:3000"
+    ]
+
+
+def test_compose_accepts_its_file(tmp_path: Path) -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("docker-compose is not installed: its file is only read as YAML")
+    shutil.copy(PROJECT_ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / ".env").write_text("DAGSTER_PG_PASSWORD=anything\n")
+    checked = subprocess.run(
+        [compose, "config", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    """The image, built as a user without Docker builds it; IMAGE_BUILD_OPTIONS go to buildah."""
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip("buildah is not installed, or this is not root: the image is not built")
+    built = subprocess.run(
+        [
+            PROJECT_ROOT / "deploy" / "image" / "build_without_docker",
+            TAG,
+            *shlex.split(os.environ.get("IMAGE_BUILD_OPTIONS", "")),
+        ],
+        env={**os.environ, "DVD_RENTAL_SOURCE_URL": PLANTED},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return TAG
+
+
+@pytest.fixture(scope="module")
+def container(image: str) -> Iterator[str]:
+    name = subprocess.run([*BUILDAH, "from", image], capture_output=True, text=True, check=True).stdout.strip()
+    yield name
+    subprocess.run([*BUILDAH, "rm", name], capture_output=True, check=True)
+
+
+def inside(container: str, *command: str, **environment: str) -> list[str]:
+    options = [f"--env={name}={value}" for name, value in environment.items()]
+    return [*BUILDAH, "run", "--isolation", "chroot", "--network", "host", *options, container, "--", *command]
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_the_image_holds_no_secret_and_nothing_runs_as_root(image: str, container: str) -> None:
+    told = subprocess.run(
+        [*BUILDAH, "inspect", "--type", "image", image], capture_output=True, text=True, check=True
+    ).stdout
+    assert PLANTED not in told
+    user = subprocess.run(inside(container, "id", "-u"), capture_output=True, text=True, check=True).stdout
+    assert user.strip() == "10001"
+    found = subprocess.run(
+        inside(
+            container, "find", "/app", "/var/lib/dvd-rental", "(", "-name", ".env*", "-o", "-name", "*.pem", ")"
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert found == ""
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_the_manifest_is_prepared_and_not_parsed_again(container: str) -> None:
+    code = (
+        "from dvd_rental_pipeline.resources.dbt import _manifest_is_stale, load_dbt_project;"
+        "from dvd_rental_pipeline.settings import Settings;"
+        "p = load_dbt_project(Settings.load()); print(p.target, p.manifest_path.stat().st_mtime_ns)"
+    )
+    asked = inside(container, "python", "-c", code)
+    first = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    assert first.startswith("production ")
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == first
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1200)
+def test_the_code_location_of_the_image_answers_and_lists_its_repository(container: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # The definitions of `local` load without any account.
+    serve = [
+        "dagster",
+        "api",
+        "grpc",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-m",
+        "dvd_rental_pipeline.definitions",
+    ]
+    server = subprocess.Popen(
+        inside(container, *serve, DVD_RENTAL_DEPLOYMENT="local"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        healthy = inside(
+            container, "dagster", "api", "grpc-health-check", "-p", str(port), "--host", "127.0.0.1"
+        )
+        deadline = time.monotonic() + 180
+        while subprocess.run(healthy, capture_output=True, check=False).returncode:
+            assert server.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(2)
+        client = DagsterGrpcClient(port=port, host="127.0.0.1")
+        assert "dvd_rental_pipeline.definitions" in str(client.list_repositories())
+        client.shutdown_server()
+        server.wait(timeout=60)
+    finally:
+        server.kill()
+        server.wait()

@@ -1,0 +1,197 @@
+"""The infrastructure as Terraform: in order, and where the provider is at hand, applied to a stand-in of AWS.
+
+Terraform cannot download its provider without the Internet: TF_PLUGIN_DIR names a folder that holds it
+(`terraform providers mirror` makes one).
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from dvd_rental_pipeline.settings import ENV_PREFIX, PROJECT_ROOT, Settings
+from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
+
+TERRAFORM = PROJECT_ROOT / "deploy" / "terraform"
+PLUGINS = os.environ.get("TF_PLUGIN_DIR")
+PLANTED = "planted-secret"
+
+
+def text() -> str:
+    return "\n".join(file.read_text() for file in sorted(TERRAFORM.glob("*.tf")))
+
+
+def test_tasks_are_told_only_what_the_settings_know() -> None:
+    """An unknown variable of ours would stop every task at its start."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+    told = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+[A-Z]\b", re.sub(r"#.*|description\s*=.*", "", text())))
+    assert told
+    assert told - known == set()
+
+
+def test_the_instance_is_told_every_variable_that_it_reads() -> None:
+    for name in ("dagster.yaml", "workspace.yaml"):
+        read = set(re.findall(r"\{env: (\w+)\}", (PROJECT_ROOT / "deploy" / "ecs" / name).read_text()))
+        assert read
+        assert [variable for variable in read if not re.search(rf"\b{variable}\b", text())] == []
+
+
+def test_every_variable_and_output_is_described() -> None:
+    blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', text(), re.M | re.S)
+    assert len(blocks) > 20
+    assert [name for name, body in blocks if "description" not in body] == []
+
+
+def test_no_role_may_do_everything_with_a_service() -> None:
+    actions = re.findall(
+        r'"([a-z0-9]+:[A-Za-z*]+)"', re.sub(r'aws_kms_key" "alerts".*?^\}', "", text(), flags=re.S | re.M)
+    )
+    wide = [action for action in actions if action.endswith(":*")]
+    # The one that denies whatever does not come over TLS.
+    assert wide == ["s3:*"]
+
+
+@pytest.fixture
+def terraform() -> str:
+    found = shutil.which("terraform")
+    if found is None:
+        pytest.skip("terraform is not installed: its files are not checked")
+    return found
+
+
+def test_the_files_are_formatted(terraform: str) -> None:
+    done = subprocess.run(
+        [terraform, "fmt", "-check", "-diff", str(TERRAFORM)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+class Infrastructure:
+    """The infrastructure, applied in a folder of its own."""
+
+    def __init__(self, terraform: str, folder: Path, variables: Mapping[str, Any]) -> None:
+        self.terraform, self.folder = terraform, folder
+        for file in TERRAFORM.glob("*.tf"):
+            shutil.copy(file, folder)
+        (folder / "terraform.tfvars.json").write_text(json.dumps(variables))
+        self.run("init", f"-plugin-dir={PLUGINS}", "-input=false")
+        self.run("validate")
+
+    def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [self.terraform, *arguments, *([] if arguments[0] in {"show", "output"} else ["-no-color"])],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1"},
+        )
+        assert done.returncode in codes, f"{arguments}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done
+
+    def apply(self) -> None:
+        self.run("apply", "-auto-approve", "-input=false")
+
+    def drift(self) -> dict[str, list[str]]:
+        """What a second plan would change: the attributes by address."""
+        self.run("plan", "-input=false", "-out=second", "-detailed-exitcode", codes=(0, 2))
+        plan = json.loads(self.run("show", "-json", "second").stdout)
+        changes = {}
+        for resource in plan["resource_changes"]:
+            change = resource["change"]
+            if change["actions"] != ["no-op"]:
+                before, after = change["before"] or {}, change["after"] or {}
+                changes[resource["address"]] = sorted(
+                    name for name in {*before, *after} if before.get(name) != after.get(name)
+                )
+        return changes
+
+
+# What the stand-in does not keep, by type and attribute; on AWS a second plan is empty.
+FORGOTTEN_BY_THE_STAND_IN = {
+    ("aws_ecs_service", "availability_zone_rebalancing"),
+    ("aws_ecs_service", "enable_ecs_managed_tags"),
+    ("aws_vpc_security_group_ingress_rule", "description"),
+    # It does not say which parameters were set and which are the defaults.
+    ("aws_db_parameter_group", "parameter"),
+}
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mode", ["services", "scheduled"])
+def test_it_can_be_applied_and_then_nothing_is_left_to_change(
+    mode: str, terraform: str, aws: AwsStandIn, tmp_path: Path
+) -> None:
+    if PLUGINS is None:
+        pytest.skip("TF_PLUGIN_DIR names no folder with Terraform's provider for AWS: nothing is applied")
+    ec2 = boto3.client("ec2")
+    infrastructure = Infrastructure(
+        terraform,
+        tmp_path,
+        {
+            "region": REGION,
+            "mode": mode,
+            "vpc_id": ec2.describe_vpcs()["Vpcs"][0]["VpcId"],
+            "subnet_ids": [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"][:2]],
+            "webserver_client_security_group_ids": [
+                ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+            ],
+            "alert_emails": ["data@example.com"],
+            "site_distribution_arn": "arn:aws:cloudfront::123456789012:distribution/EXAMPLE",
+            "dagster_url": "https://dagster.example.com",
+            "stand_in": True,
+        },
+    )
+    infrastructure.apply()
+
+    # The settings are put in by a person; afterwards Terraform leaves them alone and has not seen them.
+    settings = boto3.client("secretsmanager")
+    settings.put_secret_value(SecretId="dvd-rental/settings", SecretString=json.dumps({"A": PLANTED}))
+    left = {
+        (address.partition(".")[0], name) for address, names in infrastructure.drift().items() for name in names
+    }
+    assert sorted(left - FORGOTTEN_BY_THE_STAND_IN) == []
+    secrets = {PLANTED}
+    if mode == "services":
+        database = settings.get_secret_value(SecretId="dvd-rental/dagster-database")["SecretString"]
+        assert len(database) == 40
+        secrets.add(database)
+    written = "".join(file.read_text(errors="replace") for file in tmp_path.iterdir() if file.is_file())
+    told = infrastructure.run("output", "-json").stdout + infrastructure.run("show", "-json").stdout
+    assert [secret for secret in secrets if secret in written + told] == []
+
+    s3 = boto3.client("s3")
+    for name in json.loads(infrastructure.run("output", "-json").stdout)["buckets"]["value"].values():
+        assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+        closed = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+        assert all(closed.values())
+
+    parameters = boto3.client("rds").describe_db_parameters(DBParameterGroupName="dvd-rental-source-postgres17")
+    assert {item["ParameterName"]: item["ParameterValue"] for item in parameters["Parameters"]} == {
+        "rds.logical_replication": "1",
+        "max_slot_wal_keep_size": "10240",
+    }
+
+    ecs = boto3.client("ecs")
+    services = ecs.list_services(cluster="dvd-rental")["serviceArns"]
+    assert len(services) == (3 if mode == "services" else 0)
+    schedules = boto3.client("scheduler").list_schedules()["Schedules"]
+    assert len(schedules) == (0 if mode == "services" else 1)
+    for family in ecs.list_task_definition_families()["families"]:
+        definition = ecs.describe_task_definition(taskDefinition=family)["taskDefinition"]
+        (container,) = definition["containerDefinitions"]
+        environment = {item["name"]: item["value"] for item in container["environment"]}
+        assert environment["DVD_RENTAL_DEPLOYMENT"] == "production"
+        assert "DAGSTER_PG_PASSWORD" not in environment
+        folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
+        assert (folder / "dagster.yaml").exists()
+        if mode == "services":
+            assert [secret["name"] for secret in container["secrets"]] == ["DAGSTER_PG_PASSWORD"]

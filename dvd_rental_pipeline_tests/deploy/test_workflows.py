@@ -1,0 +1,65 @@
+"""The workflows of GitHub and Dagster+: they parse, are pinned, and call scripts that exist."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster_cloud_cli.commands.ci import checks
+
+from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline_tests.deploy.test_image import BIN
+
+WORKFLOWS = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def steps(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    return [step for job in jobs.values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_action_is_pinned_to_a_full_version(workflow: Path) -> None:
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert [
+        action for action in used if not re.fullmatch(r"[\w./-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40})", action)
+    ] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_script_and_program_that_is_called_exists(workflow: Path) -> None:
+    commands = [line for step in steps(workflow) for line in step.get("run", "").splitlines() if line.strip()]
+    assert commands
+    for command in commands:
+        program = command.split()[0]
+        if program.startswith(".venv/bin/"):
+            assert (BIN / Path(program).name).exists(), f"{program} is not installed by the project"
+        elif "/" in program:
+            assert os.access(PROJECT_ROOT / program, os.X_OK), f"{program} is not there, or may not run"
+        else:
+            assert program in {"docker", "terraform", "make", "echo"}, f"does a runner have {program}?"
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_no_step_puts_what_others_wrote_into_a_shell(workflow: Path) -> None:
+    """An expression inside `run` is pasted into the script: a branch name could then be a command."""
+    assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_every_workflow_says_which_rights_it_takes_and_when_it_gives_up(workflow: Path) -> None:
+    content = yaml.safe_load(workflow.read_text())
+    assert content["permissions"]["contents"] == "read"
+    assert [name for name, job in content["jobs"].items() if "timeout-minutes" not in job] == []
+
+
+def test_dagster_plus_accepts_its_file() -> None:
+    result = checks.check_dagster_cloud_yaml(PROJECT_ROOT / "dagster_cloud.yaml")
+    assert not result.errors, result.errors
+    (location,) = yaml.safe_load((PROJECT_ROOT / "dagster_cloud.yaml").read_text())["locations"]
+    local = yaml.safe_load((PROJECT_ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert location["location_name"] == local["location_name"]
+    assert location["code_source"]["module_name"] == local["module_name"]

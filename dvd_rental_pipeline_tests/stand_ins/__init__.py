@@ -1,0 +1,1 @@
+"""Servers of this project that stand in for services, behind real sockets."""

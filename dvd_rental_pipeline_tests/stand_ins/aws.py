@@ -1,0 +1,42 @@
+"""AWS on loopback: moto's server, which the real clients reach through AWS_ENDPOINT_URL."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+from moto.server import ThreadedMotoServer
+
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class AwsStandIn:
+    """A running server."""
+
+    endpoint: str
+
+    def reset(self) -> None:
+        """Forget every bucket, secret, topic and task."""
+        requests.post(f"{self.endpoint}/moto-api/reset", timeout=10).raise_for_status()
+
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment to take this server for AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "stand-in",
+            "AWS_SECRET_ACCESS_KEY": "stand-in",
+        }
+
+
+@contextmanager
+def running_aws() -> Iterator[AwsStandIn]:
+    """A server on a free port, for as long as the context lasts."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield AwsStandIn(f"http://{host}:{port}")
+    finally:
+        server.stop()
