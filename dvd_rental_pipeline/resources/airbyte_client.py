@@ -1,0 +1,256 @@
+"""dagster-airbyte's client, made patient with outages and plain about refusals."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from dagster_airbyte.resources import AirbyteClient
+
+from dvd_rental_pipeline.errors import PipelineError
+
+# Airbyte's own words; "queued" and what may come later are unknown to dagster-airbyte.
+ENDED = {"succeeded", "failed", "error", "cancelled"}
+
+_CLOUD_SITE = "https://cloud.airbyte.com"
+
+_REMEDIES = {
+    401: (
+        "it does not accept the credentials. Mend DVD_RENTAL_AIRBYTE_CLIENT_ID and "
+        "DVD_RENTAL_AIRBYTE_CLIENT_SECRET (or DVD_RENTAL_AIRBYTE_USERNAME and DVD_RENTAL_AIRBYTE_PASSWORD)."
+    ),
+    403: (
+        "the credentials may not do this. Give their owner the role of an editor in the workspace "
+        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID, or use the credentials of somebody who has it."
+    ),
+    404: (
+        "it knows no such thing. Mend DVD_RENTAL_AIRBYTE_CONNECTION_ID, DVD_RENTAL_AIRBYTE_WORKSPACE_ID or "
+        "DVD_RENTAL_AIRBYTE_URL; `dvd-rental airbyte status` shows what is there."
+    ),
+}
+
+
+class AirbyteError(PipelineError):
+    """Airbyte cannot be reached, refuses, or its sync failed."""
+
+
+class AirbyteRefusedError(AirbyteError):
+    """Airbyte answered, and would answer the same again: `status` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AirbyteUnreachableError(AirbyteError):
+    """Airbyte did not answer, or said that it cannot now, for as long as one was willing to wait."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a connection, as Airbyte tells it. `rows` and `bytes` are of the whole job, None until known."""
+
+    id: int
+    kind: str
+    status: str
+    rows: int | None
+    bytes: int | None
+    duration: str | None
+
+    @classmethod
+    def told(cls, details: Mapping[str, Any]) -> "Job":
+        return cls(
+            id=int(details["jobId"]),
+            kind=details["jobType"],
+            status=details["status"],
+            rows=details.get("rowsSynced"),
+            bytes=details.get("bytesSynced"),
+            duration=details.get("duration"),
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class PatientAirbyteClient(AirbyteClient):
+    """The same settings and calls, with another policy for failures.
+
+    An outage (no connection, a time-out, 429, a status of 500 or more, an answer that is no JSON) is waited out,
+    `request_max_retries` times `request_retry_delay` seconds. Any other refusal is told at once, in words. An
+    access token that expires early is renewed.
+    """
+
+    @classmethod
+    def like(cls, client: AirbyteClient) -> "PatientAirbyteClient":
+        """A patient client with each setting of `client`."""
+        return cls(**{name: getattr(client, name) for name in AirbyteClient.model_fields})
+
+    @property
+    def site(self) -> str:
+        """Where a person looks at this Airbyte."""
+        host, found, _ = self.rest_api_base_url.partition("/api/public")
+        return host if found else _CLOUD_SITE
+
+    def connection_link(self, connection_id: str) -> str:
+        return f"{self.site}/workspaces/{self.workspace_id}/connections/{connection_id}"
+
+    def job_link(self, connection_id: str, job_id: int) -> str:
+        return f"{self.connection_link(connection_id)}/timeline?openLogs=true&jobId={job_id}"
+
+    def latest_jobs(self, connection_id: str) -> Sequence[Job]:
+        """The last jobs of the connection, of any kind, newest first.
+
+        dagster-airbyte's own listing asks from a local time that it calls UTC.
+        """
+        answer = self._single_request(
+            "GET",
+            f"{self.rest_api_base_url}/jobs",
+            params={"connectionId": connection_id, "limit": 20, "orderBy": "createdAt|DESC"},
+        )
+        return sorted((Job.told(job) for job in answer["data"]), key=lambda job: job.id, reverse=True)
+
+    def job(self, job_id: int) -> Job:
+        return Job.told(self.get_job_details(job_id))
+
+    def start_sync(self, connection_id: str) -> int:
+        """Ask once for a sync, and return the id of its job.
+
+        Raises:
+            AirbyteRefusedError: with status 409, a job of the connection is running.
+            AirbyteUnreachableError: it may, or may not, have begun.
+        """
+        job = self._once(
+            "POST", f"{self.rest_api_base_url}/jobs", {"connectionId": connection_id, "jobType": "sync"}
+        )
+        return int(job["jobId"])
+
+    def start_refresh(self, connection_id: str) -> int:
+        """Ask once for a refresh of every stream that removes what the source no longer has.
+
+        The public API refuses jobs of this kind; the configuration API, which the UI uses, has them.
+
+        Raises:
+            AirbyteRefusedError, AirbyteUnreachableError: as for `start_sync`.
+        """
+        answer = self._once(
+            "POST",
+            f"{self.configuration_api_base_url}/connections/refresh",
+            {"connectionId": connection_id, "refreshMode": "Truncate"},
+        )
+        return int(answer["job"]["id"])
+
+    def attempts(self, job_id: int) -> Sequence[Mapping[str, Any]]:
+        """What the configuration API tells of each attempt of a job: rows by stream, reasons of failures.
+
+        It is an internal API of Airbyte's: nothing here that it does not tell is needed.
+        """
+        try:
+            answer = self._once(
+                "POST", f"{self.configuration_api_base_url}/jobs/get_without_logs", {"id": job_id}
+            )
+            return [attempt["attempt"] for attempt in answer.get("attempts", [])]
+        except (AirbyteError, KeyError, TypeError, AttributeError):
+            return []
+
+    def _single_request(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        include_additional_request_headers: bool = True,
+    ) -> Mapping[str, Any]:
+        with_token = include_additional_request_headers
+        return self._repeated(lambda: self._once(method, url, data, params, with_token=with_token))
+
+    def _refresh_access_token(self) -> None:
+        # Asked once: the request that needs the token is the one that is repeated.
+        answer = self._once(
+            "POST",
+            f"{self.rest_api_base_url}/applications/token",
+            {"client_id": self.client_id, "client_secret": self.client_secret},
+            with_token=False,
+        )
+        self._access_token_value = str(answer["access_token"])
+        self._access_token_timestamp = time.time()
+
+    def _repeated(self, ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        began = time.monotonic()
+        for left in range(self.request_max_retries, -1, -1):
+            try:
+                return ask()
+            except AirbyteUnreachableError as error:
+                if not left:
+                    raise AirbyteUnreachableError(
+                        f"{error} It has been so for {time.monotonic() - began:.0f} s. Look whether Airbyte is up "
+                        f"at {self.site}, then start the run again: it attaches to a job that still runs."
+                    ) from None
+                self._log.warning(f"{error} Asking again in {self.request_retry_delay:g} s.")
+                time.sleep(self.request_retry_delay)
+        raise AssertionError("the loop returns or raises")
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        with_token: bool = True,
+    ) -> Mapping[str, Any]:
+        response = self._send(method, url, data, params, with_token)
+        if response.status_code == 401 and with_token and self._access_token_value is not None:
+            # It may have expired before its time, as when Airbyte was restarted.
+            self._access_token_value = None
+            response = self._send(method, url, data, params, with_token)
+        if response.status_code == 429 or response.status_code >= 500:
+            raise AirbyteUnreachableError(
+                f"Airbyte at {self.site} cannot answer now (HTTP {response.status_code})."
+            )
+        if response.status_code >= 400:
+            raise AirbyteRefusedError(response.status_code, self._refusal(method, url, response))
+        try:
+            answer = response.json()
+        except requests.exceptions.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise AirbyteUnreachableError(
+                f"What answers at {url} is not Airbyte's API: it sent no JSON object."
+            )
+        return answer
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        data: Mapping[str, Any] | None,
+        params: Mapping[str, Any] | None,
+        with_token: bool,
+    ) -> requests.Response:
+        try:
+            with self._get_session(include_additional_request_headers=with_token) as session:
+                return session.request(method, url, json=data, params=params, timeout=self.request_timeout)
+        except requests.Timeout:
+            raise AirbyteUnreachableError(
+                f"Airbyte at {self.site} did not answer within {self.request_timeout} s."
+            ) from None
+        except requests.ConnectionError:
+            raise AirbyteUnreachableError(f"Airbyte at {self.site} cannot be reached.") from None
+        except requests.RequestException as error:
+            raise AirbyteError(f"The request to Airbyte at {url} failed: {error}") from None
+
+    def _refusal(self, method: str, url: str, response: requests.Response) -> str:
+        try:
+            told = response.json()
+            words = str(told.get("detail") or told.get("message") or told.get("title") or "")
+        except (requests.exceptions.JSONDecodeError, AttributeError):
+            words = ""
+        # A proxy may answer with whatever it was sent.
+        for secret in (self.client_secret, self.password):
+            if secret:
+                words = words.replace(secret, "***")
+        remedy = _REMEDIES.get(response.status_code, f"look at the connection at {self.site}.")
+        said = f' It said: "{words[:300]}".' if words else ""
+        return f"Airbyte refused {method} {url} (HTTP {response.status_code}): {remedy}{said}"
