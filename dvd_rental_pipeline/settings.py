@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     airbyte_url: str | None = Field(
         None,
         pattern=r"^https?://[^/@]+(/[^@]*)?$",
-        description="address of a self-managed Airbyte, e.g. https://airbyte.example.com; unset means Airbyte Cloud",
+        description="a self-managed Airbyte, e.g. https://airbyte.example.com; unset means Airbyte Cloud",
     )
     airbyte_workspace_id: str | None = Field(None, description="the Airbyte workspace, a UUID")
     airbyte_client_id: str | None = Field(None, description="id of an Airbyte application")
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     airbyte_request_max_retries: int = Field(
         30,
         ge=0,
-        description="how often a request that failed is made again: with the delay, the longest outage",
+        description="how often a failed request is made again: with the delay, the longest outage",
     )
     airbyte_request_retry_delay: float = Field(10, ge=0, description="seconds between two such attempts")
     airbyte_poll_interval: float = Field(10, gt=0, description="seconds between two looks at a running job")

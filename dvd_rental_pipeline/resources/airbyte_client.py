@@ -54,9 +54,9 @@ class Job:
     id: int
     kind: str
     status: str
-    rows: int | None
-    bytes: int | None
-    duration: str | None
+    rows: int | None = None
+    bytes: int | None = None
+    duration: str | None = None
 
     @classmethod
     def told(cls, details: Mapping[str, Any]) -> "Job":
@@ -77,9 +77,9 @@ class Job:
 class PatientAirbyteClient(AirbyteClient):
     """The same settings and calls, with another policy for failures.
 
-    An outage (no connection, a time-out, 429, a status of 500 or more, an answer that is no JSON) is waited out,
-    `request_max_retries` times `request_retry_delay` seconds. Any other refusal is told at once, in words. An
-    access token that expires early is renewed.
+    An outage (no connection, a time-out, 429, a status of 500 or more, an answer that is no JSON) is waited
+    out, `request_max_retries` times `request_retry_delay` seconds. Any other refusal is told at once, in words.
+    An access token that expires early is renewed.
     """
 
     @classmethod
@@ -184,8 +184,8 @@ class PatientAirbyteClient(AirbyteClient):
             except AirbyteUnreachableError as error:
                 if not left:
                     raise AirbyteUnreachableError(
-                        f"{error} It has been so for {time.monotonic() - began:.0f} s. Look whether Airbyte is up "
-                        f"at {self.site}, then start the run again: it attaches to a job that still runs."
+                        f"{error} It has been so for {time.monotonic() - began:.0f} s. Look whether Airbyte is "
+                        f"up at {self.site}, then start the run again: it attaches to a job that still runs."
                     ) from None
                 self._log.warning(f"{error} Asking again in {self.request_retry_delay:g} s.")
                 time.sleep(self.request_retry_delay)

@@ -1,8 +1,8 @@
 """Ingestion by Airbyte: change data capture from PostgreSQL into Snowflake, in a job of a connection.
 
-Airbyte has one job at a time for each connection, and the job lives on whatever becomes of the run that waits
-for it. So a run attaches to a job that is there already, and leaves its job running when it ends early: the next
-run finds it. Nothing here is asked of Airbyte while the graph loads.
+Airbyte has one job at a time for each connection, and the job lives on whatever becomes of the run that
+waits for it. So a run attaches to a job that is there already, and leaves its job running when it ends early:
+the next run finds it. Nothing here is asked of Airbyte while the graph loads.
 """
 
 import time
@@ -88,9 +88,7 @@ class AirbyteIngestion(Ingestion):
             jobs = client.latest_jobs(self.connection_id)
             running = [job for job in jobs if not job.has_ended]
             if suitable := [job for job in running if job.kind in wanted]:
-                log.info(
-                    f"Airbyte job {suitable[0].id} is running already: waiting for it, not starting another"
-                )
+                log.info(f"Airbyte job {suitable[0].id} is running already: attaching to it")
                 return suitable[0]
             begun = [job for job in jobs if newest is not None and job.id > newest and job.kind in wanted]
             if begun:
@@ -139,9 +137,9 @@ class AirbyteIngestion(Ingestion):
     def _check(self, deadline: float, client: PatientAirbyteClient, job: Job) -> None:
         if time.monotonic() > deadline:
             raise AirbyteError(
-                f"Airbyte job {job.id} is still {job.status} after {client.poll_timeout:g} s. It goes on: nothing "
-                f"was cancelled. Look at {client.job_link(self.connection_id, job.id)}, and start this run again "
-                "to attach to it; raise DVD_RENTAL_AIRBYTE_POLL_TIMEOUT if syncs take that long."
+                f"Airbyte job {job.id} is still {job.status} after {client.poll_timeout:g} s. It goes on: "
+                f"nothing was cancelled. Look at {client.job_link(self.connection_id, job.id)}, and start this "
+                "run again to attach to it; raise DVD_RENTAL_AIRBYTE_POLL_TIMEOUT if syncs take that long."
             )
 
     @contextmanager
@@ -158,9 +156,7 @@ class AirbyteIngestion(Ingestion):
                 log.info(f"The run is terminated: cancelling Airbyte job {job_id}")
                 client.cancel_job(job_id)
             else:
-                log.info(
-                    f"The run is terminated; Airbyte job {job_id} goes on, and the next run attaches to it"
-                )
+                log.info(f"The run is terminated; Airbyte job {job_id} goes on for the next run to attach to")
             raise
 
     def _outcome(
@@ -209,8 +205,8 @@ def _rows_by_stream(attempts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> str:
     if job.status == "cancelled":
         return (
-            f"Airbyte job {job.id} was cancelled in Airbyte: {link}. What it had loaded stays, and the next sync "
-            "goes on from there."
+            f"Airbyte job {job.id} was cancelled in Airbyte: {link}. What it had loaded stays, and the next "
+            "sync goes on from there."
         )
     reasons = [
         f"{failure.get('failureOrigin', 'unknown')}: {failure['externalMessage']}"
@@ -220,6 +216,6 @@ def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> 
     ]
     why = " ".join(dict.fromkeys(reasons)) or "Airbyte gives no reason here; its log does"
     return (
-        f"Airbyte job {job.id} has failed after its own retries. {why}. Look at {link}. The tables are as the last "
-        "sync left them, and the next sync goes on from there."
+        f"Airbyte job {job.id} has failed after its own retries. {why}. Look at {link}. The tables are as the "
+        "last sync left them, and the next sync goes on from there."
     )

@@ -89,6 +89,6 @@ def _airbyte(settings: Settings) -> Ingestion:
         )
     return AirbyteIngestion(
         workspace=workspace,
-        connection_id=settings.airbyte_connection_id,
+        connection_id=str(settings.airbyte_connection_id),
         warehouse=_warehouse(settings),
     )
