@@ -53,9 +53,9 @@ class AirbyteIngestion(Ingestion):
     _tag_run: Callable[[Mapping[str, str]], None] | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        instance, run_id = context.instance, context.run_id
-        if instance is not None and run_id is not None and instance.has_run(run_id):
-            self._tag_run = lambda tags: instance.add_run_tags(run_id, tags)
+        instance, run = context.instance, context.run
+        if instance is not None and run is not None and instance.has_run(run.run_id):
+            self._tag_run = lambda tags: instance.add_run_tags(run.run_id, tags)
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
         client = PatientAirbyteClient.like(self.workspace.get_client())
