@@ -8,43 +8,18 @@ from typing import Any
 import requests
 from dagster_airbyte.resources import AirbyteClient
 
-from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.airbyte.errors import (
+    AirbyteError,
+    AirbyteRefusedError,
+    AirbyteUnreachableError,
+    is_outage,
+    words_of,
+)
 
 # Airbyte's own words; "queued" and what may come later are unknown to dagster-airbyte.
 ENDED = {"succeeded", "failed", "error", "cancelled"}
 
 _CLOUD_SITE = "https://cloud.airbyte.com"
-
-_REMEDIES = {
-    401: (
-        "it does not accept the credentials. Mend DVD_RENTAL_AIRBYTE_CLIENT_ID and "
-        "DVD_RENTAL_AIRBYTE_CLIENT_SECRET (or DVD_RENTAL_AIRBYTE_USERNAME and DVD_RENTAL_AIRBYTE_PASSWORD)."
-    ),
-    403: (
-        "the credentials may not do this. Give their owner the role of an editor in the workspace "
-        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID, or use the credentials of somebody who has it."
-    ),
-    404: (
-        "it knows no such thing. Mend DVD_RENTAL_AIRBYTE_CONNECTION_ID, DVD_RENTAL_AIRBYTE_WORKSPACE_ID or "
-        "DVD_RENTAL_AIRBYTE_URL; `dvd-rental airbyte status` shows what is there."
-    ),
-}
-
-
-class AirbyteError(PipelineError):
-    """Airbyte cannot be reached, refuses, or its sync failed."""
-
-
-class AirbyteRefusedError(AirbyteError):
-    """Airbyte answered, and would answer the same again: `status` is its HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class AirbyteUnreachableError(AirbyteError):
-    """Airbyte did not answer, or said that it cannot now, for as long as one was willing to wait."""
 
 
 @dataclass(frozen=True)
@@ -205,12 +180,14 @@ class PatientAirbyteClient(AirbyteClient):
             # It may have expired before its time, as when Airbyte was restarted.
             self._access_token_value = None
             response = self._send(method, url, data, params, with_token)
-        if response.status_code == 429 or response.status_code >= 500:
+        if is_outage(response.status_code):
             raise AirbyteUnreachableError(
                 f"Airbyte at {self.site} cannot answer now (HTTP {response.status_code})."
             )
         if response.status_code >= 400:
-            raise AirbyteRefusedError(response.status_code, self._refusal(method, url, response))
+            raise AirbyteRefusedError(
+                response.status_code, f"{method} {url}", _words(response), (self.client_secret, self.password)
+            )
         try:
             answer = response.json()
         except requests.exceptions.JSONDecodeError:
@@ -241,16 +218,9 @@ class PatientAirbyteClient(AirbyteClient):
         except requests.RequestException as error:
             raise AirbyteError(f"The request to Airbyte at {url} failed: {error}") from None
 
-    def _refusal(self, method: str, url: str, response: requests.Response) -> str:
-        try:
-            told = response.json()
-            words = str(told.get("detail") or told.get("message") or told.get("title") or "")
-        except (requests.exceptions.JSONDecodeError, AttributeError):
-            words = ""
-        # A proxy may answer with whatever it was sent.
-        for secret in (self.client_secret, self.password):
-            if secret:
-                words = words.replace(secret, "***")
-        remedy = _REMEDIES.get(response.status_code, f"look at the connection at {self.site}.")
-        said = f' It said: "{words[:300]}".' if words else ""
-        return f"Airbyte refused {method} {url} (HTTP {response.status_code}): {remedy}{said}"
+
+def _words(response: requests.Response) -> str:
+    try:
+        return words_of(response.json())
+    except requests.exceptions.JSONDecodeError:
+        return ""

@@ -14,14 +14,9 @@ import dagster as dg
 from dagster_airbyte.resources import BaseAirbyteWorkspace
 from pydantic import Field, PrivateAttr
 
+from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.catalog.tables import Domain
-from dvd_rental_pipeline.resources.airbyte_client import (
-    AirbyteError,
-    AirbyteRefusedError,
-    AirbyteUnreachableError,
-    Job,
-    PatientAirbyteClient,
-)
+from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
 from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
 from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse

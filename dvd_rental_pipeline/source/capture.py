@@ -61,7 +61,7 @@ class Measure:
 
     subject: str
     found: str
-    statements: tuple[sql.Composable, ...] = ()
+    statements: tuple[sql.Composed, ...] = ()
     shown: tuple[str, ...] = ()
     by_hand: str | None = None
 
@@ -107,7 +107,7 @@ def take(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Sequ
     return missing
 
 
-def _measure(subject: str, found: str, *statements: sql.Composable, secret: str | None = None) -> Measure:
+def _measure(subject: str, found: str, *statements: sql.Composed, secret: str | None = None) -> Measure:
     shown = [statement.as_string(None) for statement in statements]
     if secret is not None:
         shown = [text.replace(secret, _HIDDEN) for text in shown]
@@ -116,7 +116,7 @@ def _measure(subject: str, found: str, *statements: sql.Composable, secret: str 
 
 def _parameters(connection: psycopg.Connection) -> list[Measure]:
     """What stands in the server's configuration, or in a parameter group, and is never changed from here."""
-    values = dict(
+    values: dict[str, str] = dict(
         connection.execute(
             "select name, setting from pg_settings where name = any(%s)",
             [["wal_level", "max_slot_wal_keep_size", "wal_sender_timeout", "max_replication_slots"]],

@@ -12,13 +12,9 @@ import duckdb
 import pytest
 from dagster_airbyte import AirbyteWorkspace
 
+from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.resources.airbyte_client import (
-    AirbyteError,
-    AirbyteRefusedError,
-    AirbyteUnreachableError,
-)
 from dvd_rental_pipeline.resources.airbyte_ingestion import AirbyteIngestion
 from dvd_rental_pipeline.resources.ingestion import SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
