@@ -209,7 +209,7 @@ def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> 
         for failure in (attempt.get("failureSummary") or {}).get("failures") or []
         if failure.get("externalMessage")
     ]
-    why = " ".join(dict.fromkeys(reasons)) or "Airbyte gives no reason here; its log does"
+    why = " ".join(dict.fromkeys(reasons)).rstrip(".") or "Airbyte gives no reason here; its log does"
     return (
         f"Airbyte job {job.id} has failed after its own retries. {why}. Look at {link}. The tables are as the "
         "last sync left them, and the next sync goes on from there."

@@ -40,7 +40,7 @@ class PostgresSync:
 
     @property
     def file(self) -> Path:
-        return self._folder / "extracted.duckdb"
+        return self._folder / "replica.duckdb"
 
     def run(
         self, source: Mapping[str, Any], streams: Sequence[Mapping[str, Any]], schema: str, *, anew: bool
