@@ -191,7 +191,8 @@ def _capture(settings: Settings) -> Iterator[Finding]:
         with connect(url) as connection:
             found = measures(connection, DVD_RENTAL, reader)
     except PipelineError as error:
-        yield Finding(Health.BAD, "source", str(error), "mend DVD_RENTAL_SOURCE_URL, or start that server")
+        remedy = "mend DVD_RENTAL_SOURCE_URL, or make its role: dvd-rental source setup apply"
+        yield Finding(Health.BAD, "source", str(error), remedy)
         return
     for measure in found:
         if measure.is_taken:

@@ -88,7 +88,7 @@ def test_setup_plan_apply_plan_and_a_doctor_who_agrees(
     planned = command.run("source", "setup", "plan", **server)
     assert planned.returncode == 2
     ill = command.run("doctor", **{**environment_of, **server})
-    assert "Check the user and the password" in " ".join(ill.stdout.split())
+    assert "password authentication failed" in " ".join(ill.stdout.split())
 
     applied = command.run("source", "setup", "apply", **server)
     assert "Done: role, replication right, tables, heartbeat, publication, slot." in applied.stderr

@@ -18,6 +18,7 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.resources.airbyte_ingestion import AirbyteIngestion
 from dvd_rental_pipeline.resources.ingestion import SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.settings import Settings
 from dvd_rental_pipeline.warehouse import Rows
 from dvd_rental_pipeline_tests.resources.conftest import Log
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
@@ -427,3 +428,32 @@ def test_a_failure_is_shown_in_its_own_words_and_not_retried(
     assert data is not None
     assert "The disk is full." in str(data.description)
     assert len(airbyte.jobs) == 1
+
+
+@pytest.mark.heavy
+def test_a_minute_of_outage_is_waited_out_with_the_settings_of_production(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+) -> None:
+    settings = Settings()
+    patient = like(
+        ingestion,
+        airbyte,
+        request_timeout=settings.airbyte_request_timeout,
+        request_max_retries=settings.airbyte_request_max_retries,
+        request_retry_delay=settings.airbyte_request_retry_delay,
+        poll_interval=1.0,
+        poll_timeout=settings.airbyte_poll_timeout,
+    )
+    course = airbyte.plan(Course.held())
+    result: list[SyncOutcome] = []
+    run = threading.Thread(target=lambda: result.append(sync(patient, log)))
+    run.start()
+    while not airbyte.jobs:
+        time.sleep(0.05)
+    airbyte.stop()
+    course.released.set()
+    time.sleep(62)
+    airbyte.start()
+    run.join(30)
+    assert result[0].failures == {}
+    assert statuses(airbyte) == [("sync", "succeeded")]

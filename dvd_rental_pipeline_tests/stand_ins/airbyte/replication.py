@@ -131,6 +131,8 @@ def discover(url: str, schema: str, names: Sequence[str] | None = None) -> dict[
 def _require(url: str, method: Mapping[str, Any]) -> None:
     """Airbyte makes neither slot nor publication, and refuses a source without them."""
     with psycopg.connect(url, connect_timeout=10) as connection:
+        if heartbeat := method.get("heartbeat_action_query"):
+            connection.execute(heartbeat)
         for what, name, query in (
             ("publication", method["publication"], "select from pg_publication where pubname = %s"),
             (
