@@ -11,7 +11,9 @@ from typing import Any
 
 from dvd_rental_pipeline.airbyte.api import Airbyte, Answer
 from dvd_rental_pipeline.airbyte.errors import AirbyteError
-from dvd_rental_pipeline.airbyte.wanted import SECRETS, Wanted
+from dvd_rental_pipeline.airbyte.wanted import SECRETS, Wanted, wanted_connection
+from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.settings import Settings
 
 HIDDEN = "********"
 
@@ -81,6 +83,21 @@ def make_plan(airbyte: Airbyte, wanted: Wanted, connection_id: str | None) -> Pl
                     "DVD_RENTAL_AIRBYTE_CONNECTION_ID."
                 )
     return Plan(ids, differences)
+
+
+def connection_drift(settings: Settings, domain: Domain) -> Sequence[Difference]:
+    """How the connection differs from the catalogue: streams, keys, schedule, schema policy.
+
+    Needs no setting of the source or the destination, so that a run in production can ask, too.
+
+    Raises:
+        SettingsError: settings are missing.
+        AirbyteError: Airbyte cannot be asked.
+    """
+    settings.require("Airbyte's connection", "airbyte_connection_id")
+    with Airbyte.of_settings(settings) as airbyte:
+        now = airbyte.connection(str(settings.airbyte_connection_id))
+    return _compare(Part.CONNECTION, _comparable(now), _comparable(wanted_connection(domain)))
 
 
 def apply(airbyte: Airbyte, wanted: Wanted, plan: Plan, *, send_secrets: bool = False) -> str:

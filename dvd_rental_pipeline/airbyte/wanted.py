@@ -49,7 +49,7 @@ def wanted(settings: Settings, domain: Domain) -> Wanted:
         source=_source(settings, domain),
         destination_name=f"{domain.name}: Snowflake",
         destination=_destination(settings, domain),
-        connection=_connection(domain),
+        connection=wanted_connection(domain),
     )
 
 
@@ -154,7 +154,8 @@ def _destination(settings: Settings, domain: Domain) -> dict[str, Any]:
     }
 
 
-def _connection(domain: Domain) -> dict[str, Any]:
+def wanted_connection(domain: Domain) -> dict[str, Any]:
+    """The fields of the connection for `domain`, its two ends aside."""
     return {
         "name": domain.name,
         "status": "active",

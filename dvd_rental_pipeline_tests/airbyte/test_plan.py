@@ -6,7 +6,7 @@ import pytest
 
 from dvd_rental_pipeline.airbyte.api import Airbyte
 from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
-from dvd_rental_pipeline.airbyte.plan import Part, Plan, apply, make_plan
+from dvd_rental_pipeline.airbyte.plan import Part, Plan, apply, connection_drift, make_plan
 from dvd_rental_pipeline.airbyte.wanted import wanted
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.settings import Settings, SettingsError
@@ -116,6 +116,23 @@ def test_what_somebody_changed_by_hand_is_told_field_by_field_and_mended(
     bring(settings_with())
     assert plan(settings_with()).is_empty
     assert destination.configuration["credentials"]["private_key"] == KEY
+
+
+def test_the_drift_of_the_connection_is_told_without_settings_of_its_ends(
+    airbyte: AirbyteStandIn, settings_with: Any
+) -> None:
+    connection_id = bring(settings_with())
+    settings = settings_with(
+        airbyte_connection_id=connection_id,
+        source_url=None,
+        airbyte_destination_host=None,
+        airbyte_destination_key_path=None,
+    )
+    assert connection_drift(settings, DVD_RENTAL) == []
+    airbyte.workspace.connections[connection_id].fields["nonBreakingSchemaUpdatesBehavior"] = "ignore"
+    assert [str(difference) for difference in connection_drift(settings, DVD_RENTAL)] == [
+        "connection nonBreakingSchemaUpdatesBehavior: ignore, should be propagate_columns"
+    ]
 
 
 def test_a_changed_setting_is_a_difference(airbyte: AirbyteStandIn, settings_with: Any) -> None:
