@@ -20,6 +20,8 @@ from dvd_rental_pipeline.errors import PipelineError
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
 ENV_PREFIX = "DVD_RENTAL_"
+# Secrets that resources hold by reference to the environment, which those of an .env file must join for that.
+_BY_REFERENCE = ("source_url", "airbyte_client_secret", "airbyte_password")
 
 
 class Deployment(StrEnum):
@@ -203,9 +205,9 @@ class Settings(BaseSettings):
         """Put into the process environment what dbt, child processes and resources by reference read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
         os.environ[f"{ENV_PREFIX}DEPLOYMENT"] = self.deployment.value
-        for name in type(self).model_fields:
-            # Resources hold secrets by reference to the environment, which those of an .env file must join.
-            if isinstance(secret := getattr(self, name), SecretStr):
+        for name in _BY_REFERENCE:
+            secret = getattr(self, name)
+            if secret is not None:
                 os.environ[f"{ENV_PREFIX}{name.upper()}"] = secret.get_secret_value()
         os.environ["DBT_TARGET_PATH"] = str(self.dbt_target_dir)
         os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
