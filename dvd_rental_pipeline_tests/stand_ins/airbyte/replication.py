@@ -35,12 +35,12 @@ class PostgresSync:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._folder = Path(tempfile.mkdtemp(prefix="airbyte_stand_in_"))
+        self._folder = tempfile.TemporaryDirectory(prefix="airbyte_stand_in_", ignore_cleanup_errors=True)
         self._delivered: dict[str, str] = {}
 
     @property
     def file(self) -> Path:
-        return self._folder / "replica.duckdb"
+        return Path(self._folder.name) / "replica.duckdb"
 
     def run(
         self, source: Mapping[str, Any], streams: Sequence[Mapping[str, Any]], schema: str, *, anew: bool
