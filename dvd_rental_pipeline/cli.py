@@ -27,11 +27,16 @@ from dvd_rental_pipeline.home import require_room
 from dvd_rental_pipeline.settings import Deployment, Settings
 
 if TYPE_CHECKING:
+    import psycopg
     from dagster import EventLogEntry
 
+    from dvd_rental_pipeline.airbyte.api import Airbyte
+    from dvd_rental_pipeline.airbyte.plan import Plan
+    from dvd_rental_pipeline.airbyte.wanted import Wanted
     from dvd_rental_pipeline.launch import RunReport
     from dvd_rental_pipeline.replication.verification import TableVerification
     from dvd_rental_pipeline.source.access import Source
+    from dvd_rental_pipeline.source.capture import Measure, Reader
 
 messages = Console(stderr=True, highlight=False)
 
@@ -58,6 +63,13 @@ app = typer.Typer(
 )
 source_app = typer.Typer(no_args_is_help=True, help="The PostgreSQL database that the pipeline replicates.")
 app.add_typer(source_app, name="source")
+setup_app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change capture.")
+source_app.add_typer(setup_app, name="setup")
+airbyte_app = typer.Typer(no_args_is_help=True, help="The source, destination and connection in Airbyte.")
+app.add_typer(airbyte_app, name="airbyte")
+
+# Like `terraform plan -detailed-exitcode`: 0 nothing to do, 1 an error, 2 something to do.
+SOMETHING_TO_DO = 2
 
 
 def main() -> None:
@@ -299,6 +311,157 @@ def _show_verification(found: Sequence["TableVerification"]) -> None:
             escape(it.error or (f"{different}: {'; '.join(it.keys)}" if different else "equal")),
         )
     Console(highlight=False).print(table)
+
+
+@setup_app.command("plan")
+def source_setup_plan(
+    as_sql: Annotated[
+        bool, typer.Option("--sql", help="Print the statements alone, for somebody else to execute.")
+    ] = False,
+) -> None:
+    """Show what the server lacks, and the SQL that mends it. Exit code 2 when it lacks something."""
+    from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+    from dvd_rental_pipeline.source.capture import measures
+
+    with _server_and_reader() as (connection, reader):
+        found = measures(connection, DVD_RENTAL, reader)
+    if as_sql:
+        for measure in found:
+            for statement in measure.shown:
+                print(f"{statement};")
+    else:
+        _show_measures(found)
+    if not all(measure.is_taken for measure in found):
+        raise typer.Exit(SOMETHING_TO_DO)
+
+
+@setup_app.command("apply")
+def source_setup_apply() -> None:
+    """Execute that SQL: role, rights, heartbeat table, publication, slot. Does nothing the second time."""
+    from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+    from dvd_rental_pipeline.source.capture import measures, take
+
+    with _server_and_reader() as (connection, reader):
+        done = [measure for measure in take(connection, DVD_RENTAL, reader) if measure.statements]
+        found = measures(connection, DVD_RENTAL, reader)
+    messages.print(f"Done: {', '.join(measure.subject for measure in done) or 'nothing was missing'}.")
+    _show_measures(found)
+    if not all(measure.is_taken for measure in found):
+        raise typer.Exit(SOMETHING_TO_DO)
+
+
+@contextmanager
+def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "Reader"]]:
+    """The source as its administrator, and the role that is to capture its changes."""
+    settings = Settings.load()
+    settings.require("the set-up of the source", "source_admin_url", "source_url")
+    if settings.source_admin_url is None or settings.source_url is None:
+        raise AssertionError("both were required")
+    from dvd_rental_pipeline.replication.session import connect
+    from dvd_rental_pipeline.source.capture import Reader
+
+    reader = Reader.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
+    with connect(settings.source_admin_url.get_secret_value()) as connection:
+        yield connection, reader
+
+
+def _show_measures(found: "Sequence[Measure]") -> None:
+    table = Table(show_header=False, box=None)
+    for measure in found:
+        mark = "[green]ok[/]" if measure.is_taken else "[yellow]to do[/]"
+        table.add_row(mark, measure.subject, escape(measure.found))
+        for step in (*measure.shown, *([f"by hand: {measure.by_hand}"] if measure.by_hand else [])):
+            table.add_row("", "", f"[bold]→[/] {escape(step)}")
+    Console(highlight=False).print(table)
+
+
+@airbyte_app.command("plan")
+def airbyte_plan() -> None:
+    """Show how Airbyte differs from the catalogue and the settings. Exit code 2 when it does."""
+    with _airbyte_and_plan() as (_, _, plan):
+        _show_plan(plan)
+    if not plan.is_empty:
+        raise typer.Exit(SOMETHING_TO_DO)
+
+
+@airbyte_app.command("apply")
+def airbyte_apply(
+    send_secrets: Annotated[
+        bool,
+        typer.Option("--secrets", help="Send passwords and keys again, which no plan can compare."),
+    ] = False,
+) -> None:
+    """Create or change source, destination and connection. Does nothing the second time."""
+    with _airbyte_and_plan() as (airbyte, wanted, plan):
+        _show_plan(plan)
+        from dvd_rental_pipeline.airbyte.plan import apply
+
+        connection_id = apply(airbyte, wanted, plan, send_secrets=send_secrets)
+        link = airbyte.link(connection_id)
+    messages.print("Nothing was to do." if plan.is_empty and not send_secrets else "Done.")
+    messages.print(f"The connection is at {link}", soft_wrap=True)
+    print(f"DVD_RENTAL_AIRBYTE_CONNECTION_ID={connection_id}")
+
+
+@airbyte_app.command("status")
+def airbyte_status() -> None:
+    """Show the last jobs of the connection and what has drifted. Exit code 2 when something has."""
+    from dvd_rental_pipeline.airbyte.plan import Part
+
+    with _airbyte_and_plan() as (airbyte, _, plan):
+        connection_id = plan.ids[Part.CONNECTION]
+        if connection_id is None:
+            raise PipelineError("There is no connection yet: `dvd-rental airbyte apply` makes it.")
+        jobs = airbyte.jobs(connection_id, limit=10)
+        messages.print(f"The connection is at {airbyte.link(connection_id)}", soft_wrap=True)
+    table = Table()
+    for heading in ("job", "type", "status", "started", "duration", "rows", "bytes"):
+        table.add_column(heading, justify="right" if heading in {"job", "rows", "bytes"} else "left")
+    for job in jobs:
+        values = [job.get(name) for name in ("jobId", "jobType", "status", "startTime", "duration")]
+        sizes = [job.get(name) for name in ("rowsSynced", "bytesSynced")]
+        table.add_row(
+            *("" if value is None else escape(str(value)) for value in values),
+            *("" if size is None else f"{size:,}" for size in sizes),
+        )
+    Console(highlight=False).print(table)
+    _show_plan(plan)
+    if not plan.is_empty:
+        raise typer.Exit(SOMETHING_TO_DO)
+
+
+@contextmanager
+def _airbyte_and_plan() -> Iterator[tuple["Airbyte", "Wanted", "Plan"]]:
+    """The workspace, what it should hold, and the difference."""
+    from dvd_rental_pipeline.airbyte.api import Airbyte
+    from dvd_rental_pipeline.airbyte.plan import make_plan
+    from dvd_rental_pipeline.airbyte.wanted import wanted
+    from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+
+    settings = Settings.load()
+    should = wanted(settings, DVD_RENTAL)
+    with Airbyte.of_settings(settings) as airbyte:
+        yield airbyte, should, make_plan(airbyte, should, settings.airbyte_connection_id)
+
+
+def _show_plan(plan: "Plan") -> None:
+    from dvd_rental_pipeline.airbyte.plan import Part
+
+    table = Table()
+    for heading in ("", "field", "now", "wanted"):
+        table.add_column(heading)
+    for part in Part:
+        differences = plan.of(part)
+        if plan.ids[part] is None:
+            table.add_row(f"[green]+[/] {part}", "", "", "to be created")
+        elif differences:
+            table.add_row(f"[yellow]~[/] {part}", "", "", "to be changed")
+        else:
+            table.add_row(f"  {part}", "", "", "as it should be")
+        for difference in differences:
+            row = (difference.path, difference.now or "", difference.wanted or "taken out")
+            table.add_row("", *(escape(text) for text in row))
+    Console(highlight=False, soft_wrap=True).print(table)
 
 
 def _source() -> "Source":

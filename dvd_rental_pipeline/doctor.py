@@ -16,9 +16,11 @@ from dvd_rental_pipeline.aws import AwsError, aws_client, aws_error_code, aws_fa
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.home import ROOM_FOR_A_RUN
-from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings
+from dvd_rental_pipeline.replication.session import connect
+from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.source.access import Source, without_password
 from dvd_rental_pipeline.source.binaries import PostgresBinaries
+from dvd_rental_pipeline.source.capture import Reader, measures
 from dvd_rental_pipeline.warehouse import open_duckdb
 
 SETTING_OF = {"site": "SITE_BUCKET", "alerts": "ALERTS_TOPIC", "run log": "LOG_GROUP"}
@@ -55,11 +57,13 @@ def examine() -> list[Finding]:
         findings.extend(_source(settings))
         findings.append(_warehouse(settings))
     else:
+        findings.extend(_capture(settings))
+        findings.extend(_airbyte(settings))
         findings.append(
             Finding(
                 Health.BAD,
                 "deployment",
-                f"`{settings.deployment.value}` needs Airbyte and Snowflake, which this version cannot reach",
+                f"`{settings.deployment.value}` needs Snowflake, which this version cannot reach",
                 "set DVD_RENTAL_DEPLOYMENT=local",
             )
         )
@@ -174,6 +178,64 @@ def _replication(url: str, settings: Settings) -> Iterator[Finding]:
         yield Finding(Health.NOTE, "slot", found, "the next run copies every table anew")
     else:
         yield Finding(Health.GOOD, "slot", found)
+
+
+def _capture(settings: Settings) -> Iterator[Finding]:
+    """Whether the source is set up for Airbyte, seen with the rights of the role that Airbyte uses."""
+    if settings.source_url is None:
+        yield Finding(
+            Health.NOTE,
+            "source",
+            "not looked at",
+            "set DVD_RENTAL_SOURCE_URL to the database that Airbyte replicates, as its role there",
+        )
+        return
+    url = settings.source_url.get_secret_value()
+    try:
+        reader = Reader.of_url(url, settings.replication_slot)
+        with connect(url) as connection:
+            found = measures(connection, DVD_RENTAL, reader)
+    except PipelineError as error:
+        remedy = "mend DVD_RENTAL_SOURCE_URL, or make its role: dvd-rental source setup apply"
+        yield Finding(Health.BAD, "source", str(error), remedy)
+        return
+    for measure in found:
+        if measure.is_taken:
+            yield Finding(Health.GOOD, measure.subject, measure.found)
+        else:
+            remedy = measure.by_hand or "dvd-rental source setup apply"
+            worth_knowing = measure.subject in {"max_slot_wal_keep_size", "wal_sender_timeout", "heartbeat"}
+            yield Finding(Health.NOTE if worth_knowing else Health.BAD, measure.subject, measure.found, remedy)
+
+
+def _airbyte(settings: Settings) -> Iterator[Finding]:
+    """Whether Airbyte lets us in, and has what is wanted; a branch does not need it."""
+    if settings.deployment is not Deployment.PRODUCTION:
+        return
+    # Slow to import, and installed for production alone.
+    from dvd_rental_pipeline.airbyte.api import Airbyte  # noqa: PLC0415
+    from dvd_rental_pipeline.airbyte.plan import make_plan  # noqa: PLC0415
+    from dvd_rental_pipeline.airbyte.wanted import wanted  # noqa: PLC0415
+
+    try:
+        with Airbyte.of_settings(settings) as airbyte:
+            settings.require("ingestion by Airbyte", "airbyte_connection_id")
+            connection_id = str(settings.airbyte_connection_id)
+            connection = airbyte.connection(connection_id)
+            found = f'connection "{connection["name"]}", {connection["status"]}, {airbyte.link(connection_id)}'
+            yield Finding(Health.GOOD, "Airbyte", found)
+            try:
+                plan = make_plan(airbyte, wanted(settings, DVD_RENTAL), connection_id)
+            except SettingsError as error:
+                yield Finding(Health.NOTE, "Airbyte set-up", "not compared", str(error))
+                return
+    except PipelineError as error:
+        yield Finding(Health.BAD, "Airbyte", str(error), "mend the settings of Airbyte")
+        return
+    if plan.is_empty:
+        yield Finding(Health.GOOD, "Airbyte set-up", "source, destination and connection are as wanted")
+    for difference in plan.differences:
+        yield Finding(Health.NOTE, "Airbyte set-up", str(difference), "dvd-rental airbyte apply")
 
 
 def _warehouse(settings: Settings) -> Finding:

@@ -22,6 +22,8 @@ from dvd_rental_pipeline.secret_store import read_secrets
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
 ENV_PREFIX = "DVD_RENTAL_"
+# Secrets that resources hold by reference to the environment, which those of an .env file must join for that.
+_BY_REFERENCE = ("source_url", "airbyte_client_secret", "airbyte_password")
 
 
 class Deployment(StrEnum):
@@ -60,6 +62,56 @@ class Settings(BaseSettings):
         pattern=r"^[a-z0-9_]{1,63}$",
         description="name of the replication slot and publication; one for each warehouse",
     )
+    source_admin_url: SecretStr | None = Field(
+        None, description="the source as its owner or administrator, for `dvd-rental source setup`"
+    )
+
+    airbyte_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/@]+(/[^@]*)?$",
+        description="a self-managed Airbyte, e.g. https://airbyte.example.com; unset means Airbyte Cloud",
+    )
+    airbyte_workspace_id: str | None = Field(None, description="the Airbyte workspace, a UUID")
+    airbyte_client_id: str | None = Field(None, description="id of an Airbyte application")
+    airbyte_client_secret: SecretStr | None = Field(None, description="secret of that application")
+    airbyte_username: str | None = Field(None, description="user of a self-managed Airbyte with basic auth")
+    airbyte_password: SecretStr | None = Field(None, description="password of that user")
+    airbyte_connection_id: str | None = Field(
+        None, description="the connection that syncs the source, a UUID; `dvd-rental airbyte apply` tells it"
+    )
+    airbyte_request_timeout: int = Field(60, ge=1, description="seconds until a request counts as failed")
+    airbyte_request_max_retries: int = Field(
+        30,
+        ge=0,
+        description="how often a failed request is made again: with the delay, the longest outage",
+    )
+    airbyte_request_retry_delay: float = Field(10, ge=0, description="seconds between two such attempts")
+    airbyte_poll_interval: float = Field(10, gt=0, description="seconds between two looks at a running job")
+    airbyte_poll_timeout: float = Field(
+        4 * 3600, gt=0, description="seconds after which a run no longer waits for its job, which goes on"
+    )
+    airbyte_cancel_on_termination: bool = Field(
+        False, description="whether a run that is terminated cancels its job in Airbyte"
+    )
+    airbyte_initial_waiting_seconds: int = Field(
+        300, ge=120, le=2400, description="how long Airbyte waits for the first change of a sync"
+    )
+    airbyte_ssh_tunnel: SecretStr | None = Field(
+        None, description="jump host to the source, ssh://user@host:22, or ssh://user:password@host:22"
+    )
+    airbyte_ssh_key_path: Path | None = Field(None, description="private key file for that jump host")
+    airbyte_destination_host: str | None = Field(
+        None, description="the Snowflake account that Airbyte loads, e.g. org-account.snowflakecomputing.com"
+    )
+    airbyte_destination_database: str = Field("DVD_RENTALS", description="the Snowflake database it loads")
+    airbyte_destination_warehouse: str = Field("LOADING", description="the Snowflake warehouse it loads with")
+    airbyte_destination_role: str = Field("LOADER", description="the Snowflake role it loads as")
+    airbyte_destination_username: str = Field("AIRBYTE", description="the Snowflake user it loads as")
+    airbyte_destination_key_path: Path | None = Field(
+        None, description="private key file of that user, PEM, PKCS #8"
+    )
+    airbyte_destination_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
+
     dagster_home: Path | None = Field(
         None, validation_alias="DAGSTER_HOME", description="Dagster's own setting: folder of its instance"
     )
@@ -146,12 +198,44 @@ class Settings(BaseSettings):
             "deployment `local`, or give build_definitions your own resource."
         )
 
+    def require(self, purpose: str, *names: str) -> None:
+        """Insist on settings that `purpose` needs, all at once.
+
+        Raises:
+            SettingsError: some are not set; each is named with what it is.
+        """
+        missing = [name for name in names if getattr(self, name) is None]
+        if missing:
+            told = "\n".join(
+                f"  {ENV_PREFIX}{name.upper()}: {type(self).model_fields[name].description}" for name in missing
+            )
+            raise SettingsError(
+                f"DVD_RENTAL_DEPLOYMENT={self.deployment.value}: {purpose} needs settings that are missing:\n"
+                f"{told}\nSet them in the environment or in .env; `.env.example` describes each."
+            )
+
+    @property
+    def airbyte_has_basic_auth(self) -> bool:
+        """Whether Airbyte knows us by a user and a password instead of an application."""
+        return self.airbyte_client_id is None and (
+            self.airbyte_username is not None or self.airbyte_password is not None
+        )
+
+    @property
+    def airbyte_credentials(self) -> tuple[str, ...]:
+        """Names of the settings that together are the credentials for Airbyte."""
+        if self.airbyte_has_basic_auth:
+            return ("airbyte_url", "airbyte_username", "airbyte_password")
+        return ("airbyte_client_id", "airbyte_client_secret")
+
     def export(self) -> None:
         """Put into the process environment what dbt, child processes and resources by reference read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
         os.environ[f"{ENV_PREFIX}DEPLOYMENT"] = self.deployment.value
-        if self.source_url is not None:
-            os.environ[f"{ENV_PREFIX}SOURCE_URL"] = self.source_url.get_secret_value()
+        for name in _BY_REFERENCE:
+            secret = getattr(self, name)
+            if secret is not None:
+                os.environ[f"{ENV_PREFIX}{name.upper()}"] = secret.get_secret_value()
         os.environ["DBT_TARGET_PATH"] = str(self.dbt_target_dir)
         os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
         # The default also runs tests of models that a selection leaves out, and that may not exist yet.

@@ -1,5 +1,6 @@
 """The environment is read once, and what is wrong with it is said at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_a_secret_stands_in_no_message(env_file: Path, monkeypatch: pytest.Monke
     assert "planted-secret" not in str(caught.value)
     monkeypatch.delenv("DVD_RENTAL_SOURCE_PORT")
     assert "planted-secret" not in repr(Settings.load(env_file))
+
+
+def test_a_secret_of_the_file_is_there_for_resources_that_refer_to_it(env_file: Path) -> None:
+    env_file.write_text(
+        "DVD_RENTAL_AIRBYTE_CLIENT_SECRET=secret\nDVD_RENTAL_SOURCE_ADMIN_URL=postgresql://admin:secret@host/db\n"
+    )
+    Settings.load(env_file).export()
+    assert os.environ["DVD_RENTAL_AIRBYTE_CLIENT_SECRET"] == "secret"
+    assert "DVD_RENTAL_SOURCE_ADMIN_URL" not in os.environ, "no child process needs it"
 
 
 def test_the_example_file_describes_every_setting() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtProject
+from pydantic import SecretStr
 
 from dvd_rental_pipeline.resources.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.resources.dbt import build_dbt_resource
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
+from dvd_rental_pipeline.resources.observed_ingestion import ObservedIngestion
 from dvd_rental_pipeline.resources.s3_site import S3Site
 from dvd_rental_pipeline.resources.site import FolderSite, Site
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse, Warehouse
@@ -49,8 +51,50 @@ def _ingestion(settings: Settings) -> Ingestion:
                 source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
                 source_port=settings.source_port,
             )
-        case Deployment.BRANCH | Deployment.PRODUCTION:
-            raise settings.unavailable("ingestion through Airbyte")
+        case Deployment.BRANCH:
+            return ObservedIngestion(warehouse=_warehouse(settings))
+        case Deployment.PRODUCTION:
+            return _airbyte(settings)
+
+
+def _airbyte(settings: Settings) -> Ingestion:
+    credentials = settings.airbyte_credentials
+    settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", "airbyte_connection_id")
+    # Only production pays for this import.
+    from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace  # noqa: PLC0415
+
+    from dvd_rental_pipeline.resources.airbyte_ingestion import AirbyteIngestion  # noqa: PLC0415
+
+    given: dict[str, Any] = {
+        "workspace_id": settings.airbyte_workspace_id,
+        "request_timeout": settings.airbyte_request_timeout,
+        "request_max_retries": settings.airbyte_request_max_retries,
+        "request_retry_delay": settings.airbyte_request_retry_delay,
+        "poll_interval": settings.airbyte_poll_interval,
+        "poll_timeout": settings.airbyte_poll_timeout,
+        "poll_previous_running_sync": True,
+        "cancel_on_termination": settings.airbyte_cancel_on_termination,
+    }
+    for name in credentials:
+        value = getattr(settings, name)
+        field = name.removeprefix("airbyte_")
+        if isinstance(value, SecretStr):
+            # By reference: the UI shows a resource's configuration.
+            given[field] = dg.EnvVar(f"DVD_RENTAL_{name.upper()}")
+        elif field != "url":
+            given[field] = value
+    if settings.airbyte_url is None:
+        workspace: Any = AirbyteCloudWorkspace(**given)
+    else:
+        base = settings.airbyte_url.rstrip("/")
+        workspace = AirbyteWorkspace(
+            rest_api_base_url=f"{base}/api/public/v1", configuration_api_base_url=f"{base}/api/v1", **given
+        )
+    return AirbyteIngestion(
+        workspace=workspace,
+        connection_id=str(settings.airbyte_connection_id),
+        warehouse=_warehouse(settings),
+    )
 
 
 def _site(settings: Settings) -> Site:

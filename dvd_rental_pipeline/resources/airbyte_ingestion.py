@@ -1,0 +1,216 @@
+"""Ingestion by Airbyte: change data capture from PostgreSQL into Snowflake, in a job of a connection.
+
+Airbyte has one job at a time for each connection, and the job lives on whatever becomes of the run that
+waits for it. So a run attaches to a job that is there already, and leaves its job running when it ends early:
+the next run finds it. Nothing here is asked of Airbyte while the graph loads.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from dagster_airbyte.resources import BaseAirbyteWorkspace
+from pydantic import Field, PrivateAttr
+
+from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
+from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
+from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
+from dvd_rental_pipeline.resources.warehouse import Warehouse
+
+JOB_TAG = "airbyte/job_id"
+CONNECTION_TAG = "airbyte/connection_id"
+
+# Silence in the log for longer than this looks like a run that hangs.
+_PROGRESS_SECONDS = 60.0
+_FULL = frozenset({"refresh"})
+_ANY = frozenset({"sync", "refresh"})
+
+
+class AirbyteIngestion(Ingestion):
+    """Runs the sync of one connection and reports the raw tables.
+
+    Args:
+        workspace: dagster-airbyte's `AirbyteWorkspace` or `AirbyteCloudWorkspace`. Its settings of patience and
+            of cancelling hold, except that a job which is still running when `poll_timeout` is over is never
+            cancelled, and that a running job is always attached to.
+        connection_id: the connection whose streams are the tables of the domain.
+        warehouse: where the rows of the tables are counted after the sync.
+    """
+
+    workspace: BaseAirbyteWorkspace
+    connection_id: str = Field(description="The Airbyte connection")
+    warehouse: Warehouse
+
+    _tag_run: Callable[[Mapping[str, str]], None] | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        instance, run = context.instance, context.run
+        if instance is not None and run is not None and instance.has_run(run.run_id):
+            self._tag_run = lambda tags: instance.add_run_tags(run.run_id, tags)
+
+    def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
+        client = PatientAirbyteClient.like(self.workspace.get_client())
+        deadline = time.monotonic() + (client.poll_timeout or float("inf"))
+        job = self._obtain(client, log, _FULL if full_refresh else _ANY, deadline)
+        link = client.job_link(self.connection_id, job.id)
+        log.info(f"Airbyte job {job.id} ({job.kind}): {link}")
+        if self._tag_run is not None:
+            self._tag_run({JOB_TAG: str(job.id), CONNECTION_TAG: self.connection_id})
+        with self._cancelling(client, job.id, log):
+            job = self._wait(client, job, log, deadline)
+        attempts = client.attempts(job.id)
+        if job.status != "succeeded":
+            raise AirbyteError(_what_failed(job, attempts, link))
+        log.info(f"Airbyte job {job.id} has succeeded: {job.rows or 0} rows, {job.bytes or 0} bytes")
+        return self._outcome(domain, job, attempts, link)
+
+    def _obtain(
+        self, client: PatientAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float
+    ) -> Job:
+        """The job to wait for: one that runs already, or a new one.
+
+        A refusal or a lost answer may still have begun a job, so that the list of jobs is looked at before each
+        attempt: whatever is newer than what was there at first is ours, or somebody's that serves as well.
+        """
+        newest: int | None = None
+        attempts_left = client.request_max_retries
+        told = False
+        while True:
+            jobs = client.latest_jobs(self.connection_id)
+            running = [job for job in jobs if not job.has_ended]
+            if suitable := [job for job in running if job.kind in wanted]:
+                log.info(f"Airbyte job {suitable[0].id} is running already: attaching to it")
+                return suitable[0]
+            begun = [job for job in jobs if newest is not None and job.id > newest and job.kind in wanted]
+            if begun:
+                return begun[0]
+            newest = max((job.id for job in jobs), default=0) if newest is None else newest
+            if running:
+                if not told:
+                    log.info(f"Airbyte job {running[0].id} ({running[0].kind}) must end before this can begin")
+                    told = True
+                self._check(deadline, client, running[0])
+                time.sleep(client.poll_interval)
+                continue
+            try:
+                full = wanted == _FULL
+                start = client.start_refresh if full else client.start_sync
+                return Job(
+                    start(self.connection_id), "refresh" if full else "sync", "pending", None, None, None
+                )
+            except AirbyteUnreachableError as error:
+                problem: AirbyteError = error
+            except AirbyteRefusedError as error:
+                if error.status != 409:
+                    raise
+                problem = error
+            if not attempts_left:
+                raise problem
+            attempts_left -= 1
+            log.warning(f"{problem} Looking whether the job has begun, in {client.request_retry_delay:g} s.")
+            time.sleep(client.request_retry_delay)
+
+    def _wait(self, client: PatientAirbyteClient, job: Job, log: dg.DagsterLogManager, deadline: float) -> Job:
+        began = told_at = time.monotonic()
+        status = None
+        while True:
+            job = client.job(job.id)
+            if job.has_ended:
+                return job
+            now = time.monotonic()
+            if job.status != status or now - told_at >= _PROGRESS_SECONDS:
+                rows = "" if job.rows is None else f", {job.rows} rows so far"
+                log.info(f"Airbyte job {job.id} is {job.status}, after {now - began:.0f} s{rows}")
+                status, told_at = job.status, now
+            self._check(deadline, client, job)
+            time.sleep(client.poll_interval)
+
+    def _check(self, deadline: float, client: PatientAirbyteClient, job: Job) -> None:
+        if time.monotonic() > deadline:
+            raise AirbyteError(
+                f"Airbyte job {job.id} is still {job.status} after {client.poll_timeout:g} s. It goes on: "
+                f"nothing was cancelled. Look at {client.job_link(self.connection_id, job.id)}, and start this "
+                "run again to attach to it; raise DVD_RENTAL_AIRBYTE_POLL_TIMEOUT if syncs take that long."
+            )
+
+    @contextmanager
+    def _cancelling(
+        self, client: PatientAirbyteClient, job_id: int, log: dg.DagsterLogManager
+    ) -> Iterator[None]:
+        """Cancel the job when the run is terminated, if that is wanted. A mere failure here cancels nothing."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            if client.cancel_on_termination:
+                log.info(f"The run is terminated: cancelling Airbyte job {job_id}")
+                client.cancel_job(job_id)
+            else:
+                log.info(f"The run is terminated; Airbyte job {job_id} goes on for the next run to attach to")
+            raise
+
+    def _outcome(
+        self, domain: Domain, job: Job, attempts: Sequence[Mapping[str, Any]], link: str
+    ) -> SyncOutcome:
+        of_job: dict[str, dg.MetadataValue] = {
+            "sync_mode": dg.TextMetadataValue("full refresh" if job.kind == "refresh" else "changes"),
+            "airbyte_job": dg.UrlMetadataValue(link),
+            "airbyte_job_id": dg.IntMetadataValue(job.id),
+        }
+        if job.rows is not None:
+            of_job["airbyte_job_rows"] = dg.IntMetadataValue(job.rows)
+        if job.bytes is not None:
+            of_job["airbyte_job_bytes"] = dg.IntMetadataValue(job.bytes)
+        if job.duration is not None:
+            of_job["airbyte_job_duration"] = dg.TextMetadataValue(job.duration)
+        synced = _rows_by_stream(attempts)
+        counts = count_raw_tables(self.warehouse, domain)
+        return SyncOutcome(
+            metadata={
+                name: {
+                    **metadata,
+                    **({"rows_synced": dg.IntMetadataValue(synced[name])} if name in synced else {}),
+                    **of_job,
+                }
+                for name, metadata in counts.metadata.items()
+            },
+            failures={
+                name: f"Airbyte job {job.id} has succeeded, but {reason}"
+                for name, reason in counts.failures.items()
+            },
+        )
+
+
+def _rows_by_stream(attempts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Rows that all attempts of a job committed, by stream."""
+    rows: dict[str, int] = {}
+    for attempt in attempts:
+        for stream in attempt.get("streamStats") or []:
+            committed = (stream.get("stats") or {}).get("recordsCommitted")
+            if committed is not None:
+                rows[stream["streamName"]] = rows.get(stream["streamName"], 0) + int(committed)
+    return rows
+
+
+def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> str:
+    if job.status == "cancelled":
+        return (
+            f"Airbyte job {job.id} was cancelled in Airbyte: {link}. What it had loaded stays, and the next "
+            "sync goes on from there."
+        )
+    reasons = [
+        f"{failure.get('failureOrigin', 'unknown')}: {failure['externalMessage']}"
+        for attempt in attempts
+        for failure in (attempt.get("failureSummary") or {}).get("failures") or []
+        if failure.get("externalMessage")
+    ]
+    why = " ".join(dict.fromkeys(reasons)).rstrip(".") or "Airbyte gives no reason here; its log does"
+    return (
+        f"Airbyte job {job.id} has failed after its own retries. {why}. Look at {link}. The tables are as the "
+        "last sync left them, and the next sync goes on from there."
+    )

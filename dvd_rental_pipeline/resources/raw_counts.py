@@ -1,0 +1,61 @@
+"""Counting the raw tables in the warehouse, for ways of ingestion that do not write them themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dvd_rental_pipeline.catalog.tables import Domain, Table
+from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.resources.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class RawCounts:
+    """By table: what its materialization shows, or why it cannot be read."""
+
+    metadata: Mapping[str, Mapping[str, dg.MetadataValue]]
+    failures: Mapping[str, str]
+
+
+def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
+    """Count the live rows and the tombstones of every raw table of `domain`, and tell their last change.
+
+    Asks for all at once, and only if that fails for each alone: so one table that is missing hides no other.
+    """
+    try:
+        return RawCounts(_ask(warehouse, domain, domain.tables), {})
+    except PipelineError:
+        metadata: dict[str, Mapping[str, dg.MetadataValue]] = {}
+        failures: dict[str, str] = {}
+        for table in domain.tables:
+            try:
+                metadata |= _ask(warehouse, domain, (table,))
+            except PipelineError as error:
+                failures[table.name] = f"it cannot be read in the warehouse. {error}"
+        return RawCounts(metadata, failures)
+
+
+def _ask(
+    warehouse: Warehouse, domain: Domain, tables: tuple[Table, ...]
+) -> dict[str, Mapping[str, dg.MetadataValue]]:
+    rows = warehouse.query(
+        "\nunion all\n".join(
+            f"select '{table.name}', count(*) - count(_ab_cdc_deleted_at), count(_ab_cdc_deleted_at),"
+            f" max(_ab_cdc_updated_at), cast(max(_airbyte_extracted_at) as varchar)"
+            f" from {domain.name}.{table.name}"
+            for table in tables
+        )
+    )
+    found: dict[str, Mapping[str, dg.MetadataValue]] = {}
+    for name, live, tombstones, changed_at, extracted_at in rows.values:
+        metadata: dict[str, dg.MetadataValue] = {
+            "dagster/row_count": dg.IntMetadataValue(int(live)),
+            "tombstones": dg.IntMetadataValue(int(tombstones)),
+        }
+        if changed_at is not None:
+            metadata["last_change_at"] = dg.TextMetadataValue(str(changed_at))
+        if extracted_at is not None:
+            metadata["last_extracted_at"] = dg.TextMetadataValue(str(extracted_at))
+        found[name] = metadata
+    return found

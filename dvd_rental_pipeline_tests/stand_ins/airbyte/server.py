@@ -1,0 +1,193 @@
+"""The stand-in as a server on a free port of this machine."""
+
+import asyncio
+import base64
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dvd_rental_pipeline_tests.stand_ins.airbyte import public_api
+from dvd_rental_pipeline_tests.stand_ins.airbyte.configuration_api import ConfigurationApi
+from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
+from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import Fault, Faults, Tokens
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course, JobRunner
+from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import PublicApi, RefusedError, problem
+from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Actor, Connection, Job, Workspace, new_id
+
+
+class AirbyteStandIn:
+    """An Airbyte with one workspace.
+
+    Args:
+        destination: where syncs deliver. Without one they move nothing, whatever the source says.
+        client: id and secret of the application that may log in.
+        user: name and password of the user that may, by basic authentication.
+    """
+
+    def __init__(
+        self,
+        destination: Destination | None = None,
+        *,
+        client: tuple[str, str] | None = ("client", "client-secret"),
+        user: tuple[str, str] | None = None,
+    ) -> None:
+        self.workspace = Workspace()
+        self.faults = Faults()
+        self.tokens = Tokens()
+        self.calls: list[tuple[str, str]] = []
+        self.forbidden = False
+        self._user = user
+        self._runner = JobRunner(self.workspace, destination)
+        self._app = self._build(client)
+        self._port = 0
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def public_url(self) -> str:
+        return f"{self.url}{public_api.PREFIX}"
+
+    @property
+    def jobs(self) -> Sequence[Job]:
+        return self.workspace.jobs
+
+    @contextmanager
+    def running(self) -> Iterator["AirbyteStandIn"]:
+        """Serve, and in the end cancel what is left of jobs."""
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+            self._runner.finish()
+
+    def start(self) -> None:
+        """Listen; again on the same port after a stop."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Listen no more; jobs go on, as in an Airbyte whose API alone is down."""
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(10)
+            self._server = None
+
+    def plan(self, course: Course) -> Course:
+        """The next job goes like this."""
+        return self._runner.plan(course)
+
+    def start_job(self, connection_id: str, kind: str = "sync") -> Job:
+        """A job that somebody else starts."""
+        job = self._runner.start(connection_id, kind)
+        assert job is not None, "another job is running"
+        return job
+
+    def fail(self, times: int, status: int = 503, **fault: Any) -> None:
+        """Answer the next requests, or those that fit, with an error."""
+        self.faults.add(Fault(times, status, **fault))
+
+    def delay(self, times: int, seconds: float, **fault: Any) -> None:
+        """Be late with the next answers."""
+        self.faults.add(Fault(times, seconds=seconds, **fault))
+
+    def add_connection(
+        self, streams: Mapping[str, Sequence[str]], source: Mapping[str, Any] | None = None
+    ) -> Connection:
+        """A connection as somebody clicked it together: each stream with its key."""
+        origin = Actor(new_id(), "PostgreSQL", "postgres", dict(source or {}))
+        target = Actor(new_id(), "Snowflake", "snowflake", {"schema": "DVD_RENTAL"})
+        self.workspace.sources[origin.id] = origin
+        self.workspace.destinations[target.id] = target
+        fields = {
+            "name": "DVD rental",
+            "status": "active",
+            "prefix": "",
+            "tags": [],
+            "schedule": {"scheduleType": "manual"},
+            "namespaceDefinition": "destination",
+            "configurations": {
+                "streams": [
+                    {
+                        "name": name,
+                        "namespace": "public",
+                        "syncMode": "incremental_deduped_history",
+                        "cursorField": ["_ab_cdc_lsn"],
+                        "primaryKey": [[column] for column in key],
+                    }
+                    for name, key in streams.items()
+                ]
+            },
+        }
+        connection = Connection(new_id(), origin.id, target.id, fields)
+        self.workspace.connections[connection.id] = connection
+        return connection
+
+    def _build(self, client: tuple[str, str] | None) -> Starlette:
+        public = PublicApi(self.workspace, self._runner, self.tokens, client)
+        configuration = ConfigurationApi(self.workspace, self._runner)
+        app = Starlette(
+            routes=[*public.routes(), *configuration.routes()],
+            exception_handlers={RefusedError: _refuse, KeyError: _incomplete},
+        )
+        app.add_middleware(BaseHTTPMiddleware, dispatch=self._receive)
+        return app
+
+    async def _receive(self, request: Request, go_on: RequestResponseEndpoint) -> Response:
+        path = request.url.path
+        self.calls.append((request.method, path))
+        fault = self.faults.meet(request.method, path)
+        if fault is not None and not fault.after:
+            await asyncio.sleep(fault.seconds)
+            if fault.status is not None:
+                return problem(fault.status, "as the test has it")
+        if not path.endswith("/applications/token"):
+            if not self._knows(request.headers.get("authorization", "")):
+                return problem(401, "Unauthorized")
+            if self.forbidden:
+                return problem(403, "Forbidden")
+        response = await go_on(request)
+        if fault is not None and fault.after:
+            await asyncio.sleep(fault.seconds)
+            if fault.status is not None:
+                return problem(fault.status, "as the test has it")
+        return response
+
+    def _knows(self, authorization: str) -> bool:
+        scheme, _, value = authorization.partition(" ")
+        if scheme == "Bearer":
+            return self.tokens.accepts(value)
+        if scheme == "Basic" and self._user is not None:
+            return base64.b64decode(value).decode() == ":".join(self._user)
+        return False
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return problem(error.status, str(error))
+
+
+async def _incomplete(request: Request, error: Exception) -> Response:
+    return problem(400, f"The request lacks {error}")

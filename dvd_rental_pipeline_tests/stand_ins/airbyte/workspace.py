@@ -1,0 +1,112 @@
+"""What an Airbyte workspace holds: sources, destinations, connections, jobs."""
+
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+MASK = "**********"
+SECRET_FIELDS = {
+    "client_key",
+    "client_key_password",
+    "password",
+    "private_key",
+    "private_key_password",
+    "ssh_key",
+    "tunnel_user_password",
+}
+RUNNING = ("pending", "queued", "running", "incomplete")
+
+
+@dataclass
+class Actor:
+    """A source or a destination. `configuration` has its secrets."""
+
+    id: str
+    name: str
+    kind: str
+    configuration: dict[str, Any]
+
+    @property
+    def masked(self) -> dict[str, Any]:
+        """The configuration as Airbyte shows it."""
+        masked: dict[str, Any] = mask(self.configuration)
+        return masked
+
+
+@dataclass
+class Connection:
+    """A connection, with the fields of the public API."""
+
+    id: str
+    source_id: str
+    destination_id: str
+    fields: dict[str, Any]
+
+    @property
+    def streams(self) -> list[dict[str, Any]]:
+        streams: list[dict[str, Any]] = self.fields["configurations"]["streams"]
+        return streams
+
+
+@dataclass
+class Job:
+    """A job and what became of it."""
+
+    id: int
+    kind: str
+    connection_id: str
+    refresh_mode: str | None = None
+    status: str = "pending"
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    updated: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rows: Mapping[str, int] | None = None
+    bytes: int | None = None
+    failures: tuple[str, ...] = ()
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_running(self) -> bool:
+        return self.status in RUNNING
+
+    def become(self, status: str) -> None:
+        self.status = status
+        self.updated = datetime.now(UTC)
+
+
+class Workspace:
+    """The state of the stand-in. It outlives a restart of its server."""
+
+    def __init__(self) -> None:
+        self.id = str(uuid.uuid4())
+        self.sources: dict[str, Actor] = {}
+        self.destinations: dict[str, Actor] = {}
+        self.connections: dict[str, Connection] = {}
+        self.jobs: list[Job] = []
+        self.created_at = int(time.time())
+        self.lock = threading.RLock()
+
+    def running_job(self, connection_id: str) -> Job | None:
+        return next((job for job in self.jobs if job.connection_id == connection_id and job.is_running), None)
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def mask(value: Any) -> Any:
+    """`value` with every secret in it replaced."""
+    if isinstance(value, dict):
+        return {key: MASK if key in SECRET_FIELDS else mask(inner) for key, inner in value.items()}
+    return value
+
+
+def unmask(given: Any, before: Any) -> Any:
+    """`given`, where a mask that was sent back stands for the secret as it was."""
+    if isinstance(given, dict):
+        known = before if isinstance(before, dict) else {}
+        return {key: unmask(inner, known.get(key)) for key, inner in given.items()}
+    return before if given == MASK else given
