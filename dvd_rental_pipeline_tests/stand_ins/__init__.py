@@ -1,0 +1,1 @@
+"""Servers that stand in for the services of production, on free ports of this machine."""
