@@ -108,7 +108,8 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
         snowflake.query("create schema DVD_RENTALS.governance")
         snowflake.query(
-            "create masking policy DVD_RENTALS.governance.personal_text as (value varchar) returns varchar -> value"
+            "create masking policy DVD_RENTALS.governance.personal_text"
+            " as (value varchar) returns varchar -> value"
         )
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
         chain.sync()
@@ -130,7 +131,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         admin.execute("drop database equal with (force)")
 
 
-# Keys of versions are hashes of texts, which the two write in different ways: the version is what must be equal.
+# Keys of versions are hashes of texts, which the two write each in its way: the versions must be equal.
 VERSION_KEYS = {f"{thing}_key": thing for thing in ("customer", "film", "staff", "store")}
 
 
@@ -141,7 +142,9 @@ def _question(model: str, columns: Sequence[str]) -> str:
     for key in (name for name in columns if name in VERSION_KEYS):
         thing = VERSION_KEYS[key]
         shown += [f"{thing}_history.{thing}_id", f"{thing}_history.valid_from"]
-        joins += f" left join marts.dim_{thing}_history as {thing}_history on model.{key} = {thing}_history.{key}"
+        joins += (
+            f" left join marts.dim_{thing}_history as {thing}_history on model.{key} = {thing}_history.{key}"
+        )
     return f"select {', '.join(shown)} from {model} as model{joins}"
 
 

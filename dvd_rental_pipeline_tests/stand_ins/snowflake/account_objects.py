@@ -18,7 +18,8 @@ _CREATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ALTER = re.compile(
-    rf"alter\s+(?P<kind>{_KIND}|account|database)\s+(?P<name>{_NAME})\s+(?P<rest>(un)?set\b.*)", re.IGNORECASE | re.DOTALL
+    rf"alter\s+(?P<kind>{_KIND}|account|database)\s+(?P<name>{_NAME})\s+(?P<rest>(un)?set\b.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _DROP = re.compile(rf"drop\s+(?P<kind>{_KIND})\s+(if\s+exists\s+)?(?P<name>{_NAME})\s*$", re.IGNORECASE)
 _GRANT_ROLE = re.compile(
@@ -28,7 +29,9 @@ _GRANT = re.compile(
     rf"grant\s+(?P<privileges>[\w\s,]+?)\s+on\s+(?P<on>.+?)\s+to\s+role\s+(?P<grantee>{_NAME})\s*$",
     re.IGNORECASE | re.DOTALL,
 )
-_ON_MANY = re.compile(rf"(?P<when>all|future)\s+(?P<kind>\w+?)s\s+in\s+(?P<where>schema|database)\s+(?P<name>{_NAME})", re.I)
+_ON_MANY = re.compile(
+    rf"(?P<when>all|future)\s+(?P<kind>\w+?)s\s+in\s+(?P<where>schema|database)\s+(?P<name>{_NAME})", re.I
+)
 _ON_ONE = re.compile(rf"(?P<kind>{_KIND}|database|schema|table|view|account)(\s+(?P<name>{_NAME}))?\s*$", re.I)
 _MASK = re.compile(
     rf"alter\s+(?P<kind>table|view)\s+(?P<name>{_NAME})\s+modify\s+(?P<columns>.+)", re.IGNORECASE | re.DOTALL
@@ -40,7 +43,9 @@ _SHOW = re.compile(
     re.IGNORECASE,
 )
 _SHOW_GRANTS = re.compile(rf"show\s+(?P<future>future\s+)?grants\s+to\s+role\s+(?P<name>{_NAME})\s*$", re.I)
-_REFERENCES = re.compile(r"information_schema\.policy_references\(\s*policy_name\s*=>\s*'(?P<policy>[^']+)'", re.I)
+_REFERENCES = re.compile(
+    r"information_schema\.policy_references\(\s*policy_name\s*=>\s*'(?P<policy>[^']+)'", re.I
+)
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC")
 
 
@@ -74,7 +79,11 @@ class AccountObjects:
                 return obey(match)
         if match := _REFERENCES.search(text):
             policy = match["policy"].upper()
-            rows = [(*name.rpartition(".")[::2], column) for (name, column), its in self.masked.items() if its == policy]
+            rows = [
+                (*name.rpartition(".")[::2], column)
+                for (name, column), its in self.masked.items()
+                if its == policy
+            ]
             return _rows(("REF_SCHEMA_NAME", "REF_ENTITY_NAME", "REF_COLUMN_NAME"), rows)
         return None
 

@@ -1,4 +1,4 @@
-"""Raw tables in Snowflake as Airbyte's destination writes them: names in upper case, types of its own choice."""
+"""Raw tables in Snowflake as Airbyte's destination writes them: upper-case names, types of its own."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,7 @@ def load(connection: SnowflakeConnection, domain: Domain, warehouse: Path) -> Ma
         rows = {}
         for table in domain.tables:
             file = Path(folder) / f"{table.name}.parquet"
-            texts = ", ".join(
-                f'{_text(name, type_)} as "{name}"' for name, type_ in columns_of(table)
-            )
+            texts = ", ".join(f'{_text(name, type_)} as "{name}"' for name, type_ in columns_of(table))
             rows[table.name] = _write(replica, domain, table, texts, file)
             defined = ", ".join(f'"{name}" {type_}' for name, type_ in columns_of(table))
             cursor.execute(f'create or replace table {schema}."{table.name.upper()}" ({defined})')
@@ -63,9 +61,7 @@ def load(connection: SnowflakeConnection, domain: Domain, warehouse: Path) -> Ma
     return rows
 
 
-def _write(
-    replica: duckdb.DuckDBPyConnection, domain: Domain, table: Table, texts: str, file: Path
-) -> int:
+def _write(replica: duckdb.DuckDBPyConnection, domain: Domain, table: Table, texts: str, file: Path) -> int:
     answer = replica.execute(
         f"copy (select {texts} from {domain.name}.{table.name}) to '{file}' (format parquet)"
     ).fetchone()

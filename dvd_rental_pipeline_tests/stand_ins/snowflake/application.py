@@ -1,7 +1,7 @@
 """The server's process: fakesnow's application with login, statements on record, and faults.
 
-`python -m dvd_rental_pipeline_tests.stand_ins.snowflake.application PORT PUBLIC_KEYS.json [FOLDER]` serves on that
-port of 127.0.0.1; with FOLDER the databases outlive it.
+`python -m dvd_rental_pipeline_tests.stand_ins.snowflake.application PORT PUBLIC_KEYS.json [FOLDER]` serves on
+that port of 127.0.0.1; with FOLDER the databases outlive it.
 """
 
 import gzip
@@ -50,6 +50,7 @@ class Server:
         self.sessions: dict[str, Session] = {}
         self.statements: list[dict[str, Any]] = []
         self.account = AccountObjects()
+        self.aborted: set[str] = set()
 
     async def login(self, request: Request) -> JSONResponse:
         body = await _body(request)
@@ -74,9 +75,15 @@ class Server:
         )
         return answer
 
+    async def abort(self, request: Request) -> JSONResponse:
+        self.aborted.add((await _body(request))["requestId"])
+        return JSONResponse({"data": None, "success": True})
+
     async def query(self, request: Request) -> JSONResponse:
         body = await _body(request)
         sql: str = body["sqlText"]
+        if request.query_params.get("requestId") in self.aborted:
+            return _refusal("000604", "57014", "SQL execution canceled")
         session = self.sessions.get(request.headers.get("Authorization", ""))
         if session is not None:
             if tag := _SET_TAG.match(sql):
@@ -131,7 +138,11 @@ def build_application(public_keys: dict[str, str]) -> FaultyWay:
         way.faults.clear()
         return JSONResponse(None)
 
-    own = {"/session/v1/login-request": server.login, "/queries/v1/query-request": server.query}
+    own = {
+        "/session/v1/login-request": server.login,
+        "/queries/v1/query-request": server.query,
+        "/queries/v1/abort-request": server.abort,
+    }
     way = FaultyWay(
         Starlette(
             routes=[
@@ -158,7 +169,10 @@ def main() -> None:
             # A restart knows the databases of before; fakesnow opens them when a session names one.
             fakesnow.server.shared_fs.connect(database.stem)
     uvicorn.run(
-        build_application(json.loads(Path(keys).read_text())), host="127.0.0.1", port=int(port), log_level="warning"
+        build_application(json.loads(Path(keys).read_text())),
+        host="127.0.0.1",
+        port=int(port),
+        log_level="warning",
     )
 
 

@@ -14,11 +14,11 @@ import fakesnow.conn
 import fakesnow.copy_into
 import fakesnow.info_schema
 import fakesnow.transforms
-import fakesnow.transforms.transforms as transforms
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlglot
 from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.transforms import transforms
 from fakesnow.transforms.merge import operations
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
@@ -28,7 +28,7 @@ _COLUMN_COMMENTS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _COLUMN_COMMENT = re.compile(r'("?\w+"?)\s+comment\s+\$\$(.*?)\$\$', re.IGNORECASE | re.DOTALL)
-_MISSING = re.compile(r"(?:Table|View) with name \"?([\w$]+)\"? does not exist", re.IGNORECASE)
+_MISSING = re.compile(r"(?:Table|View) with name \"?([\w$.]+)\"? does not exist", re.IGNORECASE)
 _INFER_SCHEMA = re.compile(
     r"from\s+table\s*\(\s*infer_schema\s*\(\s*location\s*=>\s*(?P<location>\?|'[^']+')\s*,"
     r"\s*file_format\s*=>\s*(?:\?|'[^']+')\s*\)\s*\)",

@@ -41,7 +41,5 @@ def verify(login: Mapping[str, Any], public_keys: Mapping[str, str]) -> None:
 
 def fingerprint(key: RSAPublicKey) -> str:
     """As `describe user` shows it in RSA_PUBLIC_KEY_FP."""
-    der = key.public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode()

@@ -108,6 +108,12 @@ class SnowflakeStandIn:
     def _log_path(self) -> Path:
         return self.folder / "server.log"
 
+    def write_key(self, path: Path, passphrase: str | None = None) -> None:
+        """Write the users' private key to `path` once more."""
+        key = serialization.load_pem_private_key(self.private_key_path.read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        write_private_key(key, path, passphrase)
+
     def environment(self, user: str = "TRANSFORMER") -> dict[str, str]:
         """The settings with which the pipeline finds this server."""
         return {
@@ -164,7 +170,7 @@ class SnowflakeStandIn:
         self._ask("POST", "faults", fault)
 
     def _ask(self, method: str, what: str, body: Mapping[str, Any] | None = None) -> bytes:
-        request = urllib.request.Request(  # noqa: S310
+        request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/stand-in/{what}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
