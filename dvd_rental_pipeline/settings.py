@@ -153,7 +153,8 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_dir(self) -> Path:
-        return self.home / "dbt"
+        """One for each deployment: what is made for one warehouse is of no use with another."""
+        return self.home / "dbt" / self.deployment.value
 
     def unavailable(self, what: str) -> SettingsError:
         """The error that says that `what`, which this deployment needs, does not exist yet."""

@@ -42,7 +42,9 @@ _SHOW = re.compile(
     rf"(?:\s+in\s+(?:database|schema|account)\s*(?P<where>{_NAME})?)?\s*$",
     re.IGNORECASE,
 )
-_SHOW_GRANTS = re.compile(rf"show\s+(?P<future>future\s+)?grants\s+to\s+role\s+(?P<name>{_NAME})\s*$", re.I)
+_SHOW_GRANTS = re.compile(
+    rf"show\s+(?P<future>future\s+)?grants\s+to\s+(?P<kind>role|user)\s+(?P<name>{_NAME})\s*$", re.IGNORECASE
+)
 _REFERENCES = re.compile(
     r"information_schema\.policy_references\(\s*policy_name\s*=>\s*'(?P<policy>[^']+)'", re.I
 )
@@ -152,10 +154,15 @@ class AccountObjects:
         return _rows(("name", "database_name", "schema_name"), rows)
 
     def _show_grants(self, match: re.Match[str]) -> str:
-        self._require("ROLE", match["name"].upper())
+        kind, name = match["kind"].upper(), match["name"].upper()
+        self._require(kind, name)
+        if kind == "USER":
+            return _rows(
+                ("role", "granted_to"), [(grant[2], "USER") for grant in self.grants if grant[3] == name]
+            )
         grants = self.future_grants if match["future"] else self.grants
         on = "grant_on" if match["future"] else "granted_on"
-        rows = [grant[:3] for grant in grants if grant[3] == match["name"].upper()]
+        rows = [grant[:3] for grant in grants if grant[3] == name]
         return _rows(("privilege", on, "name"), rows)
 
     def _add(self, grants: list[tuple[str, str, str, str]], grant: tuple[str, str, str, str]) -> None:
