@@ -190,9 +190,7 @@ def snowflake_plan(
         with _snowflake_admin(settings, user, private_key) as session:
             plan = difference.compare(account, session)
     except PipelineError as error:
-        messages.print(
-            f"[bold yellow]This is everything, as the account cannot be read.[/] {escape(str(error))}"
-        )
+        messages.print(f"[bold yellow]All of it, as the account cannot be read.[/] {escape(str(error))}")
         plan = difference.whole(account)
     print(difference.script(plan.missing))
     if plan.repeated:

@@ -43,7 +43,7 @@ class SnowflakeWarehouse(Warehouse):
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the run, for the query tag."""
-        self._run_id = context.run_id
+        self._run_id = context.run.run_id if context.run else None
 
     def query(self, sql: str) -> Rows:
         tags = {"deployment": self.deployment} | ({"run": self._run_id} if self._run_id else {})

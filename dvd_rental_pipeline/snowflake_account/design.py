@@ -30,6 +30,10 @@ NETWORK_POLICY = "DVD_RENTAL_CLIENTS"
 # The warehouse, and the user by default, of each role that a service takes.
 WAREHOUSES = {"LOADER": "LOADING", "TRANSFORMER": "TRANSFORMING", "REPORTER": "REPORTING"}
 USERS = {"LOADER": "AIRBYTE", "TRANSFORMER": "DVD_RENTAL_TRANSFORMER", "REPORTER": "DVD_RENTAL_REPORTER"}
+_MONITORING = (
+    "frequency = monthly start_timestamp = immediately"
+    " triggers on 80 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate"
+)
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,7 @@ class Account:
     def _warehouses(self) -> Iterator[Statement]:
         monitor = Named("RESOURCE MONITOR", MONITOR)
         yield Statement(
-            f"create resource monitor if not exists {MONITOR} with credit_quota = {self.credits}"
-            " frequency = monthly start_timestamp = immediately triggers on 80 percent do notify on 100 percent do suspend"
-            " on 110 percent do suspend_immediate",
+            f"create resource monitor if not exists {MONITOR} with credit_quota = {self.credits} {_MONITORING}",
             "ACCOUNTADMIN",
             makes=monitor,
         )
@@ -127,7 +129,7 @@ class Account:
         for role, warehouse in WAREHOUSES.items():
             made = Named("WAREHOUSE", warehouse)
             # The smallest runs every model in seconds, and a minute is the least that is charged.
-            properties = "warehouse_size = 'XSMALL' auto_suspend = 60 auto_resume = true statement_timeout_in_seconds = 3600"
+            properties = "warehouse_size = 'XSMALL' auto_suspend = 60 statement_timeout_in_seconds = 3600"
             yield Statement(
                 f"create warehouse if not exists {warehouse} with {properties} initially_suspended = true",
                 "SYSADMIN",
@@ -290,7 +292,7 @@ def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:
             raise PipelineError(f"--public-key {option}: cannot read {path}: {error.strerror}.") from None
         except ValueError:
             raise PipelineError(
-                f"--public-key {option}: {path} is no public key in PEM. `openssl rsa -in key.p8 -pubout` makes it."
+                f"--public-key {option}: {path} is no public key; `openssl rsa -in key.p8 -pubout` makes it."
             ) from None
         pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         keys[role] = "".join(pem.decode().splitlines()[1:-1])

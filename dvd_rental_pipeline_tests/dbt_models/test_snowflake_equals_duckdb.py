@@ -26,7 +26,7 @@ from dvd_rental_pipeline.source.generator.generate import generate
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline.source.simulator import simulate
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
-from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
 Table = Counter[tuple[Any, ...]]
 
@@ -106,11 +106,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     url = postgres.url("equal")
     generate(url, scale=0.1, seed=7)
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
-        snowflake.query("create schema DVD_RENTALS.governance")
-        snowflake.query(
-            "create masking policy DVD_RENTALS.governance.personal_text"
-            " as (value varchar) returns varchar -> value"
-        )
+        set_up(snowflake)
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
         chain.sync()
         # Twice: what a build adds to stands on what the first has left.

@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.snowflake_account.design import Account
+from dvd_rental_pipeline.snowflake_account.difference import apply
+from dvd_rental_pipeline.snowflake_session import SnowflakeLogin, open_snowflake
 
 ACCOUNT = "dvdrental-standin"
 USERS = ("LOADER", "TRANSFORMER", "REPORTER", "ADMIN")
@@ -178,6 +181,22 @@ class SnowflakeStandIn:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             content: bytes = answer.read()
             return content
+
+
+def set_up(server: SnowflakeStandIn) -> None:
+    """Make of the empty account what `dvd-rental snowflake apply` makes of it."""
+    login = SnowflakeLogin(
+        account=ACCOUNT,
+        user="ADMIN",
+        key=server.private_key_path,
+        role="ACCOUNTADMIN",
+        database=None,
+        host="127.0.0.1",
+        port=server.port,
+        protocol="http",
+    )
+    with open_snowflake(login, {}) as session:
+        apply(Account(), session, lambda _: None)
 
 
 def new_private_key(path: Path, passphrase: str | None = None) -> rsa.RSAPrivateKey:
