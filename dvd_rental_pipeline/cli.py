@@ -225,7 +225,8 @@ def snowflake_clone_branch(
 ) -> None:
     """Begin a branch's schemas as clones of production's, without copying data."""
     settings = Settings.load()
-    from dvd_rental_pipeline.snowflake_account.design import Account, schema_prefix
+    from dvd_rental_pipeline.settings import schema_prefix
+    from dvd_rental_pipeline.snowflake_account.design import Account
     from dvd_rental_pipeline.snowflake_session import SnowflakeLogin, open_snowflake
 
     account = Account(settings.snowflake_database)

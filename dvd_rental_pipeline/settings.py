@@ -7,6 +7,7 @@ top of the project (the environment wins).
 import difflib
 import io
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -207,12 +208,26 @@ class Settings(BaseSettings):
 
     def _export_snowflake(self) -> None:
         """What dbt's profile reads."""
-        branch = self.snowflake_branch or self.git_branch
+        named = self.snowflake_branch or self.git_branch
+        branch = schema_prefix(named) if named else None
         given = {name: getattr(self, name) for name in type(self).model_fields if name.startswith("snowflake_")}
         for name, value in {**given, "snowflake_branch": branch}.items():
             if value is not None:
                 text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
                 os.environ[f"{ENV_PREFIX}{name.upper()}"] = text
+
+
+def schema_prefix(branch: str) -> str:
+    """What the schemas of a branch begin with, as dbt's macro `generate_schema_name` makes it of its name.
+
+    Raises:
+        SettingsError: nothing is left of it.
+    """
+    prefix = re.sub("[^a-z0-9]+", "_", branch.lower())
+    if not prefix.strip("_"):
+        raise SettingsError(f"{branch!r} is no name of a branch: it needs a letter or a digit.")
+    # A name that begins with a digit would need quotes.
+    return f"branch_{prefix}" if prefix[0].isdigit() else prefix
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

@@ -60,7 +60,7 @@ class InstalledDbt(DbtCliResource):
     def cli(self, args: Sequence[str], **options: Any) -> DbtCliInvocation:
         """Start dbt; it writes the run's id into the tags of its statements."""
         if (context := options.get("context")) is not None:
-            os.environ["DAGSTER_DBT_RUN_ID"] = context.run_id
+            os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
         return super().cli(args, **options)
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]

@@ -10,7 +10,6 @@ Who may do what:
 Everyone else sees nothing. The schemas have managed access: who makes a table cannot give it away.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -261,18 +260,6 @@ class Account:
                     grants=future,
                     needs=needs,
                 )
-
-
-def schema_prefix(branch: str) -> str:
-    """What the schemas of a branch begin with, as dbt's macro `generate_schema_name` makes it of its name.
-
-    Raises:
-        PipelineError: nothing is left of it.
-    """
-    prefix = re.sub("[^a-z0-9]+", "_", branch.lower())
-    if not prefix.strip("_"):
-        raise PipelineError(f"{branch!r} is no name of a branch: it needs a letter or a digit.")
-    return prefix
 
 
 def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:

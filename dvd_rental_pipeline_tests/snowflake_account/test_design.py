@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.settings import schema_prefix
 from dvd_rental_pipeline.snowflake_account.design import (
     LAYERS,
     USERS,
@@ -16,7 +17,6 @@ from dvd_rental_pipeline.snowflake_account.design import (
     Grant,
     Named,
     read_public_keys,
-    schema_prefix,
 )
 from dvd_rental_pipeline.snowflake_account.difference import script, whole
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SYSTEM_ROLES
@@ -106,13 +106,15 @@ def test_the_policy_masks_with_the_functions_of_snowflake() -> None:
     assert "'TRANSFORMER'" in body, "dbt itself must not build from masked values"
 
 
-@pytest.mark.parametrize("branch", ["feature/New-Report", "my_change"])
-def test_a_clone_stands_where_dbt_builds_the_branch(branch: str) -> None:
+@pytest.mark.parametrize(
+    ("branch", "expected"),
+    [("feature/New-Report", "feature_new_report"), ("my_change", "my_change"), ("12-fix", "branch_12_fix")],
+)
+def test_a_clone_stands_where_dbt_builds_the_branch(branch: str, expected: str) -> None:
     clones = FULL.clone_branch(schema_prefix(branch))
     assert len(clones) == len(LAYERS)
     for sql in (*clones, *FULL.drop_branch(schema_prefix(branch))):
         assert not isinstance(sqlglot.parse_one(sql, dialect="snowflake"), exp.Command)
-    expected = {"feature/New-Report": "feature_new_report", "my_change": "my_change"}[branch]
     assert f"create schema if not exists DVD_RENTALS.{expected}_MARTS clone DVD_RENTALS.MARTS" in clones
 
 
