@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.airbyte.wanted import Wanted
     from dvd_rental_pipeline.launch import RunReport
     from dvd_rental_pipeline.replication.verification import TableVerification
+    from dvd_rental_pipeline.snowflake_account.design import Account
+    from dvd_rental_pipeline.snowflake_session import SnowflakeSession
     from dvd_rental_pipeline.source.access import Source
     from dvd_rental_pipeline.source.capture import Measure, Reader
 
@@ -70,6 +73,8 @@ app.add_typer(airbyte_app, name="airbyte")
 
 # Like `terraform plan -detailed-exitcode`: 0 nothing to do, 1 an error, 2 something to do.
 SOMETHING_TO_DO = 2
+snowflake_app = typer.Typer(no_args_is_help=True, help="The Snowflake account, which an administrator sets up.")
+app.add_typer(snowflake_app, name="snowflake")
 
 
 def main() -> None:
@@ -167,6 +172,114 @@ def doctor() -> None:
     Console(highlight=False).print(table)
     if any(finding.health is Health.BAD for finding in findings):
         raise typer.Exit(1)
+
+
+AdminUser = Annotated[str | None, typer.Option("--user", help="Log in as this user instead of the pipeline's.")]
+AdminKey = Annotated[Path | None, typer.Option("--private-key", help="Private key file of that user.")]
+PublicKeys = Annotated[
+    list[str] | None,
+    typer.Option("--public-key", help="ROLE=FILE: make the service user of a role, e.g. LOADER=airbyte.pub."),
+]
+Credits = Annotated[int, typer.Option("--credits", min=1, help="Credits a month for all warehouses.")]
+AllowedIps = Annotated[
+    list[str] | None, typer.Option("--allow-ip", help="Address or CIDR range that the service users come from.")
+]
+
+
+@snowflake_app.command("plan")
+def snowflake_plan(
+    public_key: PublicKeys = None,
+    spend: Credits = 30,
+    allow_ip: AllowedIps = None,
+    user: AdminUser = None,
+    private_key: AdminKey = None,
+) -> None:
+    """Print the SQL that the account lacks; all of it when the account cannot be read. Changes nothing."""
+    settings = Settings.load()
+    from dvd_rental_pipeline.snowflake_account import difference
+
+    account = _snowflake_account(settings, public_key, spend, allow_ip)
+    try:
+        with _snowflake_admin(settings, user, private_key) as session:
+            plan = difference.compare(account, session)
+    except PipelineError as error:
+        messages.print(f"[bold yellow]All of it, as the account cannot be read.[/] {escape(str(error))}")
+        plan = difference.whole(account)
+    print(difference.script(plan.missing))
+    if plan.repeated:
+        messages.print(
+            f"{len(plan.missing)} statements are missing. `apply` also sets {len(plan.repeated)} properties to "
+            "their values, whatever they are."
+        )
+
+
+@snowflake_app.command("apply")
+def snowflake_apply(
+    public_key: PublicKeys = None,
+    spend: Credits = 30,
+    allow_ip: AllowedIps = None,
+    user: AdminUser = None,
+    private_key: AdminKey = None,
+) -> None:
+    """Make what the account lacks. Needs the role ACCOUNTADMIN; to run it again is harmless."""
+    settings = Settings.load()
+    from dvd_rental_pipeline.snowflake_account import difference
+
+    account = _snowflake_account(settings, public_key, spend, allow_ip)
+    with _progress() as tell, _snowflake_admin(settings, user, private_key) as session:
+        made = difference.apply(account, session, tell)
+    messages.print(f"The account is as it should be: {made} statements were missing.")
+
+
+@snowflake_app.command("clone-branch")
+def snowflake_clone_branch(
+    branch: Annotated[str, typer.Argument(help="What its schemas begin with, e.g. my_change.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Take the schemas away instead.")] = False,
+) -> None:
+    """Begin a branch's schemas as clones of production's, without copying data."""
+    settings = Settings.load()
+    from dvd_rental_pipeline.settings import schema_prefix
+    from dvd_rental_pipeline.snowflake_account.design import Account
+    from dvd_rental_pipeline.snowflake_session import SnowflakeLogin, open_snowflake
+
+    account = Account(settings.snowflake_database)
+    prefix = schema_prefix(branch)
+    statements = account.drop_branch(prefix) if drop else account.clone_branch(prefix)
+    with _progress() as tell, open_snowflake(SnowflakeLogin.of(settings), {"command": "branch"}) as session:
+        for statement in statements:
+            tell(statement)
+            session.execute(statement)
+    messages.print(f"{len(statements)} schemas of `{prefix}` were {'dropped' if drop else 'cloned'}.")
+
+
+def _snowflake_account(
+    settings: Settings, public_keys: list[str] | None, spend: int, allowed_ips: list[str] | None
+) -> "Account":
+    from dvd_rental_pipeline.snowflake_account.design import Account, read_public_keys
+
+    return Account(
+        database=settings.snowflake_database.upper(),
+        public_keys=read_public_keys(public_keys or []),
+        credits=spend,
+        allowed_ips=allowed_ips or [],
+    )
+
+
+@contextmanager
+def _snowflake_admin(
+    settings: Settings, user: str | None, private_key: Path | None
+) -> Iterator["SnowflakeSession"]:
+    """A session of an administrator, who may come before there is a database or a warehouse."""
+    from dvd_rental_pipeline.snowflake_session import SnowflakeLogin, open_snowflake
+
+    given: dict[str, object] = {"snowflake_role": "ACCOUNTADMIN"}
+    if user is not None:
+        given["snowflake_user"] = user
+    if private_key is not None:
+        given |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
+    login = SnowflakeLogin.of(settings.model_copy(update=given))
+    with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
+        yield session
 
 
 @source_app.command("start")

@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -59,14 +59,7 @@ def examine() -> list[Finding]:
     else:
         findings.extend(_capture(settings))
         findings.extend(_airbyte(settings))
-        findings.append(
-            Finding(
-                Health.BAD,
-                "deployment",
-                f"`{settings.deployment.value}` needs Snowflake, which this version cannot reach",
-                "set DVD_RENTAL_DEPLOYMENT=local",
-            )
-        )
+        findings.extend(_snowflake(settings))
     findings.extend(_aws(settings))
     return findings
 
@@ -236,6 +229,40 @@ def _airbyte(settings: Settings) -> Iterator[Finding]:
         yield Finding(Health.GOOD, "Airbyte set-up", "source, destination and connection are as wanted")
     for difference in plan.differences:
         yield Finding(Health.NOTE, "Airbyte set-up", str(difference), "dvd-rental airbyte apply")
+
+
+def _snowflake(settings: Settings) -> Iterator[Finding]:
+    # Only production pays for these imports.
+    from dvd_rental_pipeline.snowflake_account.examination import examine_account  # noqa: PLC0415
+    from dvd_rental_pipeline.snowflake_session import SnowflakeLogin, open_snowflake  # noqa: PLC0415
+
+    try:
+        login = SnowflakeLogin.of(settings)
+    except PipelineError as error:
+        yield Finding(Health.BAD, "Snowflake", str(error), "set them, then ask again")
+        return
+    quick = replace(login, login_timeout=min(login.login_timeout, 20), statement_timeout=60)
+    try:
+        with open_snowflake(quick, {"deployment": settings.deployment.value, "command": "doctor"}) as session:
+            seen = examine_account(session, settings.snowflake_database)
+    except PipelineError as error:
+        yield Finding(Health.BAD, "Snowflake", str(error), "mend that, then ask again")
+        return
+    yield Finding(
+        Health.GOOD,
+        "Snowflake",
+        f"{login.address}, as {seen.user} in the role {seen.role}, computing with {seen.warehouse}",
+    )
+    set_up = "`dvd-rental snowflake apply`, run by an administrator, makes it"
+    if seen.missing_schemas:
+        found = f"of {settings.snowflake_database} the role does not see {', '.join(seen.missing_schemas)}"
+        yield Finding(Health.BAD, "schemas", found, set_up)
+    else:
+        yield Finding(Health.GOOD, "schemas", f"all of {settings.snowflake_database} are there")
+    if seen.has_policy:
+        yield Finding(Health.GOOD, "masking", "the policy for personal columns is there")
+    else:
+        yield Finding(Health.BAD, "masking", "no policy for personal columns, which dbt needs", set_up)
 
 
 def _warehouse(settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ the project, or from the store that DVD_RENTAL_SECRETS names; the first that has
 import difflib
 import io
 import os
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,8 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
 ENV_PREFIX = "DVD_RENTAL_"
 # Secrets that resources hold by reference to the environment, which those of an .env file must join for that.
 _BY_REFERENCE = ("source_url", "airbyte_client_secret", "airbyte_password")
+# Names that need no quotes: they are written into statements.
+_SNOWFLAKE_NAME = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
 
 
 class Deployment(StrEnum):
@@ -112,6 +115,47 @@ class Settings(BaseSettings):
     )
     airbyte_destination_key_passphrase: SecretStr | None = Field(None, description="passphrase of that key")
 
+    snowflake_account: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="the Snowflake account, <organisation>-<account>",
+    )
+    snowflake_user: str | None = Field(
+        None, pattern=_SNOWFLAKE_NAME, description="the Snowflake user that transforms, who logs in by key pair"
+    )
+    snowflake_private_key: SecretStr | None = Field(
+        None, description="its private key itself, PEM, or base64 of DER, PKCS 8"
+    )
+    snowflake_private_key_path: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+        None, description="or the file that holds the key, PEM"
+    )
+    snowflake_private_key_passphrase: SecretStr | None = Field(
+        None, description="passphrase of that key, if it has one"
+    )
+    snowflake_role: str = Field("TRANSFORMER", pattern=_SNOWFLAKE_NAME, description="the role it takes")
+    snowflake_warehouse: str = Field(
+        "TRANSFORMING", pattern=_SNOWFLAKE_NAME, description="the virtual warehouse that computes for it"
+    )
+    snowflake_database: str = Field(
+        "DVD_RENTALS", pattern=_SNOWFLAKE_NAME, description="the database of the raw tables and the models"
+    )
+    snowflake_branch: str | None = Field(
+        None,
+        description="what the schemas of a branch deployment begin with; unset: its git branch",
+    )
+    snowflake_host: str | None = Field(
+        None, description="a host other than the account's own, as for PrivateLink"
+    )
+    snowflake_port: int = Field(443, ge=1, le=65535, description="TCP port of that host")
+    snowflake_protocol: str = Field("https", pattern=r"^https?$", description="https, or http to a stand-in")
+    snowflake_login_timeout: int = Field(60, ge=1, description="seconds until a login counts as failed")
+    snowflake_statement_timeout: int = Field(
+        1800, ge=1, description="seconds that a statement may take, with requests that fail and are made again"
+    )
+    git_branch: str | None = Field(
+        None, validation_alias="DAGSTER_CLOUD_GIT_BRANCH", description="Dagster+ tells it in branch deployments"
+    )
+
     dagster_home: Path | None = Field(
         None, validation_alias="DAGSTER_HOME", description="Dagster's own setting: folder of its instance"
     )
@@ -188,7 +232,7 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target_dir(self) -> Path:
-        # The manifest holds names of the warehouse, which differ between deployments.
+        """One for each deployment: what is made for one warehouse is of no use with another."""
         return self.home / "dbt" / self.deployment.value
 
     def unavailable(self, what: str) -> SettingsError:
@@ -228,6 +272,20 @@ class Settings(BaseSettings):
             return ("airbyte_url", "airbyte_username", "airbyte_password")
         return ("airbyte_client_id", "airbyte_client_secret")
 
+    def require_snowflake(self) -> None:
+        """Insist on what a login to Snowflake needs.
+
+        Raises:
+            SettingsError: some is not set, or the key is given twice.
+        """
+        key = "snowflake_private_key" if self.snowflake_private_key else "snowflake_private_key_path"
+        self.require("Snowflake", "snowflake_account", "snowflake_user", key)
+        if self.snowflake_private_key and self.snowflake_private_key_path:
+            raise SettingsError(
+                "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY and DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH are both set: "
+                "which key is meant? Unset one of them."
+            )
+
     def export(self) -> None:
         """Put into the process environment what dbt, child processes and resources by reference read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
@@ -236,10 +294,34 @@ class Settings(BaseSettings):
             secret = getattr(self, name)
             if secret is not None:
                 os.environ[f"{ENV_PREFIX}{name.upper()}"] = secret.get_secret_value()
+        self._export_snowflake()
         os.environ["DBT_TARGET_PATH"] = str(self.dbt_target_dir)
         os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
         # The default also runs tests of models that a selection leaves out, and that may not exist yet.
         os.environ["DBT_INDIRECT_SELECTION"] = "cautious"
+
+    def _export_snowflake(self) -> None:
+        """What dbt's profile reads."""
+        named = self.snowflake_branch or self.git_branch
+        branch = schema_prefix(named) if named else None
+        given = {name: getattr(self, name) for name in type(self).model_fields if name.startswith("snowflake_")}
+        for name, value in {**given, "snowflake_branch": branch}.items():
+            if value is not None:
+                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                os.environ[f"{ENV_PREFIX}{name.upper()}"] = text
+
+
+def schema_prefix(branch: str) -> str:
+    """What the schemas of a branch begin with, as dbt's macro `generate_schema_name` makes it of its name.
+
+    Raises:
+        SettingsError: nothing is left of it.
+    """
+    prefix = re.sub("[^a-z0-9]+", "_", branch.lower())
+    if not prefix.strip("_"):
+        raise SettingsError(f"{branch!r} is no name of a branch: it needs a letter or a digit.")
+    # A name that begins with a digit would need quotes.
+    return f"branch_{prefix}" if prefix[0].isdigit() else prefix
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

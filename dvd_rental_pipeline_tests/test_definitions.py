@@ -147,6 +147,12 @@ def test_the_graph_is_the_same_in_every_deployment(
     assert fingerprint(definitions_of(deployment, home)) == fingerprint(local)
 
 
-def test_a_deployment_that_cannot_run_yet_says_so(home: Path) -> None:
-    with pytest.raises(SettingsError, match="DVD_RENTAL_DEPLOYMENT=production"):
-        build_definitions(Settings(deployment=Deployment.PRODUCTION, home=home / Deployment.PRODUCTION))
+@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+def test_all_settings_of_snowflake_that_are_missing_are_named_at_once(
+    deployment: Deployment, home: Path
+) -> None:
+    settings = Settings(deployment=deployment, home=home / deployment)
+    with pytest.raises(SettingsError, match=f"DVD_RENTAL_DEPLOYMENT={deployment.value}") as caught:
+        build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
+    for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
+        assert f"DVD_RENTAL_SNOWFLAKE_{name}: " in str(caught.value)

@@ -9,11 +9,13 @@ from dagster_dbt import (
     DagsterDbtCliRuntimeError,
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
+    DbtCliInvocation,
     DbtCliResource,
     DbtProject,
     dbt_assets,
 )
 
+from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 
 DbtEvent: TypeAlias = (
@@ -61,7 +63,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         args = ["build", "--exclude-resource-type", "unit_test"]
         if config.full_refresh:
             args.append("--full-refresh")
-        failure = None
+        failure: dg.Failure | None
         with warehouse.writing(context.log.info):
             invocation = dbt.cli(args, context=context)
             events: list[DbtEvent] = []
@@ -72,10 +74,17 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
                     events.append(event)
             except DagsterDbtCliRuntimeError as error:
                 failure = dg.Failure(description=_in_the_words_of_dbt(error), allow_retries=False)
+            else:
+                failure = None
             finally:
+                relations = _relations(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
-            counts = _row_counts(_tables(events, invocation.manifest), warehouse)
+            try:
+                counts = _row_counts(_tables(events, invocation.manifest, relations), warehouse)
+            except PipelineError as error:
+                context.log.warning(f"What was built is there, but its rows could not be counted. {error}")
+                counts = {}
         for event in events:
             table = str(event.metadata["unique_id"].value)
             if isinstance(event, dg.Output) and table in counts:
@@ -95,13 +104,27 @@ def _progress(event: DbtEvent) -> str:
     return f"built {event.metadata['unique_id'].value}" if isinstance(event, dg.Output) else "tested a model"
 
 
-def _tables(events: Sequence[DbtEvent], manifest: Mapping[str, Any]) -> Mapping[str, str]:
+def _relations(invocation: DbtCliInvocation) -> Mapping[str, str]:
+    """The full name of each model that dbt has built, by dbt's id; empty if dbt was killed.
+
+    Not from the manifest, which may have been made elsewhere, for another database or branch.
+    """
+    results = invocation.target_path / "run_results.json"
+    if not results.exists():
+        return {}
+    told = invocation.get_artifact("run_results.json")["results"]
+    return {result["unique_id"]: result["relation_name"] for result in told if result["relation_name"]}
+
+
+def _tables(
+    events: Sequence[DbtEvent], manifest: Mapping[str, Any], relations: Mapping[str, str]
+) -> Mapping[str, str]:
     """The full name of each table that was built, by dbt's id; no views, as to count one is to compute it."""
-    nodes = [
-        manifest["nodes"][event.metadata["unique_id"].value] for event in events if isinstance(event, dg.Output)
-    ]
+    built = [str(event.metadata["unique_id"].value) for event in events if isinstance(event, dg.Output)]
     return {
-        node["unique_id"]: node["relation_name"] for node in nodes if node["config"]["materialized"] != "view"
+        unique_id: relations[unique_id]
+        for unique_id in built
+        if unique_id in relations and manifest["nodes"][unique_id]["config"]["materialized"] != "view"
     }
 
 

@@ -1,6 +1,7 @@
 """What each deployment plugs into the graph. The only place that asks which deployment this is."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -37,7 +38,22 @@ def _warehouse(settings: Settings) -> Warehouse:
         case Deployment.LOCAL:
             return DuckDBWarehouse(path=str(settings.warehouse_path))
         case Deployment.BRANCH | Deployment.PRODUCTION:
-            raise settings.unavailable("Snowflake as the warehouse")
+            return _snowflake(settings)
+
+
+def _snowflake(settings: Settings) -> Warehouse:
+    settings.require_snowflake()
+    # Only production pays for this import.
+    from dvd_rental_pipeline.resources.snowflake_warehouse import SnowflakeWarehouse  # noqa: PLC0415
+
+    given = {name: getattr(settings, f"snowflake_{name}") for name in SnowflakeWarehouse.login_settings()}
+    for name, value in given.items():
+        if isinstance(value, SecretStr):
+            # By reference: a resource's configuration is shown in the UI.
+            given[name] = dg.EnvVar(f"DVD_RENTAL_SNOWFLAKE_{name.upper()}")
+        elif isinstance(value, Path):
+            given[name] = str(value)
+    return SnowflakeWarehouse(deployment=settings.deployment.value, **given)
 
 
 def _ingestion(settings: Settings) -> Ingestion:

@@ -17,4 +17,12 @@ def query_warehouse(settings: Settings, sql: str, on_wait: Callable[[str], None]
         case Deployment.LOCAL:
             return query_duckdb(settings.warehouse_path, sql, on_wait)
         case Deployment.BRANCH | Deployment.PRODUCTION:
-            raise settings.unavailable("Snowflake as the warehouse")
+            # Only production pays for these imports.
+            from dvd_rental_pipeline.snowflake_session import (  # noqa: PLC0415
+                SnowflakeLogin,
+                query_snowflake,
+            )
+
+            on_wait("asking Snowflake")
+            tags = {"deployment": settings.deployment.value, "command": "query"}
+            return query_snowflake(SnowflakeLogin.of(settings), sql, tags)

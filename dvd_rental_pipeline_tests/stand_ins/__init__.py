@@ -1,1 +1,1 @@
-"""Servers of this project that stand in for services, behind real sockets."""
+"""Servers that stand in for the services of production, on free ports of this machine."""

@@ -33,8 +33,8 @@ select
     cast(span.months as integer) as months,
     cast(stores.payments as bigint) as payments,
     cast(stores.revenue as numeric(18, 2)) as revenue,
-    cast(round(1.0 * stores.payments / span.months, 2) as numeric(18, 2)) as average_monthly_payments,
-    cast(round(stores.revenue / span.months, 2) as numeric(18, 2)) as average_monthly_revenue,
+    cast({{ rounded("1.0 * stores.payments / span.months", 2) }} as numeric(18, 2)) as average_monthly_payments,
+    cast({{ rounded("stores.revenue / span.months", 2) }} as numeric(18, 2)) as average_monthly_revenue,
     stores.best_month,
     stores.best_month_revenue
 from stores

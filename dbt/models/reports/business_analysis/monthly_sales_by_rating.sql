@@ -23,7 +23,7 @@ select
     payments,
     revenue,
     cast(
-        round(100.0 * revenue / nullif(sum(revenue) over (partition by month), 0), 2) as numeric(5, 2)
+        {{ rounded("100.0 * revenue / nullif(sum(revenue) over (partition by month), 0)", 2) }} as numeric(5, 2)
     ) as revenue_share_pct,
     cast(row_number() over (partition by month order by revenue desc, rating asc) as integer) as revenue_rank
 from monthly

@@ -40,7 +40,7 @@ select
     rentals,
     payments,
     cast(revenue as numeric(18, 2)) as revenue,
-    cast(round(revenue / nullif(rentals, 0), 2) as numeric(18, 2)) as revenue_per_rental,
+    cast({{ rounded("revenue / nullif(rentals, 0)", 2) }} as numeric(18, 2)) as revenue_per_rental,
     cast(row_number() over (order by rentals desc, rating asc) as integer) as rental_rank,
     cast(row_number() over (order by revenue desc, rating asc) as integer) as revenue_rank
 from ratings

@@ -40,7 +40,7 @@ select
     coalesce(payments.payments, 0) as payments,
     cast(coalesce(payments.revenue, 0) as numeric(18, 2)) as revenue,
     cast(
-        round(100.0 * payments.revenue / nullif(sum(payments.revenue) over (), 0), 2) as numeric(5, 2)
+        {{ rounded("100.0 * payments.revenue / nullif(sum(payments.revenue) over (), 0)", 2) }} as numeric(5, 2)
     ) as revenue_share_pct
 from stores
 left join rentals on stores.store_id = rentals.store_id

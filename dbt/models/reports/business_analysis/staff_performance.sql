@@ -31,9 +31,9 @@ select
     coalesce(rentals.customers_served, 0) as customers_served,
     coalesce(payments.payments, 0) as payments,
     cast(coalesce(payments.revenue, 0) as numeric(18, 2)) as revenue,
-    cast(round(payments.revenue / payments.payments, 2) as numeric(18, 2)) as average_payment,
+    cast({{ rounded("payments.revenue / payments.payments", 2) }} as numeric(18, 2)) as average_payment,
     cast(
-        round(100.0 * payments.revenue / nullif(sum(payments.revenue) over (), 0), 2) as numeric(5, 2)
+        {{ rounded("100.0 * payments.revenue / nullif(sum(payments.revenue) over (), 0)", 2) }} as numeric(5, 2)
     ) as revenue_share_pct
 from staff
 left join rentals on staff.staff_id = rentals.staff_id

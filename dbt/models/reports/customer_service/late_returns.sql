@@ -25,6 +25,6 @@ select
     open,
     overdue,
     -- Of the returned ones: whether an open rental comes late is not known yet.
-    cast(round(100.0 * late / nullif(late + on_time, 0), 2) as numeric(5, 2)) as late_rate_pct,
-    cast(round(1.0 * days_late / nullif(late, 0), 2) as numeric(18, 2)) as average_days_late
+    cast({{ rounded("100.0 * late / nullif(late + on_time, 0)", 2) }} as numeric(5, 2)) as late_rate_pct,
+    cast({{ rounded("1.0 * days_late / nullif(late, 0)", 2) }} as numeric(18, 2)) as average_days_late
 from counts

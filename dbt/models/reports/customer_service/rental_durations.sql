@@ -18,11 +18,11 @@ select
     rentals,
     on_time,
     late,
-    cast(round(100.0 * rentals / sum(rentals) over (), 2) as numeric(5, 2)) as share_pct,
+    cast({{ rounded("100.0 * rentals / sum(rentals) over ()", 2) }} as numeric(5, 2)) as share_pct,
     cast(
-        round(
-            100.0 * sum(rentals) over (order by days_kept rows between unbounded preceding and current row)
-            / sum(rentals) over (), 2
-        ) as numeric(5, 2)
+        {{ rounded(
+            "100.0 * sum(rentals) over (order by days_kept rows between unbounded preceding and current row)"
+            ~ " / sum(rentals) over ()", 2
+        ) }} as numeric(5, 2)
     ) as running_share_pct
 from counts

@@ -36,7 +36,7 @@ film_sums as (
 returns as (
     select
         *,
-        cast(round(100.0 * revenue / nullif(copies_cost, 0), 2) as numeric(18, 2)) as return_pct
+        cast({{ rounded("100.0 * revenue / nullif(copies_cost, 0)", 2) }} as numeric(18, 2)) as return_pct
     from film_sums
 )
 

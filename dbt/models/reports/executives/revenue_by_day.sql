@@ -63,11 +63,14 @@ select
     date_day,
     payments,
     revenue,
-    cast(round(revenue_7_days / days_of_7, 2) as numeric(18, 2)) as average_7_days,
-    cast(round(revenue_28_days / days_of_28, 2) as numeric(18, 2)) as average_28_days,
+    cast({{ rounded("revenue_7_days / days_of_7", 2) }} as numeric(18, 2)) as average_7_days,
+    cast({{ rounded("revenue_28_days / days_of_28", 2) }} as numeric(18, 2)) as average_28_days,
     revenue_week_before,
     cast(
-        round(100.0 * (revenue - revenue_week_before) / nullif(revenue_week_before, 0), 2) as numeric(18, 2)
+        {{ rounded(
+            "100.0 * (revenue - revenue_week_before)"
+            ~ " / nullif(revenue_week_before, 0)", 2
+        ) }} as numeric(18, 2)
     ) as growth_pct,
     cast(running_total as numeric(18, 2)) as running_total
 from windows

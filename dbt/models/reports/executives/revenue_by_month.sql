@@ -24,6 +24,6 @@ select
     cast(monthly.revenue as numeric(18, 2)) as revenue,
     monthly.payments,
     monthly.paying_customers,
-    cast(round(monthly.revenue / monthly.payments, 2) as numeric(18, 2)) as average_payment
+    cast({{ rounded("monthly.revenue / monthly.payments", 2) }} as numeric(18, 2)) as average_payment
 from monthly
 left join stores on monthly.store_id = stores.store_id

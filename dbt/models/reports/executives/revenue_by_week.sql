@@ -32,15 +32,15 @@ select
     as_of.as_of >= {{ dbt.dateadd('day', 7, 'windows.week') }} as is_complete,
     windows.payments,
     windows.revenue,
-    cast(round(windows.revenue_4_weeks / windows.weeks_of_4, 2) as numeric(18, 2)) as average_4_weeks,
+    cast({{ rounded("windows.revenue_4_weeks / windows.weeks_of_4", 2) }} as numeric(18, 2)) as average_4_weeks,
     -- A week that still runs is not compared with a whole one.
     case
         when as_of.as_of >= {{ dbt.dateadd('day', 7, 'windows.week') }}
             then cast(
-                round(
-                    100.0 * (windows.revenue - windows.revenue_week_before)
-                    / nullif(windows.revenue_week_before, 0), 2
-                ) as numeric(18, 2)
+                {{ rounded(
+                    "100.0 * (windows.revenue - windows.revenue_week_before)"
+                    ~ " / nullif(windows.revenue_week_before, 0)", 2
+                ) }} as numeric(18, 2)
             )
     end as growth_pct,
     cast(windows.running_total as numeric(18, 2)) as running_total

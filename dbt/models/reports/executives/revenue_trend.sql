@@ -85,7 +85,7 @@ forecasts as (
     select
         month,
         count(*) as forecast_months,
-        cast(round(sum(revenue) / count(*), 2) as numeric(18, 2)) as forecast_revenue
+        cast({{ rounded("sum(revenue) / count(*)", 2) }} as numeric(18, 2)) as forecast_revenue
     from earlier_months
     where months_back <= 3
     group by month
@@ -97,16 +97,16 @@ select
     actual_months.payments,
     actual_months.revenue,
     cast(
-        round(actual_months.revenue_3_months / actual_months.months_of_3, 2) as numeric(18, 2)
+        {{ rounded("actual_months.revenue_3_months / actual_months.months_of_3", 2) }} as numeric(18, 2)
     ) as average_3_months,
     -- A month that still runs is not compared with a whole one.
     case
         when actual_months.status = 'complete'
             then cast(
-                round(
-                    100.0 * (actual_months.revenue - actual_months.revenue_month_before)
-                    / nullif(actual_months.revenue_month_before, 0), 2
-                ) as numeric(18, 2)
+                {{ rounded(
+                    "100.0 * (actual_months.revenue - actual_months.revenue_month_before)"
+                    ~ " / nullif(actual_months.revenue_month_before, 0)", 2
+                ) }} as numeric(18, 2)
             )
     end as growth_pct,
     cast(actual_months.running_total as numeric(18, 2)) as running_total,

@@ -43,8 +43,11 @@ select
     copies,
     missing,
     rentals,
-    cast(round(1.0 * rentals / nullif(usable_copies, 0), 2) as numeric(18, 2)) as turns,
-    cast(round(1.0 * all_rentals / nullif(all_usable_copies, 0), 2) as numeric(18, 2)) as average_turns,
+    cast({{ rounded("1.0 * rentals / nullif(usable_copies, 0)", 2) }} as numeric(18, 2)) as turns,
+    cast({{ rounded(
+        "1.0 * all_rentals"
+        ~ " / nullif(all_usable_copies, 0)", 2
+    ) }} as numeric(18, 2)) as average_turns,
     wanted_copies,
     cast(wanted_copies - usable_copies as integer) as copies_to_buy,
     cast(

@@ -42,12 +42,13 @@ select
     stock.copies,
     coalesce(loans.rentals, 0) as rentals,
     cast(coalesce(loans.revenue, 0) as numeric(18, 2)) as revenue,
-    cast(round(1.0 * coalesce(loans.rentals, 0) / stock.copies, 2) as numeric(18, 2)) as turns,
-    cast(round(coalesce(loans.seconds_on_loan, 0) / 86400.0, 2) as numeric(18, 2)) as days_on_loan,
+    cast({{ rounded("1.0 * coalesce(loans.rentals, 0) / stock.copies", 2) }} as numeric(18, 2)) as turns,
+    cast({{ rounded("coalesce(loans.seconds_on_loan, 0) / 86400.0", 2) }} as numeric(18, 2)) as days_on_loan,
     cast(
-        round(
-            100.0 * coalesce(loans.seconds_on_loan, 0) / nullif(stock.copies * seconds.seconds_observed, 0), 2
-        ) as numeric(18, 2)
+        {{ rounded(
+            "100.0 * coalesce(loans.seconds_on_loan, 0)"
+            ~ " / nullif(stock.copies * seconds.seconds_observed, 0)", 2
+        ) }} as numeric(18, 2)
     ) as utilisation_pct,
     loans.last_rented_on
 from stock

@@ -52,7 +52,7 @@ select
     cohorts.customers,
     coalesce(activity.active_customers, 0) as active_customers,
     cast(
-        round(100.0 * coalesce(activity.active_customers, 0) / cohorts.customers, 2) as numeric(5, 2)
+        {{ rounded("100.0 * coalesce(activity.active_customers, 0) / cohorts.customers", 2) }} as numeric(5, 2)
     ) as retention_pct,
     coalesce(activity.rentals, 0) as rentals
 from cohorts

@@ -54,9 +54,12 @@ select
     rentals,
     payments,
     revenue,
-    cast(round(revenue / nullif(rentals, 0), 2) as numeric(18, 2)) as revenue_per_rental,
+    cast({{ rounded("revenue / nullif(rentals, 0)", 2) }} as numeric(18, 2)) as revenue_per_rental,
     first_rented_on,
     last_rented_on,
     cast(revenue_rank as integer) as revenue_rank,
-    cast(round(100.0 * running_revenue / nullif(total_revenue, 0), 2) as numeric(5, 2)) as running_share_pct
+    cast({{ rounded(
+        "100.0 * running_revenue"
+        ~ " / nullif(total_revenue, 0)", 2
+    ) }} as numeric(5, 2)) as running_share_pct
 from running

@@ -25,7 +25,9 @@ affinities as (
     select
         *,
         -- What the country would rent of the genre if it had the taste of all customers.
-        1.0 * country_rentals * category_rentals / all_rentals as expected_rentals
+        {{ rounded("1.0 * country_rentals * category_rentals / all_rentals", 2) }} as expected_rentals,
+        -- Divided once: a quotient of a quotient is not exact in decimals.
+        {{ rounded("1.0 * rentals * all_rentals / (country_rentals * category_rentals)", 3) }} as lift
     from totals
 )
 
@@ -34,11 +36,11 @@ select
     country,
     category,
     rentals,
-    cast(round(expected_rentals, 2) as numeric(18, 2)) as expected_rentals,
-    cast(round(rentals / expected_rentals, 3) as numeric(18, 3)) as lift,
+    cast(expected_rentals as numeric(18, 2)) as expected_rentals,
+    cast(lift as numeric(18, 3)) as lift,
     cast(
         row_number() over (
-            partition by country_id order by round(rentals / expected_rentals, 3) desc, category asc
+            partition by country_id order by lift desc, category asc
         ) as integer
     ) as affinity_rank
 from affinities

@@ -32,6 +32,6 @@ select
     rentals,
     payments,
     revenue,
-    cast(round(revenue / customers, 2) as numeric(18, 2)) as revenue_per_customer,
+    cast({{ rounded("revenue / customers", 2) }} as numeric(18, 2)) as revenue_per_customer,
     cast(row_number() over (order by revenue desc, city_id asc) as integer) as revenue_rank
 from cities

@@ -54,36 +54,42 @@ select
     segment_customers.segment,
     segment_customers.customers,
     cast(
-        round(100.0 * segment_customers.customers / sum(segment_customers.customers) over (), 2)
+        {{ rounded("100.0 * segment_customers.customers / sum(segment_customers.customers) over ()", 2) }}
         as numeric(5, 2)
     ) as customer_share_pct,
     segment_customers.rentals,
     segment_customers.revenue,
     cast(
-        round(100.0 * segment_customers.revenue / nullif(sum(segment_customers.revenue) over (), 0), 2)
+        {{ rounded(
+            "100.0 * segment_customers.revenue"
+            ~ " / nullif(sum(segment_customers.revenue) over (), 0)", 2
+        ) }}
         as numeric(5, 2)
     ) as revenue_share_pct,
     cast(
-        round(1.0 * segment_customers.rentals / segment_customers.customers, 2) as numeric(18, 2)
+        {{ rounded("1.0 * segment_customers.rentals / segment_customers.customers", 2) }} as numeric(18, 2)
     ) as rentals_per_customer,
     cast(
-        round(segment_customers.revenue / segment_customers.customers, 2) as numeric(18, 2)
+        {{ rounded("segment_customers.revenue / segment_customers.customers", 2) }} as numeric(18, 2)
     ) as revenue_per_customer,
     cast(
-        round(segment_customers.revenue / nullif(segment_customers.rentals, 0), 2) as numeric(18, 2)
+        {{ rounded("segment_customers.revenue / nullif(segment_customers.rentals, 0)", 2) }} as numeric(18, 2)
     ) as revenue_per_rental,
     coalesce(segment_rentals.baskets, 0) as baskets,
     cast(
-        round(1.0 * segment_customers.rentals / nullif(segment_rentals.baskets, 0), 2) as numeric(18, 2)
+        {{ rounded(
+            "1.0 * segment_customers.rentals"
+            ~ " / nullif(segment_rentals.baskets, 0)", 2
+        ) }} as numeric(18, 2)
     ) as rentals_per_basket,
     category_places.category as favourite_category,
     cast(
-        round(100.0 * segment_rentals.late_rentals / nullif(segment_rentals.returned_rentals, 0), 2)
+        {{ rounded("100.0 * segment_rentals.late_rentals / nullif(segment_rentals.returned_rentals, 0)", 2) }}
         as numeric(5, 2)
     ) as late_rate_pct,
     duration_places.rental_duration_days as preferred_duration_days,
     cast(
-        round(1.0 * segment_rentals.days_kept / nullif(segment_rentals.returned_rentals, 0), 2)
+        {{ rounded("1.0 * segment_rentals.days_kept / nullif(segment_rentals.returned_rentals, 0)", 2) }}
         as numeric(18, 2)
     ) as average_days_kept
 from segment_customers

@@ -1,0 +1,127 @@
+"""`dvd-rental snowflake` and `doctor` against an account that begins empty.
+
+The stand-in executes `create database`, `create schema`, `show schemas`; it keeps roles, warehouses, users,
+policies and grants on record, refuses to name what was not made, and enforces none of them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, new_private_key
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandIn]:
+    with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def public_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    public = new_private_key(folder / "key.pem").public_key()
+    (folder / "key.pub").write_bytes(
+        public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return folder / "key.pub"
+
+
+@pytest.fixture(scope="module")
+def admin(server: SnowflakeStandIn, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return Production(tmp_path_factory.mktemp("home"), server.environment("ADMIN"))
+
+
+class Production(CommandLine):
+    """The command line of a production deployment."""
+
+    def __init__(self, home: Path, settings: dict[str, str]) -> None:
+        super().__init__(home)
+        object.__setattr__(self, "settings", settings)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        settings: dict[str, str] = self.settings  # type: ignore[attr-defined]
+        return super().environment(**{"DVD_RENTAL_DEPLOYMENT": "production", **settings, **more})
+
+
+def test_an_empty_account_is_planned_set_up_and_then_lacks_nothing(
+    admin: CommandLine, server: SnowflakeStandIn, public_key: Path
+) -> None:
+    doctor = admin.run("doctor").stdout
+    assert "does not see DVD_RENTAL, STAGING" in " ".join(doctor.split())
+    keys = [f"--public-key={role}={public_key}" for role in ("LOADER", "TRANSFORMER")]
+    planned = admin.ok("snowflake", "plan", *keys)
+    assert "create role if not exists TRANSFORMER;" in planned
+    assert "create user if not exists AIRBYTE type = service" in planned
+    assert "DVD_RENTAL_REPORTER" not in planned, "no key was given for it"
+    assert "show" not in planned
+    applied = admin.run("snowflake", "apply", *keys)
+    assert applied.returncode == 0, applied.stderr
+    statements = [each["sql"] for each in server.statements()]
+    for line in planned.splitlines():
+        assert line.removesuffix(";") in statements
+    assert admin.ok("snowflake", "plan", *keys).strip() == ""
+    again = admin.run("snowflake", "apply", *keys)
+    assert "0 statements were missing" in " ".join(again.stderr.split()), again.stderr
+
+
+def test_what_is_taken_away_is_what_is_planned_again(admin: CommandLine, server: SnowflakeStandIn) -> None:
+    admin.ok("snowflake", "apply")
+    server.query("drop warehouse REPORTING")
+    server.query("drop schema DVD_RENTALS.REPORTS")
+    planned = [line for line in admin.ok("snowflake", "plan").splitlines() if not line.startswith("use role")]
+    assert [line.split(" with ")[0] for line in planned] == [
+        "create warehouse if not exists REPORTING",
+        "create schema if not exists DVD_RENTALS.REPORTS",
+    ]
+    admin.ok("snowflake", "apply")
+
+
+def test_doctor_says_that_all_is_there_and_shows_no_secret(
+    admin: CommandLine, server: SnowflakeStandIn
+) -> None:
+    admin.ok("snowflake", "apply")
+    told = admin.run("doctor", **server.environment("TRANSFORMER"))
+    found = " ".join(told.stdout.split())
+    assert "as TRANSFORMER in the role TRANSFORMER, computing with TRANSFORMING" in found
+    assert "all of DVD_RENTALS are there" in found
+    assert "the policy for personal columns is there" in found
+    assert server.private_key_path.read_text().splitlines()[1] not in told.stdout + told.stderr
+
+
+def test_doctor_lists_all_settings_that_are_missing(tmp_path: Path) -> None:
+    told = Production(tmp_path, {}).run("doctor")
+    assert told.returncode == 1
+    for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
+        assert f"DVD_RENTAL_SNOWFLAKE_{name}" in told.stdout
+
+
+def test_an_account_that_cannot_be_read_is_planned_whole(tmp_path: Path) -> None:
+    told = Production(tmp_path, {}).run("snowflake", "plan")
+    assert told.returncode == 0
+    assert "create role if not exists LOADER;" in told.stdout
+    assert "DVD_RENTAL_SNOWFLAKE_ACCOUNT" in told.stderr
+
+
+def test_query_reads_production_and_only_reads(admin: CommandLine, server: SnowflakeStandIn) -> None:
+    assert admin.json("query", "select 1 as one, 2.50 as price") == [{"one": 1, "price": 2.5}]
+    refused = admin.run("query", "drop schema DVD_RENTALS.MARTS")
+    assert refused.returncode == 1
+    assert "only one that reads is taken" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.stderr
+    assert not any("drop schema dvd_rentals.marts" in each["sql"].lower() for each in server.statements())
+
+
+def test_a_wrong_key_is_one_message_without_a_traceback(
+    server: SnowflakeStandIn, tmp_path: Path, public_key: Path
+) -> None:
+    environment = server.environment() | {
+        "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH": str(public_key.with_name("key.pem"))
+    }
+    told = Production(tmp_path, environment).run("query", "select 1")
+    assert told.returncode == 1
+    assert "does not accept the key of the user TRANSFORMER" in " ".join(told.stderr.split())
+    assert "Traceback" not in told.stderr

@@ -1,0 +1,190 @@
+"""Roles, warehouses, users, policies and grants: kept on record, so that they can be shown, and not enforced.
+
+fakesnow has no notion of them. A statement that names what nobody has made is refused, as Snowflake would.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from snowflake.connector.errors import ProgrammingError
+
+SUCCESS = "select 'Statement executed successfully.' as \"status\""
+
+_KIND = r"role|warehouse|user|resource\s+monitor|network\s+policy|masking\s+policy"
+_NAME = r"[\w.$]+"
+_CREATE = re.compile(
+    rf"create\s+(?P<how>or\s+replace\s+)?(?P<kind>{_KIND})\s+(?P<if>if\s+not\s+exists\s+)?(?P<name>{_NAME})(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ALTER = re.compile(
+    rf"alter\s+(?P<kind>{_KIND}|account|database)\s+(?P<name>{_NAME})\s+(?P<rest>(un)?set\b.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DROP = re.compile(rf"drop\s+(?P<kind>{_KIND})\s+(if\s+exists\s+)?(?P<name>{_NAME})\s*$", re.IGNORECASE)
+_GRANT_ROLE = re.compile(
+    rf"grant\s+role\s+(?P<role>{_NAME})\s+to\s+(?P<kind>role|user)\s+(?P<grantee>{_NAME})\s*$", re.IGNORECASE
+)
+_GRANT = re.compile(
+    rf"grant\s+(?P<privileges>[\w\s,]+?)\s+on\s+(?P<on>.+?)\s+to\s+role\s+(?P<grantee>{_NAME})\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_ON_MANY = re.compile(
+    rf"(?P<when>all|future)\s+(?P<kind>\w+?)s\s+in\s+(?P<where>schema|database)\s+(?P<name>{_NAME})", re.I
+)
+_ON_ONE = re.compile(rf"(?P<kind>{_KIND}|database|schema|table|view|account)(\s+(?P<name>{_NAME}))?\s*$", re.I)
+_MASK = re.compile(
+    rf"alter\s+(?P<kind>table|view)\s+(?P<name>{_NAME})\s+modify\s+(?P<columns>.+)", re.IGNORECASE | re.DOTALL
+)
+_MASKED_COLUMN = re.compile(rf"column\s+(?P<column>\w+)\s+set\s+masking\s+policy\s+(?P<policy>{_NAME})", re.I)
+_SHOW = re.compile(
+    rf"show\s+(?P<kind>(?:{_KIND.replace('policy', 'policie')})s)(?:\s+like\s+'(?P<like>[^']*)')?"
+    rf"(?:\s+in\s+(?:database|schema|account)\s*(?P<where>{_NAME})?)?\s*$",
+    re.IGNORECASE,
+)
+_SHOW_GRANTS = re.compile(
+    rf"show\s+(?P<future>future\s+)?grants\s+to\s+(?P<kind>role|user)\s+(?P<name>{_NAME})\s*$", re.IGNORECASE
+)
+_REFERENCES = re.compile(
+    r"information_schema\.policy_references\(\s*policy_name\s*=>\s*'(?P<policy>[^']+)'", re.I
+)
+SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC")
+
+
+@dataclass
+class AccountObjects:
+    """What the account holds beside databases. Names are in upper case."""
+
+    names: dict[str, set[str]] = field(default_factory=lambda: {"ROLE": set(SYSTEM_ROLES)})
+    grants: list[tuple[str, str, str, str]] = field(default_factory=list)
+    future_grants: list[tuple[str, str, str, str]] = field(default_factory=list)
+    masked: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def answer(self, sql: str) -> str | None:
+        """Obey or answer `sql`, and return the statement that gives its result; None if it is none of these.
+
+        Raises:
+            ProgrammingError: it names something that does not exist, or makes what does.
+        """
+        text = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip().rstrip(";").strip()
+        for pattern, obey in (
+            (_CREATE, self._create),
+            (_ALTER, self._alter),
+            (_DROP, self._drop),
+            (_GRANT_ROLE, self._grant_role),
+            (_GRANT, self._grant),
+            (_MASK, self._mask),
+            (_SHOW, self._show),
+            (_SHOW_GRANTS, self._show_grants),
+        ):
+            if match := pattern.match(text):
+                return obey(match)
+        if match := _REFERENCES.search(text):
+            policy = match["policy"].upper()
+            rows = [
+                (*name.rpartition(".")[::2], column)
+                for (name, column), its in self.masked.items()
+                if its == policy
+            ]
+            return _rows(("REF_SCHEMA_NAME", "REF_ENTITY_NAME", "REF_COLUMN_NAME"), rows)
+        return None
+
+    def _create(self, match: re.Match[str]) -> str:
+        kind, name = _words(match["kind"]), match["name"].upper()
+        there = self.names.setdefault(kind, set())
+        if name in there and not match["if"] and not match["how"]:
+            raise ProgrammingError(
+                msg=f"SQL compilation error:\nObject '{name}' already exists.", errno=2002, sqlstate="42710"
+            )
+        there.add(name)
+        return SUCCESS
+
+    def _alter(self, match: re.Match[str]) -> str:
+        kind, name = _words(match["kind"]), match["name"].upper()
+        if kind not in ("ACCOUNT", "DATABASE"):
+            self._require(kind, name)
+        for kind, name in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
+            self._require(_words(kind.replace("_", " ")), name.upper())
+        return SUCCESS
+
+    def _drop(self, match: re.Match[str]) -> str:
+        self.names.get(_words(match["kind"]), set()).discard(match["name"].upper())
+        return SUCCESS
+
+    def _grant_role(self, match: re.Match[str]) -> str:
+        role, grantee = match["role"].upper(), match["grantee"].upper()
+        self._require("ROLE", role)
+        self._require(match["kind"].upper(), grantee)
+        self._add(self.grants, ("USAGE", "ROLE", role, grantee))
+        return SUCCESS
+
+    def _grant(self, match: re.Match[str]) -> str:
+        grantee = match["grantee"].upper()
+        self._require("ROLE", grantee)
+        for privilege in (_words(each) for each in match["privileges"].split(",")):
+            if many := _ON_MANY.match(match["on"]):
+                place = f"{many['name'].upper()}.<{many['kind'].upper()}>"
+                if many["when"].lower() == "future":
+                    self._add(self.future_grants, (privilege, many["kind"].upper(), place, grantee))
+            elif one := _ON_ONE.match(match["on"]):
+                kind, name = _words(one["kind"]), (one["name"] or "").upper()
+                if kind in self.names:
+                    self._require(kind, name)
+                self._add(self.grants, (privilege, kind.replace(" ", "_"), name, grantee))
+            else:
+                raise ProgrammingError(msg=f"cannot grant on {match['on']}", errno=1003, sqlstate="42000")
+        return SUCCESS
+
+    def _mask(self, match: re.Match[str]) -> str:
+        for column in _MASKED_COLUMN.finditer(match["columns"]):
+            self._require("MASKING POLICY", column["policy"].upper())
+            self.masked[match["name"].upper(), column["column"].upper()] = column["policy"].upper()
+        return SUCCESS
+
+    def _show(self, match: re.Match[str]) -> str:
+        kind = _words(match["kind"])[:-1].replace("POLICIE", "POLICY")
+        pattern = re.compile((match["like"] or "%").replace("%", ".*"), re.IGNORECASE)
+        names = sorted(self.names.get(kind, set()))
+        rows = []
+        for name in names:
+            # A policy is shown by its own name; where it stands is in other columns.
+            place, _, own = name.rpartition(".")
+            if pattern.fullmatch(own):
+                rows.append((own, *place.partition(".")[::2]))
+        return _rows(("name", "database_name", "schema_name"), rows)
+
+    def _show_grants(self, match: re.Match[str]) -> str:
+        kind, name = match["kind"].upper(), match["name"].upper()
+        self._require(kind, name)
+        if kind == "USER":
+            return _rows(
+                ("role", "granted_to"), [(grant[2], "USER") for grant in self.grants if grant[3] == name]
+            )
+        grants = self.future_grants if match["future"] else self.grants
+        on = "grant_on" if match["future"] else "granted_on"
+        rows = [grant[:3] for grant in grants if grant[3] == name]
+        return _rows(("privilege", on, "name"), rows)
+
+    def _add(self, grants: list[tuple[str, str, str, str]], grant: tuple[str, str, str, str]) -> None:
+        if grant not in grants:
+            grants.append(grant)
+
+    def _require(self, kind: str, name: str) -> None:
+        if name not in self.names.get(kind, set()):
+            raise ProgrammingError(
+                msg=f"SQL compilation error:\n{kind.capitalize()} '{name}' does not exist or not authorized.",
+                errno=2003,
+                sqlstate="02000",
+            )
+
+
+def _words(text: str) -> str:
+    return " ".join(text.upper().split())
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A statement that answers `rows`."""
+    names = ", ".join(f'column{position} as "{name}"' for position, name in enumerate(columns, start=1))
+    values = ", ".join("(" + ", ".join(f"'{value}'" for value in row) + ")" for row in rows)
+    nothing = "(" + ", ".join("''" for _ in columns) + ")"
+    return f"select {names} from values {values or nothing}" + ("" if rows else " where false")

@@ -1,0 +1,180 @@
+"""The server's process: fakesnow's application with login, statements on record, and faults.
+
+`python -m dvd_rental_pipeline_tests.stand_ins.snowflake.application PORT PUBLIC_KEYS.json [FOLDER]` serves on
+that port of 127.0.0.1; with FOLDER the databases outlive it.
+"""
+
+import gzip
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import fakesnow.server
+import uvicorn
+from fakesnow.instance import FakeSnow
+from snowflake.connector.errors import ProgrammingError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
+from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
+from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultyWay
+from dvd_rental_pipeline_tests.stand_ins.snowflake.login import RefusedLoginError, verify
+
+_SET_TAG = re.compile(r"\s*alter\s+session\s+set\s+query_tag\s*=\s*'(?P<tag>(?:[^']|'')*)'", re.IGNORECASE)
+_CURRENT = re.compile(r"\bcurrent_(?P<what>user|role|warehouse)\(\)", re.IGNORECASE)
+_MANAGED = re.compile(r"\s+with\s+managed\s+access\b", re.IGNORECASE)
+_SESSION_ONLY = re.compile(r"\s*(alter\s+session\s+(un)?set|use\s+(role|warehouse|secondary))\b", re.IGNORECASE)
+
+
+@dataclass
+class Session:
+    """Who is logged in, and as what."""
+
+    user: str
+    role: str
+    warehouse: str
+    query_tag: str
+
+
+class Server:
+    """The routes that differ from fakesnow's."""
+
+    def __init__(self, public_keys: dict[str, str]) -> None:
+        self.public_keys = public_keys
+        self.sessions: dict[str, Session] = {}
+        self.statements: list[dict[str, Any]] = []
+        self.account = AccountObjects()
+        self.aborted: set[str] = set()
+
+    async def login(self, request: Request) -> JSONResponse:
+        body = await _body(request)
+        try:
+            verify(body["data"], self.public_keys)
+        except RefusedLoginError as refusal:
+            return JSONResponse(
+                {
+                    "data": {"nextAction": "RETRY_LOGIN"},
+                    "code": "390144",
+                    "message": f"JWT token is invalid. [{refusal}]",
+                    "success": False,
+                }
+            )
+        answer = await fakesnow.server.login_request(request)
+        token = json.loads(answer.body)["data"]["token"]
+        self.sessions[f'Snowflake Token="{token}"'] = Session(
+            user=body["data"]["LOGIN_NAME"].upper(),
+            role=request.query_params.get("roleName", "PUBLIC").upper(),
+            warehouse=request.query_params.get("warehouse", "").upper(),
+            query_tag=body["data"]["SESSION_PARAMETERS"].get("QUERY_TAG", ""),
+        )
+        return answer
+
+    async def abort(self, request: Request) -> JSONResponse:
+        self.aborted.add((await _body(request))["requestId"])
+        return JSONResponse({"data": None, "success": True})
+
+    async def query(self, request: Request) -> JSONResponse:
+        body = await _body(request)
+        sql: str = body["sqlText"]
+        if request.query_params.get("requestId") in self.aborted:
+            return _refusal("000604", "57014", "SQL execution canceled")
+        session = self.sessions.get(request.headers.get("Authorization", ""))
+        if session is not None:
+            if tag := _SET_TAG.match(sql):
+                session.query_tag = tag["tag"].replace("''", "'")
+            self.statements.append({**asdict(session), "sql": sql})
+            # The client's own words about its session, which fakesnow leaves to DuckDB.
+            told = _CURRENT.sub(lambda match: f"'{getattr(session, match['what'].lower())}'", sql)
+            told = _MANAGED.sub("", told)
+            if _SESSION_ONLY.match(sql):
+                told = SUCCESS
+            try:
+                told = self.account.answer(sql) or told
+            except ProgrammingError as error:
+                return _refusal(f"{error.errno:06d}", str(error.sqlstate), str(error.msg))
+            if told != sql:
+                request._body = json.dumps({**body, "sqlText": told}).encode()
+                request.scope["headers"] = [
+                    (name, value) for name, value in request.scope["headers"] if name != b"content-encoding"
+                ]
+                request._headers = type(request.headers)(scope=request.scope)
+        answer = await fakesnow.server.query_request(request)
+        if answer.status_code == 500:
+            # A statement that fakesnow cannot run is final; at HTTP 500 the connector would try for minutes.
+            return _refusal("000603", "XX000", json.loads(answer.body)["message"])
+        return answer
+
+
+def _refusal(code: str, state: str, message: str) -> JSONResponse:
+    data = {"errorCode": code, "sqlState": state}
+    return JSONResponse({"data": data, "code": code, "message": message, "success": False})
+
+
+async def _body(request: Request) -> Any:
+    body = await request.body()
+    if request.headers.get("Content-Encoding") == "gzip":
+        body = gzip.decompress(body)
+    return json.loads(body)
+
+
+def build_application(public_keys: dict[str, str]) -> FaultyWay:
+    """The application; the test's side of it is under `/stand-in`."""
+    server = Server(public_keys)
+
+    async def statements(request: Request) -> JSONResponse:
+        return JSONResponse(server.statements)
+
+    async def set_fault(request: Request) -> JSONResponse:
+        way.faults.append(Fault(**await request.json()))
+        return JSONResponse(None)
+
+    async def clear_faults(request: Request) -> JSONResponse:
+        way.faults.clear()
+        return JSONResponse(None)
+
+    own = {
+        "/session/v1/login-request": server.login,
+        "/queries/v1/query-request": server.query,
+        "/queries/v1/abort-request": server.abort,
+    }
+    way = FaultyWay(
+        Starlette(
+            routes=[
+                *(
+                    Route(route.path, own.get(route.path, route.endpoint), methods=list(route.methods or []))
+                    for route in fakesnow.server.routes
+                ),
+                Route("/stand-in/statements", statements),
+                Route("/stand-in/faults", set_fault, methods=["POST"]),
+                Route("/stand-in/faults", clear_faults, methods=["DELETE"]),
+            ]
+        )
+    )
+    return way
+
+
+def main() -> None:
+    """Serve until killed."""
+    port, keys, *folder = sys.argv[1:]
+    dialect_gaps.mend()
+    if folder:
+        fakesnow.server.shared_fs = FakeSnow(db_path=folder[0])
+        for database in sorted(Path(folder[0]).glob("*.db")):
+            # A restart knows the databases of before; fakesnow opens them when a session names one.
+            fakesnow.server.shared_fs.connect(database.stem)
+    uvicorn.run(
+        build_application(json.loads(Path(keys).read_text())),
+        host="127.0.0.1",
+        port=int(port),
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    main()
