@@ -2,5 +2,5 @@
 
 No Dagster in here; running syncs is the business of `resources/airbyte_ingestion.py`. From the ground up:
 `errors` (what Airbyte's refusals mean), `api` (the client), `wanted` (from settings and catalogue to Airbyte's
-own terms), `plan` (the difference, and making it go away), `status` (the last jobs).
+own terms), `plan` (the difference, and making it go away).
 """
