@@ -37,7 +37,7 @@ class ModelTranslator(DagsterDbtTranslator):
     """Adds to dagster-dbt's own translation the tags by which people search."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+        super().__init__(DagsterDbtTranslatorSettings())
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None

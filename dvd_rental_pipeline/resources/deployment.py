@@ -110,6 +110,8 @@ def _airbyte(settings: Settings) -> Ingestion:
         workspace=workspace,
         connection_id=str(settings.airbyte_connection_id),
         warehouse=_warehouse(settings),
+        source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+        slot=settings.replication_slot,
     )
 
 
