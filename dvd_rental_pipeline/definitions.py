@@ -13,6 +13,7 @@ from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.checks.learnt_bounds import build_learnt_bounds_checks
 from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
+from dvd_rental_pipeline.checks.secret_columns import build_secret_columns_check
 from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
 from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories
@@ -37,7 +38,11 @@ def build_definitions(
             *build_consumer_specs(dbt_project),
             build_docs_asset(dbt_project),
         ],
-        asset_checks=[build_replication_checks(DVD_RENTAL), build_learnt_bounds_checks()],
+        asset_checks=[
+            build_replication_checks(DVD_RENTAL),
+            build_secret_columns_check(DVD_RENTAL, dg.AssetKey(["staging", "stg_dvd_rental__staff"])),
+            build_learnt_bounds_checks(),
+        ],
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],
         sensors=[run_failure_alerts],
