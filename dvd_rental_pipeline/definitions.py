@@ -10,6 +10,8 @@ from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.automation.schedules import daily_schedule, dvd_rental_job
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.reporting.check_report.reading import declared_checks
+from dvd_rental_pipeline.reporting.checks_asset import build_checks_asset
 from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
 from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories
@@ -27,12 +29,16 @@ def build_definitions(
     overrides = resource_overrides or {}
     dbt_project = load_dbt_project(settings)
     factories = resource_factories(settings, dbt_project)
+    checked = [
+        build_ingestion_assets(DVD_RENTAL),
+        build_dbt_assets(dbt_project),
+        build_docs_asset(dbt_project),
+    ]
     return dg.Definitions(
         assets=[
-            build_ingestion_assets(DVD_RENTAL),
-            build_dbt_assets(dbt_project),
+            *checked,
             *build_consumer_specs(dbt_project),
-            build_docs_asset(dbt_project),
+            build_checks_asset(dbt_project, declared_checks(checked)),
         ],
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],
