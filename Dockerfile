@@ -12,6 +12,8 @@ WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build --chown=dagster:dagster /app /app
 COPY --chown=dagster:dagster dbt ./dbt
+# The report on the checks quotes it.
+COPY --chown=dagster:dagster docs/runbook.md ./docs/runbook.md
 COPY --chown=dagster:dagster dagster.yaml workspace.yaml ./
 ENV PATH=/venv/bin:$PATH DVD_RENTAL_HOME=/home/dagster/dvd_rental
 USER dagster

@@ -46,7 +46,7 @@ def _sentence(test: Mapping[str, Any]) -> str:
             sentence = f"{column} is one of {', '.join(str(value) for value in arguments['values'])}"
         case "primary_key":
             columns = ", ".join(f"`{name}`" for name in arguments["columns"])
-            sentence = f"{columns}: always there, and never twice"
+            sentence = f"Every row has its own {columns}"
         case "relationships":
             named = re.search(r"['\"](\w+)['\"]\s*\)", arguments["to"])
             parent = named.group(1) if named else arguments["to"]

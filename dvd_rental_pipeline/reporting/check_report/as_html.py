@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dvd_rental_pipeline.reporting.check_report.records import (
+    TOLD,
     CheckRecord,
     CheckReport,
     Outcome,
@@ -30,7 +31,7 @@ EXPLANATIONS = {
 
 
 def render_html(report: CheckReport, runbook: Mapping[str, RunbookSection]) -> str:
-    """The page; of the sections of `runbook` it holds those that a check refers to."""
+    """The page, with the whole `runbook` at its end so that each check can link to its section."""
     environment = Environment(
         loader=PackageLoader("dvd_rental_pipeline.reporting", "pages"),
         autoescape=True,
@@ -41,19 +42,17 @@ def render_html(report: CheckReport, runbook: Mapping[str, RunbookSection]) -> s
     environment.filters |= {"time": _time, "slug": _slug, "told": told_history, "code": _with_code}
     style = (PAGES / "checks.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    referred = {record.runbook for record in report.records}
+    groups = {group: _by_layer(records) for group, records in report.groups.items()}
     return environment.get_template("checks.html").render(
         report=report,
         style=Markup(style),  # noqa: S704 - our own file
         style_hash=f"sha256-{digest}",
         outcomes=list(Outcome),
         worst=next(iter(report.groups), Urgency.PASSED),
-        groups={
-            group: _by_layer(records) for group, records in report.groups.items() if group != Urgency.PASSED
-        },
-        passed=_by_layer(report.groups.get(Urgency.PASSED, [])),
+        told={group: layers for group, layers in groups.items() if group in TOLD},
+        listed={group: layers for group, layers in groups.items() if group not in TOLD},
         explanations=EXPLANATIONS,
-        runbook={anchor: section for anchor, section in runbook.items() if anchor in referred},
+        runbook=runbook,
     )
 
 

@@ -1,8 +1,9 @@
 """The report as Markdown: short for the metadata of an asset, long for the summary of a CI job."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from dvd_rental_pipeline.reporting.check_report.records import CheckRecord, CheckReport, Outcome, Urgency
+from dvd_rental_pipeline.reporting.check_report.records import TOLD, CheckRecord, CheckReport, Outcome, Urgency
 from dvd_rental_pipeline.runbook import RUNBOOK_FILE
 
 SHORT_LIMIT = 1000
@@ -23,9 +24,7 @@ DOTS = {
 def render_short_markdown(report: CheckReport) -> str:
     """The counts and as many of the worst as fit, in fewer than `SHORT_LIMIT` letters."""
     lines = [f"**{report.verdict}**", "", f"{_counts(report)}. {_as_of(report)}", ""]
-    problems = [
-        record for group, records in report.groups.items() if group is not Urgency.PASSED for record in records
-    ]
+    problems = [record for group in TOLD for record in report.groups.get(group, [])]
     for told, record in enumerate(problems):
         name = _cut(f"{record.asset}: {record.check}", 90)
         line = f"- {DOTS[record.outcome]} `{name}`: {_plain(_cut(record.found, 90))}"
@@ -53,12 +52,16 @@ def _lines(report: CheckReport) -> Iterator[str]:
         if group is Urgency.PASSED:
             continue
         yield f"\n## {group.value} ({len(records)})\n"
+        if group not in TOLD:
+            assets = Counter(record.asset for record in records)
+            yield ", ".join(f"`{asset}` {checks}" for asset, checks in assets.items())
+            continue
         yield "| asset | check | found | blocks | last ten | what to do |"
         yield "|---|---|---|---|---|---|"
         for record in records[:room]:
             dots = " ".join(DOTS[past.outcome] for past in record.history)
             runbook = f"[runbook]({RUNBOOK_FILE}#{record.runbook})" if record.runbook else ""
-            stale = " (out of date)" if record.stale and group is not Urgency.STALE else ""
+            stale = " (out of date)" if record.stale else ""
             yield (
                 f"| `{record.asset}` | `{record.check}` | {_plain(record.found)}{stale}{_sample(record)} "
                 f"| {'yes' if record.blocking else ''} | {dots} | {runbook} |"

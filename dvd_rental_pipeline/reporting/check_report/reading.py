@@ -242,7 +242,7 @@ def _found(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None, failed_
         return f"{FOUND[outcome]} {_text(evaluation.metadata.get(ERROR))}".strip()
     if outcome in {Outcome.FAILED, Outcome.WARNED} and failed_rows:
         one = failed_rows == 1
-        return "1 row is not as it should be." if one else f"{failed_rows:,.0f} rows are not as they should be."
+        return "1 row fails." if one else f"{failed_rows:,.0f} rows fail."
     return FOUND[outcome]
 
 

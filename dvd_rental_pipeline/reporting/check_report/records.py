@@ -82,6 +82,10 @@ class Urgency(StrEnum):
     PASSED = "Passed"
 
 
+TOLD = (Urgency.STOPPED, Urgency.FAILED, Urgency.WARNED)
+"""The groups whose checks have something to tell one by one; the others are lists."""
+
+
 def urgency(record: CheckRecord) -> Urgency:
     """The group of the report in which `record` stands."""
     if record.blocks:
