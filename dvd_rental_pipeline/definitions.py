@@ -14,6 +14,8 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.checks.learnt_bounds import build_learnt_bounds_checks
 from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
 from dvd_rental_pipeline.checks.secret_columns import build_secret_columns_check
+from dvd_rental_pipeline.reporting.check_report.reading import declared_checks
+from dvd_rental_pipeline.reporting.checks_asset import build_checks_asset
 from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
 from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories
@@ -31,18 +33,23 @@ def build_definitions(
     overrides = resource_overrides or {}
     dbt_project = load_dbt_project(settings)
     factories = resource_factories(settings, dbt_project)
+    checked = [
+        build_ingestion_assets(DVD_RENTAL),
+        build_dbt_assets(dbt_project),
+        build_docs_asset(dbt_project),
+    ]
+    checks = [
+        build_replication_checks(DVD_RENTAL),
+        build_secret_columns_check(DVD_RENTAL, dg.AssetKey(["staging", "stg_dvd_rental__staff"])),
+        build_learnt_bounds_checks(),
+    ]
     return dg.Definitions(
         assets=[
-            build_ingestion_assets(DVD_RENTAL),
-            build_dbt_assets(dbt_project),
+            *checked,
             *build_consumer_specs(dbt_project),
-            build_docs_asset(dbt_project),
+            build_checks_asset(dbt_project, declared_checks([*checked, *checks])),
         ],
-        asset_checks=[
-            build_replication_checks(DVD_RENTAL),
-            build_secret_columns_check(DVD_RENTAL, dg.AssetKey(["staging", "stg_dvd_rental__staff"])),
-            build_learnt_bounds_checks(),
-        ],
+        asset_checks=checks,
         jobs=[dvd_rental_job],
         schedules=[daily_schedule],
         sensors=[run_failure_alerts],

@@ -1,7 +1,8 @@
 """The dbt project as assets: one step that builds models and runs their tests, which become asset checks."""
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -15,8 +16,12 @@ from dagster_dbt import (
     dbt_assets,
 )
 
+from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
+from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.runbook import RUNBOOK
 
 DbtEvent: TypeAlias = (
     dg.Output[Any]
@@ -46,6 +51,18 @@ class ModelTranslator(DagsterDbtTranslator):
         layer = spec.key.path[0]
         return spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
 
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        test = manifest["nodes"][unique_id]
+        return spec._replace(
+            description=describe_test(test),
+            metadata={**spec.metadata, RUNBOOK: runbook_section(test).reference},
+        )
+
 
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     """Every model of `project` as an asset keyed [schema, model], in one step."""
@@ -59,13 +76,14 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
     ) -> Iterator[DbtEvent]:
-        # Unit tests test the models' logic on made-up rows: the tests of the project run them.
-        args = ["build", "--exclude-resource-type", "unit_test"]
-        if config.full_refresh:
-            args.append("--full-refresh")
         failure: dg.Failure | None
         with warehouse.writing(context.log.info):
-            invocation = dbt.cli(args, context=context)
+            if context.selected_asset_keys:
+                invocation = dbt.cli(_build(full_refresh=config.full_refresh), context=context)
+            else:
+                # Checks alone. With the context, dagster-dbt would copy the project for a selection this long.
+                tests = _test_names(project, context.selected_asset_check_keys)
+                invocation = dbt.cli(["test", "--select", " ".join(tests)], manifest=project.manifest_path)
             events: list[DbtEvent] = []
             try:
                 # Nobody else can read a DuckDB file while dbt writes to it: rows are counted afterwards.
@@ -77,18 +95,21 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             else:
                 failure = None
             finally:
-                relations = _relations(invocation)
+                run_results = _run_results(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
             try:
-                counts = _row_counts(_tables(events, invocation.manifest, relations), warehouse)
+                counts = _row_counts(_tables(events, invocation.manifest, _relations(run_results)), warehouse)
             except PipelineError as error:
                 context.log.warning(f"What was built is there, but its rows could not be counted. {error}")
                 counts = {}
+            described = describe_failures(failed_tests(run_results), invocation.manifest, DVD_RENTAL, warehouse)
         for event in events:
-            table = str(event.metadata["unique_id"].value)
-            if isinstance(event, dg.Output) and table in counts:
-                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[table]})
+            unique_id = str(event.metadata["unique_id"].value)
+            if isinstance(event, dg.Output) and unique_id in counts:
+                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[unique_id]})
+            elif isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
+                yield _check_result(event, described.get(unique_id, {}))
             else:
                 yield event
         if failure is not None:
@@ -97,23 +118,58 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     return models
 
 
+def _build(*, full_refresh: bool) -> list[str]:
+    # Unit tests test the models' logic on made-up rows: the tests of the project run them.
+    args = ["build", "--exclude-resource-type", "unit_test"]
+    return [*args, "--full-refresh"] if full_refresh else args
+
+
+def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> list[str]:
+    """dbt's full name of the test behind each of `checks`."""
+    manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+    names = {key.name for key in checks}
+    return [
+        ".".join(node["fqn"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and node["name"] in names
+    ]
+
+
+def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
+    """dbt's artifact of that name; without results if dbt ended before it could write it."""
+    try:
+        return invocation.get_artifact("run_results.json")
+    except FileNotFoundError:
+        return {"results": []}
+
+
+def _check_result(
+    event: dg.AssetCheckResult | dg.AssetCheckEvaluation, described: Mapping[str, dg.MetadataValue]
+) -> dg.AssetCheckResult:
+    """The outcome of a test, with what was found `described`. Without a context dbt gives evaluations."""
+    return dg.AssetCheckResult(
+        passed=event.passed,
+        asset_key=event.asset_key,
+        check_name=event.check_name,
+        metadata={**(event.metadata or {}), **described},
+        severity=event.severity,
+    )
+
+
 def _progress(event: DbtEvent) -> str:
-    if isinstance(event, dg.AssetCheckResult):
+    if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
         outcome = "passed" if event.passed else "failed"
         return f"check {event.check_name}: {outcome}"
     return f"built {event.metadata['unique_id'].value}" if isinstance(event, dg.Output) else "tested a model"
 
 
-def _relations(invocation: DbtCliInvocation) -> Mapping[str, str]:
-    """The full name of each model that dbt has built, by dbt's id; empty if dbt was killed.
+def _relations(run_results: Mapping[str, Any]) -> Mapping[str, str]:
+    """The full name of each model that dbt has built, by dbt's id.
 
     Not from the manifest, which may have been made elsewhere, for another database or branch.
     """
-    results = invocation.target_path / "run_results.json"
-    if not results.exists():
-        return {}
-    told = invocation.get_artifact("run_results.json")["results"]
-    return {result["unique_id"]: result["relation_name"] for result in told if result["relation_name"]}
+    results = run_results["results"]
+    return {result["unique_id"]: result["relation_name"] for result in results if result["relation_name"]}
 
 
 def _tables(

@@ -6,7 +6,9 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 
 dvd_rental_job = dg.define_asset_job(
     "dvd_rental",
-    selection=dg.AssetSelection.key_prefixes(DVD_RENTAL.name).downstream().materializable(),
+    # The report on the checks is downstream of nothing, so that nothing that fails can skip it.
+    selection=dg.AssetSelection.key_prefixes(DVD_RENTAL.name).downstream().materializable()
+    | dg.AssetSelection.assets(["site", "checks"]),
     description="Replicate the DVD rental database, then build every model, report and check on it.",
 )
 

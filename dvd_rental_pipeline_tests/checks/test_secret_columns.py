@@ -42,7 +42,7 @@ def test_secrets_in_the_raw_layer_alone_pass(warehouse: Path) -> None:
     "leak",
     [
         "create or replace view staging.stg_dvd_rental__staff as select * from dvd_rental.staff",
-        'create table reports.staff_performance as select staff_id, password as "Password" from dvd_rental.staff',
+        'create table reports.staff as select staff_id, password as "Password" from dvd_rental.staff',
     ],
 )
 def test_a_password_in_a_model_fails(warehouse: Path, leak: str) -> None:
