@@ -296,6 +296,9 @@ def checks_run(
             help="Assets whose checks to evaluate, in Dagster's selection syntax, e.g. 'group:marts'."
         ),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Let numbers beyond their learnt bounds pass, and learn them.")
+    ] = False,
 ) -> None:
     """Evaluate the checks on the data as they are, dbt's tests among them; materializes nothing.
 
@@ -312,7 +315,12 @@ def checks_run(
         log_file = settings.home / "logs" / "run.log"
         with open_instance(settings) as instance:
             report = run_checks(
-                definitions, instance, selection=select, log_file=log_file, on_event=_teller(tell)
+                definitions,
+                instance,
+                selection=select,
+                accept=accept,
+                log_file=log_file,
+                on_event=_teller(tell),
             )
     _show_run(report, settings, log_file)
     if not report.success:

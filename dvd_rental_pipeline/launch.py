@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from dvd_rental_pipeline.checks.learnt_bounds import LEARNT_BOUNDS
 from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.settings import Settings
 
@@ -80,12 +81,13 @@ def run_checks(
     instance: dg.DagsterInstance,
     *,
     selection: str | None = None,
+    accept: bool = False,
     log_file: Path,
     on_event: Callable[[dg.EventLogEntry], None],
 ) -> RunReport:
     """Evaluate the checks of all assets, or of `selection`, on the data as they are: nothing is materialized.
 
-    Otherwise as `run_graph`.
+    With `accept`, numbers beyond their learnt bounds pass, and are learnt. Otherwise as `run_graph`.
     """
     graph = definitions.resolve_asset_graph()
     assets = None if selection is None else set(_selected_keys(definitions, selection))
@@ -97,6 +99,7 @@ def run_checks(
         job.get_subset(asset_selection=set(), asset_check_selection=checks),
         definitions,
         instance,
+        run_config={"ops": {LEARNT_BOUNDS: {"config": {"accept": True}}}} if accept else None,
         log_file=log_file,
         on_event=on_event,
     )

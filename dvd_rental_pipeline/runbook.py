@@ -39,6 +39,7 @@ class Section(StrEnum):
     FOREIGN_PAYMENTS = "foreign-payments"
     HISTORY_GAPS = "history-gaps"
     DATA_LAG = "data-lag"
+    SECRET_COLUMNS = "secret-columns"  # noqa: S105 - a section of the runbook
     DBT_TESTS = "dbt-tests"
     RUN_FAILURE = "run-failure"
     OVERDUE = "overdue"

@@ -16,6 +16,7 @@ from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.replication.verification import TableVerification
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, SAMPLE, Section
 
 # How long a change may wait for its sync: the data's age, beside the asset's (freshness policies).
 COMMIT_LAG = {
@@ -55,7 +56,7 @@ class Check:
 
     name: str
     description: str
-    runbook: str
+    runbook: Section
     blocking: bool
     judge: Callable[[Evidence], Found]
 
@@ -65,7 +66,8 @@ class Check:
             name=self.name,
             asset=asset,
             blocking=self.blocking,
-            description=f"{self.description} Runbook: docs/runbook.md#{self.runbook}",
+            description=self.description,
+            metadata={RUNBOOK: self.runbook.reference},
         )
 
 
@@ -85,7 +87,7 @@ def agreement(evidence: Evidence) -> Found:
         "surplus": found.surplus,
         "differing": found.differing,
         "pending": found.pending,
-        "failed_rows": failed,
+        FAILED_ROWS: failed,
         "lsn": found.lsn,
     }
     if found.agrees:
@@ -94,7 +96,8 @@ def agreement(evidence: Evidence) -> Found:
         f"{found.missing:,} rows are missing, {found.surplus:,} too many, {found.differing:,} differ "
         f"(of {found.source_rows:,} in the source at {found.lsn})."
     )
-    return False, ERROR, told, {**metadata, "failing_keys": "\n".join(found.keys)}
+    keys = [dg.TableRecord(dict(part.split("=", 1) for part in key.split(", "))) for key in found.keys]
+    return False, ERROR, told, {**metadata, **({SAMPLE: dg.MetadataValue.table(keys)} if keys else {})}
 
 
 def drift(evidence: Evidence) -> Found:
@@ -105,7 +108,7 @@ def drift(evidence: Evidence) -> Found:
     wanted = {column.name: column.type for column in evidence.table.columns}
     found = facts.columns.get(evidence.table.name, {})
     if not found:
-        return False, ERROR, "The source has no such table.", {"failed_rows": len(wanted)}
+        return False, ERROR, "The source has no such table.", {FAILED_ROWS: len(wanted)}
     dropped = [f"{name} ({kind}) is gone" for name, kind in wanted.items() if name not in found]
     retyped = [
         f"{name} is {found[name]}, was {kind}"
@@ -115,10 +118,10 @@ def drift(evidence: Evidence) -> Found:
     added = [f"{name} ({kind}) is new" for name, kind in found.items() if name not in wanted]
     changes = [*dropped, *retyped, *added]
     if not changes:
-        return True, ERROR, f"All {len(wanted)} columns are as declared.", {"failed_rows": 0}
+        return True, ERROR, f"All {len(wanted)} columns are as declared.", {FAILED_ROWS: 0}
     severity = ERROR if dropped or retyped else WARN
     metadata = {
-        "failed_rows": len(changes),
+        FAILED_ROWS: len(changes),
         "dropped": len(dropped),
         "retyped": len(retyped),
         "added": len(added),
@@ -169,7 +172,7 @@ def sync_count(evidence: Evidence) -> Found:
             problems.append(
                 f"it succeeded, and left behind changes that were committed {_duration(left)} before"
             )
-    metadata["failed_rows"] = len(problems)
+    metadata[FAILED_ROWS] = len(problems)
     if problems:
         return False, ERROR, f"Of the last sync: {'; '.join(problems)}.", metadata
     return True, ERROR, f"{rows:,} rows, as the sync said.", metadata
@@ -179,7 +182,7 @@ def tombstones(evidence: Evidence) -> Found:
     """Whether deleted rows do not outnumber the living by much."""
     gone, rows = evidence.counts["tombstones"], evidence.counts["rows"]
     share = gone / max(1, gone + rows)
-    metadata = {"tombstones": gone, "share": share, "failed_rows": gone}
+    metadata = {"tombstones": gone, "share": share, FAILED_ROWS: gone}
     passed = share <= MOST_TOMBSTONES or gone < FEW_ROWS
     return passed, WARN, f"{gone:,} deleted rows, {share:.0%} of all.", metadata
 
@@ -188,14 +191,14 @@ def quarantine(evidence: Evidence) -> Found:
     """Whether every value could be kept as it was."""
     lossy = evidence.counts["quarantined"]
     told = f"{lossy:,} rows have values that the warehouse could not hold; `_airbyte_meta` names them."
-    return not lossy, WARN, told if lossy else "Every value is held.", {"failed_rows": lossy}
+    return not lossy, WARN, told if lossy else "Every value is held.", {FAILED_ROWS: lossy}
 
 
 def primary_key(evidence: Evidence) -> Found:
     """Whether every live row has a key of its own."""
     key = ", ".join(evidence.table.primary_key)
     doubled, keyless = evidence.counts["doubled"], evidence.counts["keyless"]
-    metadata = {"failed_rows": doubled + keyless, "doubled": doubled, "keyless": keyless}
+    metadata = {FAILED_ROWS: doubled + keyless, "doubled": doubled, "keyless": keyless}
     if doubled or keyless:
         return False, ERROR, f"{doubled:,} keys ({key}) occur twice, and {keyless:,} rows have none.", metadata
     return True, ERROR, f"Every row has a key ({key}) of its own.", metadata
@@ -206,14 +209,14 @@ CHECKS = (
         "source_and_raw_agree",
         "The raw table has every row of its source, and each row the same values, at one moment. Of tables "
         "beyond 100,000 rows a sample is compared, and the number of all.",
-        "source-and-raw-agree",
+        Section.SOURCE_AND_RAW_AGREE,
         True,
         agreement,
     ),
     Check(
         "primary_key_is_sound",
         "The primary key of live rows is unique and not null.",
-        "primary-key",
+        Section.PRIMARY_KEY,
         True,
         primary_key,
     ),
@@ -221,14 +224,14 @@ CHECKS = (
         "schema_matches_catalogue",
         "The source's columns and types are those that the catalogue declares. A new column warns; one that is "
         "gone or has another type fails.",
-        "schema-drift",
+        Section.SCHEMA_DRIFT,
         True,
         drift,
     ),
     Check(
         "commit_lag_is_short",
         "No change has been waiting for its sync for longer than the table's tier allows.",
-        "commit-lag",
+        Section.COMMIT_LAG,
         False,
         lag,
     ),
@@ -236,21 +239,21 @@ CHECKS = (
         "sync_count_is_right",
         "What the last sync said of itself explains the table; and it left nothing behind that was there when "
         "it began. A green sync that moves nothing while the source moves fails here.",
-        "sync-count",
+        Section.SYNC_COUNT,
         True,
         sync_count,
     ),
     Check(
         "tombstones_are_few",
         "Deleted rows, which stay as tombstones, are at most half of a table.",
-        "tombstones",
+        Section.TOMBSTONES,
         False,
         tombstones,
     ),
     Check(
         "nothing_is_quarantined",
         "Every value of the source could be held by the warehouse.",
-        "quarantine",
+        Section.QUARANTINE,
         False,
         quarantine,
     ),
@@ -265,8 +268,8 @@ def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
         name="replication_slot_is_short",
         asset=slot_asset,
         description="The replication slot, which all tables share, holds back at most half of the log that it "
-        "may, or 1 GiB where nothing limits it: a slot that grows fills the source's disk. "
-        "Runbook: docs/runbook.md#slot-lag",
+        "may, or 1 GiB where nothing limits it: a slot that grows fills the source's disk.",
+        metadata={RUNBOOK: Section.SLOT_LAG.reference},
     )
 
     @dg.multi_asset_check(

@@ -4,6 +4,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain, Privacy
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, Section
 
 
 def build_secret_columns_check(domain: Domain, asset: dg.AssetKey) -> dg.AssetChecksDefinition:
@@ -16,8 +17,8 @@ def build_secret_columns_check(domain: Domain, asset: dg.AssetKey) -> dg.AssetCh
         asset=asset,
         name="secret_columns_stay_raw",
         blocking=True,
-        description=f"No table or view outside of the raw layer has a column called {' or '.join(secret)}. "
-        "Runbook: docs/runbook.md#secret-columns",
+        description=f"No table or view outside of the raw layer has a column called {' or '.join(secret)}.",
+        metadata={RUNBOOK: Section.SECRET_COLUMNS.reference},
     )
     def secret_columns_stay_raw(warehouse: Warehouse) -> dg.AssetCheckResult:
         names = ", ".join(f"'{name}'" for name in secret)
@@ -31,7 +32,7 @@ def build_secret_columns_check(domain: Domain, asset: dg.AssetKey) -> dg.AssetCh
             passed=not leaks,
             severity=dg.AssetCheckSeverity.ERROR,
             description=f"Secret columns: {', '.join(leaks)}." if leaks else "None left the raw layer.",
-            metadata={"failed_rows": len(leaks)},
+            metadata={FAILED_ROWS: len(leaks)},
         )
 
     return secret_columns_stay_raw
