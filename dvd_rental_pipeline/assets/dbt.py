@@ -136,10 +136,10 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
 
 
 def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
-    """dbt's artifact of that name; without results if dbt ended before it could write it."""
+    """dbt's artifact of that name; without results if dbt was ended before it had written it."""
     try:
         return invocation.get_artifact("run_results.json")
-    except FileNotFoundError:
+    except (FileNotFoundError, json.JSONDecodeError):
         return {"results": []}
 
 

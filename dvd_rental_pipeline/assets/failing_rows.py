@@ -3,6 +3,7 @@
 dbt tells only how many rows fail. The SQL that it ran is asked again, for a few of them.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -57,7 +58,7 @@ def describe_failures(
     described: dict[str, Mapping[str, dg.MetadataValue]] = {}
     for failure in failures[:SAMPLED_TESTS]:
         if failure.status == "error":
-            described[failure.unique_id] = {ERROR: dg.TextMetadataValue(failure.message)}
+            described[failure.unique_id] = {ERROR: dg.TextMetadataValue(_without_values(failure.message))}
         elif failure.sql:
             try:
                 rows = warehouse.query(f"select * from (\n{failure.sql}\n) as failing limit {SAMPLE_ROWS}")
@@ -110,6 +111,11 @@ def showable(rows: Rows, declared: Collection[str], private: Collection[str]) ->
         for row in rows.values
     ]
     return dg.TableMetadataValue(records, dg.TableSchema([dg.TableColumn(name, "any") for name in columns]))
+
+
+def _without_values(message: str) -> str:
+    """`message` without what stands in quotation marks: warehouses quote the value that they stumbled over."""
+    return re.sub(r"'[^']*'", "'…'", message)
 
 
 def _declared_columns(test_id: str, manifest: Mapping[str, Any]) -> Collection[str]:

@@ -118,9 +118,10 @@ def test_only_tests_that_did_not_pass_are_asked_about() -> None:
 
 
 def test_a_test_that_could_not_be_run_says_why(warehouse: DuckDBWarehouse) -> None:
-    failure = FailedTest("test.customers", "error", "Binder Error: no column x", "")
+    told = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
+    failure = FailedTest("test.customers", "error", told, "")
     (described,) = describe_failures([failure], MANIFEST, DVD_RENTAL, warehouse).values()
-    assert described[ERROR].value == "Binder Error: no column x"
+    assert described[ERROR].value == "Conversion Error: Could not convert string '…' to INT32"
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ def test_outcomes_are_told_apart(scene: Scene) -> None:
     assert records["keys"].blocks
     assert records["amounts"].outcome is Outcome.ERRORED, "its step raised"
     assert records["totals"].outcome is Outcome.SKIPPED, "what it looks at was never built"
+    assert "something it needs failed first" in records["totals"].found
     assert {record.run_id for record in records.values()} == {run_id}
 
 

@@ -208,7 +208,11 @@ def _record(
             else "error"
         ),
         outcome=outcome,
-        found=_found(outcome, evaluation, failed_rows),
+        found=(
+            NOT_REACHED
+            if outcome is Outcome.SKIPPED and last is not None and last.run_id in runs.failed_steps
+            else _found(outcome, evaluation, failed_rows)
+        ),
         stale=last is not None and evaluation is not None and _is_stale(last, evaluation, asset),
         failed_rows=None if failed_rows is None else int(failed_rows),
         sample=_sample(metadata, private),
@@ -228,11 +232,14 @@ FOUND = {
     Outcome.FAILED: "It is not as it should be.",
     Outcome.ERRORED: "It could not be evaluated.",
     Outcome.WARNED: "It is not as it should be.",
-    Outcome.SKIPPED: "It was not evaluated: something it needs failed first, or its run was stopped.",
+    Outcome.SKIPPED: "It was left out of its run, which did not bring up to date all that it looks at.",
     Outcome.NOT_RUN: "It has never been evaluated.",
     Outcome.IN_PROGRESS: "It is being evaluated.",
     Outcome.PASSED: "As it should be.",
 }
+
+
+NOT_REACHED = "It was not reached: something it needs failed first, or its run was stopped."
 
 
 def _found(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None, failed_rows: float | None) -> str:
