@@ -277,6 +277,9 @@ def _snowflake_admin(
         given["snowflake_user"] = user
     if private_key is not None:
         given |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
+        if private_key.is_file() and b"ENCRYPTED" not in private_key.read_bytes():
+            # The passphrase of the settings is that of the pipeline's own key.
+            given["snowflake_private_key_passphrase"] = None
     login = SnowflakeLogin.of(settings.model_copy(update=given))
     with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
         yield session
