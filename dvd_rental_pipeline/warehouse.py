@@ -19,7 +19,11 @@ DEFAULT_WAIT_SECONDS = 300.0
 
 
 class WarehouseError(PipelineError):
-    """The warehouse file cannot be opened or read."""
+    """The warehouse cannot be opened or read, or refuses a statement."""
+
+
+class WarehouseAwayError(WarehouseError):
+    """The warehouse cannot be reached or lets nobody in: no other statement would fare better."""
 
 
 @dataclass(frozen=True)

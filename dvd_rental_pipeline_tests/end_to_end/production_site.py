@@ -12,6 +12,7 @@ from unittest import mock
 import boto3
 import psycopg
 import pyarrow as pa
+import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg.conninfo import conninfo_to_dict
@@ -141,11 +142,31 @@ class ProductionSite:
             SecretId=SETTINGS_SECRET, SecretString=json.dumps({**self.settings(), **settings})
         )
 
+    @contextmanager
+    def only_allowed(self, *actions: str) -> Iterator[dict[str, str]]:
+        """Credentials with which AWS allows these actions and no other, while the context lasts."""
+        iam = self.client("iam")
+        iam.create_user(UserName="limited")
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
+        }
+        iam.put_user_policy(UserName="limited", PolicyName="p", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName="limited")["AccessKey"]
+        # From now on it looks who asks.
+        requests.post(f"{self.aws.endpoint}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
+        try:
+            yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        finally:
+            requests.post(f"{self.aws.endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
+
     def alerts(self) -> list[dict[str, Any]]:
         """What has come to the queue of alerts since the last look."""
         sqs = self.client("sqs")
         found = []
-        while messages := sqs.receive_message(QueueUrl=self.alerts_queue, MaxNumberOfMessages=10).get("Messages"):
+        while messages := sqs.receive_message(QueueUrl=self.alerts_queue, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
             for message in messages:
                 found.append(json.loads(json.loads(message["Body"])["Message"]))
                 sqs.delete_message(QueueUrl=self.alerts_queue, ReceiptHandle=message["ReceiptHandle"])
@@ -183,9 +204,7 @@ def running_production(folder: Path) -> Iterator[ProductionSite]:
         stack.callback(local.run, "source", "stop")
         local.ok("source", "generate", "--scale", SCALE)
         admin_url = local.json("source", "status")["url"]
-        stack.enter_context(
-            let_everybody_in(stack.enter_context(psycopg.connect(admin_url, autocommit=True)))
-        )
+        stack.enter_context(let_everybody_in(stack.enter_context(psycopg.connect(admin_url, autocommit=True))))
 
         keys = {name: _key_pair(folder, name) for name in ("LOADER", "TRANSFORMER")}
         site = ProductionSite(
@@ -234,9 +253,7 @@ def _secret_settings(admin_url: str, keys: Mapping[str, Path]) -> dict[str, str]
     server = conninfo_to_dict(admin_url)
     place = f"{server['host']}:{server['port']}/{server['dbname']}"
     return {
-        "DVD_RENTAL_SOURCE_URL": (
-            f"postgresql://airbyte:{PLANTED['source password']}@{place}?sslmode=disable"
-        ),
+        "DVD_RENTAL_SOURCE_URL": (f"postgresql://airbyte:{PLANTED['source password']}@{place}?sslmode=disable"),
         "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": PLANTED["Airbyte client secret"],
         "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PASSPHRASE": PLANTED["passphrase"],
         "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY": keys["TRANSFORMER"].read_text(),
@@ -271,7 +288,9 @@ def _make_aws_resources(aws: AwsStandIn) -> str:
     client("logs").create_log_group(logGroupName=LOG_GROUP)
     topic = client("sns").create_topic(Name="dvd-rental-alerts")["TopicArn"]
     queue = str(client("sqs").create_queue(QueueName="alerts")["QueueUrl"])
-    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     return queue
 

@@ -1,6 +1,7 @@
 """Roles, warehouses, users, policies and grants: kept on record, so that they can be shown, and not enforced.
 
-Only the public key of a user is: with it the user logs in. fakesnow has no notion of them. A statement that names what nobody has made is refused, as Snowflake would.
+Only the public key of a user is: with it the user logs in. fakesnow has no notion of them. A statement that
+names what nobody has made is refused, as Snowflake would.
 """
 
 import re
