@@ -118,7 +118,7 @@ class ProductionSite:
 
     def run(self, *arguments: str, **environment: str) -> Any:
         """A command in production, and how it ended; what it says is kept."""
-        done = CommandLine(self.home).run(*arguments, **{**self.environment, **environment})
+        done = CommandLine(self.home, seconds=900).run(*arguments, **{**self.environment, **environment})
         self.said += [done.stdout, done.stderr]
         return done
 
@@ -188,7 +188,7 @@ class ProductionSite:
 @contextmanager
 def running_production(folder: Path) -> Iterator[ProductionSite]:
     """All services, set up with the pipeline's commands, with sample data in the source and nothing synced."""
-    local = CommandLine(folder / "local")
+    local = CommandLine(folder / "local", seconds=900)
     aws_environment = {"AWS_SECRET_ACCESS_KEY": PLANTED["AWS secret key"]}
     with ExitStack() as stack:
         aws = stack.enter_context(running_aws())
