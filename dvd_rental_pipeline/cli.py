@@ -119,6 +119,13 @@ def run(
             )
     _show_run(report, settings, log_file)
     if not report.success or report.problems:
+        if settings.alerts_topic is not None:
+            # Nobody may be looking: such a run is no run of the daemon's, whose sensor would tell.
+            from dvd_rental_pipeline.automation.run_failures import send_failure
+
+            alerts = definitions.resources["alerts"]  # type: ignore[index]
+            log = logging.getLogger(__name__)
+            send_failure(alerts, report.run_id, "dvd-rental run", "\n".join(report.problems), log)
         raise typer.Exit(1)
 
 
@@ -283,6 +290,9 @@ def _snowflake_admin(
         given["snowflake_user"] = user
     if private_key is not None:
         given |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
+        if private_key.is_file() and b"ENCRYPTED" not in private_key.read_bytes():
+            # The passphrase of the settings is that of the pipeline's own key.
+            given["snowflake_private_key_passphrase"] = None
     login = SnowflakeLogin.of(settings.model_copy(update=given))
     with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
         yield session
@@ -754,11 +764,13 @@ def _show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
     if report.problems:
         messages.print(f"What the steps printed is in {log_file}", soft_wrap=True)
     else:
+        is_local = settings.deployment is Deployment.LOCAL
+        warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
         messages.print(
             "\nLook at it:\n"
             "  dvd-rental query 'select * from reports.top_films limit 10'\n"
             "  dagster dev                    the graph, its checks and this run, in the browser\n"
-            f"The warehouse is {settings.warehouse_path}",
+            f"The warehouse is {warehouse}",
             soft_wrap=True,
         )
 

@@ -1,6 +1,9 @@
 """The graph: whole, described, owned, and the same in every deployment."""
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
+from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
@@ -57,6 +60,11 @@ def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
             "description": node.description,
             "parents": sorted(parent.to_user_string() for parent in node.parent_keys),
             "tags": {key: value for key, value in node.tags.items() if key not in STORAGE_KINDS},
+            "kinds": node.kinds - {"duckdb", "snowflake"},
+            "executable": node.is_executable,
+            "pools": node.pools,
+            "backfill": node.backfill_policy,
+            "columns": node.metadata.get("dagster/column_schema"),
             "freshness": node.freshness_policy,
             "automation": node.automation_condition,
         }
@@ -66,7 +74,20 @@ def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
         f"{node.key.asset_key.to_user_string()}:{node.key.name}": (node.blocking, node.description)
         for node in graph.asset_check_nodes
     }
-    return {"assets": assets, "checks": checks}
+    repository = definitions.get_repository_def()
+    return {
+        "assets": assets,
+        "checks": checks,
+        "jobs": {
+            job: sorted(
+                key.to_user_string() for key in repository.get_job(job).asset_layer.executable_asset_keys
+            )
+            for job in repository.job_names
+        },
+        "schedules": {it.name: (it.cron_schedule, it.job_name) for it in repository.schedule_defs},
+        "sensors": {it.name: it.default_status for it in repository.sensor_defs},
+        "resources": sorted(definitions.resources or {}),
+    }
 
 
 def test_the_definitions_are_loadable(local: dg.Definitions) -> None:
@@ -145,6 +166,58 @@ def test_the_graph_is_the_same_in_every_deployment(
     deployment: Deployment, local: dg.Definitions, home: Path
 ) -> None:
     assert fingerprint(definitions_of(deployment, home)) == fingerprint(local)
+
+
+COMPLETE = {
+    "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": "workspace",
+    "DVD_RENTAL_AIRBYTE_CONNECTION_ID": "connection",
+    "DVD_RENTAL_AIRBYTE_CLIENT_ID": "client",
+    "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "secret",
+    "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "organisation-account",
+    "DVD_RENTAL_SNOWFLAKE_USER": "DVD_RENTAL_TRANSFORMER",
+    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH": "/nonexistent/key.p8",
+    "DVD_RENTAL_SITE_BUCKET": "pages",
+    "DVD_RENTAL_ALERTS_TOPIC": "arn:aws:sns:eu-west-1:123456789012:alerts",
+}
+
+
+@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+def test_the_graph_with_its_own_resources_loads_without_a_network(
+    deployment: Deployment, local: dg.Definitions, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": deployment.value}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(home / deployment))
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        raise AssertionError(f"somebody wants to reach {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    definitions = build_definitions(Settings.load(Path("/nonexistent")))
+    dg.Definitions.validate_loadable(definitions)
+    assert fingerprint(definitions) == fingerprint(local)
+
+
+def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.Definitions) -> None:
+    """Each takes seconds to import."""
+    code = (
+        "import sys\n"
+        "from dvd_rental_pipeline.definitions import build_definitions\n"
+        "from dvd_rental_pipeline.settings import Settings\n"
+        "build_definitions(Settings.load())\n"
+        "print(*sorted({'pandas', 'duckdb', 'pyarrow', 'adbc_driver_postgresql', 'snowflake.connector',"
+        " 'boto3', 'dagster_snowflake', 'dagster_aws'} & set(sys.modules)))"
+    )
+    told = {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": "production", "DVD_RENTAL_HOME": str(home / "production")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **told},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])

@@ -22,6 +22,7 @@ from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClie
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.warehouse import WarehouseAwayError
 
 JOB_TAG = "airbyte/job_id"
 CONNECTION_TAG = "airbyte/connection_id"
@@ -191,7 +192,12 @@ class AirbyteIngestion(Ingestion):
         if job.duration is not None:
             of_job["airbyte_job_duration"] = dg.TextMetadataValue(job.duration)
         synced = _rows_by_stream(attempts)
-        counts = count_raw_tables(self.warehouse, domain)
+        try:
+            counts = count_raw_tables(self.warehouse, domain)
+        except WarehouseAwayError as error:
+            raise AirbyteError(
+                f"Airbyte job {job.id} has succeeded, but nobody can look at its tables. {error}"
+            ) from None
         return SyncOutcome(
             metadata={
                 name: {

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from dvd_rental_pipeline.resources.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.resources.dbt import build_dbt_resource
-from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
 from dvd_rental_pipeline.resources.observed_ingestion import ObservedIngestion
 from dvd_rental_pipeline.resources.s3_site import S3Site
@@ -59,6 +58,9 @@ def _snowflake(settings: Settings) -> Warehouse:
 def _ingestion(settings: Settings) -> Ingestion:
     match settings.deployment:
         case Deployment.LOCAL:
+            # Only local pays for this import, of Arrow and pandas.
+            from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion  # noqa: PLC0415
+
             return EmbeddedIngestion(
                 postgres_dir=str(settings.postgres_dir),
                 warehouse_path=str(settings.warehouse_path),

@@ -136,7 +136,7 @@ def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
         (["query", "select * from reports.no_such_report"], {}, "no_such_report"),
         (["query", "drop table reports.top_films"], {}, "refused"),
         (["run"], {"DVD_RENTAL_DEPLOYMENT": "staging"}, "local, branch, production"),
-        (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "not part of this version"),
+        (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "DVD_RENTAL_AIRBYTE_WORKSPACE_ID: "),
         (["run"], {"DVD_RENTAL_HOME": "/dev/null/home"}, "Cannot write to /dev/null"),
         (["query", "select 1"], {"DVD_RENTAL_HOME": "/nonexistent"}, "dvd-rental run"),
     ],
