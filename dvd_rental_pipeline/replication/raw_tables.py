@@ -92,6 +92,7 @@ class RawTable:
         self._generation = generation
         self._stamp = stamp
         self._past = past
+        self._superseded = False  # whether `_SUPERSEDED` is there
         self._columns = [quoted(column.name) for column in relation.columns]
         self._key = [quoted(name) for name in relation.key]
 
@@ -127,12 +128,11 @@ class RawTable:
             counts = self._check_staged()
             self._keep_superseded(fold.superseded)
         if fold.truncated is not None:
-            counts = self._truncate(
-                *fold.truncated, kept=counts.updated, counts=counts, staged=bool(fold.changes)
-            )
+            counts = self._truncate(*fold.truncated, counts)
         if fold.changes:
             self._merge(len(fold.changes))
             self._warehouse.execute(f"DROP TABLE {_CHANGES}")
+        self._warehouse.execute(f"DROP TABLE IF EXISTS {_SUPERSEDED}")
         return counts
 
     def start_replacement(self, *, keep_tombstones: bool) -> None:
@@ -226,14 +226,21 @@ class RawTable:
 
     def _keep_past(self, which: str) -> None:
         """Keep the states that rows of the raw table, `target`, are about to lose."""
-        if self._past is not None:
-            names = (*self._past.kept, *CHANGE_COLUMNS)
-            self._past.add(
-                f"{self._table} AS target {which}", {name: f"target.{quoted(name)}" for name in names}
-            )
+        if self._past is None:
+            return
+        names = (*self._past.kept, *CHANGE_COLUMNS)
+        # A stretch may end within a transaction: then the row has a state that nobody saw, and the state with
+        # which that transaction committed is among the superseded ones of the next stretch.
+        same = f"{self._on('target', 'seen.c')} AND target._ab_cdc_lsn = seen._lsn"
+        unseen = f" ANTI JOIN {_SUPERSEDED} AS seen ON {same}" if self._superseded else ""
+        self._past.add(
+            f"{self._table} AS target{unseen} {which}",
+            {name: f"target.{quoted(name)}" for name in names},
+        )
 
     def _keep_superseded(self, superseded: Sequence[tuple[Key, Change]]) -> None:
         """Keep the states that came and went within the stretch, and never reach the raw table."""
+        self._superseded = self._past is not None and bool(superseded)
         if self._past is None or not superseded:
             return
         self._stage(superseded, _SUPERSEDED)
@@ -248,7 +255,6 @@ class RawTable:
             "_ab_cdc_deleted_at": "CASE WHEN _deleted THEN _time END",
         }
         self._past.add(_SUPERSEDED, staged)
-        self._warehouse.execute(f"DROP TABLE {_SUPERSEDED}")
 
     def _keep_former(self) -> None:
         """Keep what the replaced rows were; those that were gone and still are have not changed."""
@@ -336,7 +342,7 @@ class RawTable:
             )
         return Counts(inserted, updated, deleted)
 
-    def _truncate(self, lsn: int, time: str, *, kept: int, counts: Counts, staged: bool) -> Counts:
+    def _truncate(self, lsn: int, time: str, counts: Counts) -> Counts:
         """Make tombstones of all rows. Those of which the stretch says more are written again by the merge."""
         live = self.count()[0]
         at = lsn + self._stamp.offset
@@ -358,7 +364,7 @@ class RawTable:
             " WHERE _ab_cdc_deleted_at IS NULL",
             {"extracted": self._stamp.extracted_at, "lsn": at, "time": time},
         )
-        return Counts(counts.inserted, counts.updated, live - kept)
+        return Counts(counts.inserted, counts.updated, live - counts.updated)
 
     def _merge(self, changes: int) -> None:
         values = {name: f"s.c{position}" for position, name in enumerate(self._columns)}

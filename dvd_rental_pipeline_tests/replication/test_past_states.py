@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +101,28 @@ def test_a_sync_that_is_cut_short_keeps_nothing_twice(pair: Pair) -> None:
         pair.cut_short(step, history=HISTORY)
     pair.sync(history=HISTORY)
     assert pair.raw("select a from dvd_rental_past.t order by _ab_cdc_lsn") == [("a",), ("b",)]
+
+
+def test_a_transaction_that_spans_stretches_leaves_one_state(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.run(TABLE, "insert into t values (1, 'a', null)")
+    pair.sync(history=HISTORY)
+    monkeypatch.setattr(changes, "STRETCH_CHANGES", 3)
+    pair.together(
+        "update t set a = 'unseen'", "insert into t values (2), (3)", "update t set a = 'b' where id = 1"
+    )
+    pair.run("update t set a = 'c' where id = 1")
+    pair.sync(history=HISTORY)
+    query = "select a from dvd_rental_past.t where id = 1 order by _ab_cdc_lsn"
+    assert pair.raw(query) == [("a",), ("b",)]
+    # The same with a TRUNCATE in place of the last update.
+    pair.together(
+        "update t set a = 'unseen'", "insert into t values (4), (5)", "update t set a = 'd' where id = 1"
+    )
+    pair.run("truncate t")
+    pair.sync(history=HISTORY)
+    assert pair.raw(query) == [("a",), ("b",), ("c",), ("d",)]
 
 
 KEY = st.integers(1, 3)

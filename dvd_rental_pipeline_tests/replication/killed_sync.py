@@ -1,0 +1,92 @@
+"""Syncs in a process of their own, which is killed: at an instant, or at a named step.
+
+The processes are forked from a server that has imported everything, so that one starts within milliseconds, and
+what is killed is the sync and not Python's imports.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from dvd_rental_pipeline.replication import changes, raw_tables
+from dvd_rental_pipeline.replication.replicator import Replicator, Step
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["dvd_rental_pipeline_tests.replication.sync_imports"])
+_LONGEST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """One sync: the replicator's arguments, and how many changes it applies at once and replaces."""
+
+    source_url: str
+    warehouse: Path
+    tables: dict[str, tuple[str, ...]]
+    slot: str
+    history: dict[str, tuple[str, ...]]
+    full_refresh: bool = False
+    stretch_changes: int = 100
+    replace_from: int = 40
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a sync's process ended, and how long the sync ran."""
+
+    killed: bool
+    seconds: float
+
+
+def run(work: Work) -> Ended:
+    """A sync that nobody disturbs."""
+    return _observed(work, None, None)
+
+
+def killed_after(work: Work, seconds: float) -> Ended:
+    """A sync that gets SIGKILL so long after its start, unless it ended before."""
+    return _observed(work, seconds, None)
+
+
+def killed_at(work: Work, step: Step, occurrence: int = 1) -> Ended:
+    """A sync that gets SIGKILL as it comes to a step for the given time; it may never come there."""
+    return _observed(work, None, (step, occurrence))
+
+
+def _observed(work: Work, seconds: float | None, at: tuple[Step, int] | None) -> Ended:
+    ours, theirs = _PROCESSES.Pipe()
+    process = _PROCESSES.Process(target=_sync, args=(work, at, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    if not ours.poll(_LONGEST_SECONDS):
+        raise AssertionError("the process of the sync did not start")
+    started = ours.recv()
+    if seconds is not None:
+        process.join(max(0.0, started + seconds - time.monotonic()))
+        process.kill()
+    process.join(_LONGEST_SECONDS)
+    took = time.monotonic() - started
+    if process.exitcode not in {0, -signal.SIGKILL}:
+        raise AssertionError(f"the sync did not end by itself, or failed: exit code {process.exitcode}")
+    return Ended(process.exitcode == -signal.SIGKILL, took)
+
+
+def _sync(work: Work, at: tuple[Step, int] | None, tell: Connection) -> None:
+    changes.STRETCH_CHANGES = work.stretch_changes
+    raw_tables.REPLACE_FROM = work.replace_from
+    seen: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        seen.append(step)
+        if at is not None and at[0] is step and seen.count(step) == at[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    options: dict[str, Any] = {"slot": work.slot, "history": work.history, "wait_seconds": 20.0}
+    replicator = Replicator(work.source_url, work.warehouse, work.tables, on_step=on_step, **options)
+    tell.send(time.monotonic())
+    replicator.sync(full_refresh=work.full_refresh)
