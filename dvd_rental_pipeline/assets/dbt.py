@@ -15,9 +15,15 @@ from dagster_dbt import (
     DbtProject,
     dbt_assets,
 )
+from dagster_dbt.asset_utils import (
+    DAGSTER_DBT_UNIQUE_ID_METADATA_KEY,
+    get_manifest_and_translator_from_dbt_assets,
+)
 
 from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
 from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
+from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
@@ -49,7 +55,12 @@ class ModelTranslator(DagsterDbtTranslator):
     ) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
         layer = spec.key.path[0]
-        return spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
+        spec = spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
+        if unique_id.startswith("source."):
+            return spec
+        return spec.replace_attributes(
+            freshness_policy=FRESHNESS_POLICIES[layer], automation_condition=MODEL_CONDITIONS[layer]
+        )
 
     def get_asset_check_spec(
         self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -79,7 +90,10 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         failure: dg.Failure | None
         with warehouse.writing(context.log.info):
             if context.selected_asset_keys:
-                invocation = dbt.cli(_build(full_refresh=config.full_refresh), context=context)
+                args = _build(full_refresh=config.full_refresh)
+                if context.is_subset:
+                    args += _select(_tests_that_read_further(context))
+                invocation = dbt.cli(args, context=context)
             else:
                 # Checks alone. With the context, dagster-dbt would copy the project for a selection this long.
                 tests = _test_names(project, context.selected_asset_check_keys)
@@ -154,6 +168,34 @@ def _check_result(
         metadata={**(event.metadata or {}), **described},
         severity=event.severity,
     )
+
+
+def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """The full names of selected tests that read, beside what is selected, what an earlier run has built.
+
+    Of a selection dbt runs only the tests that read nothing else (see DBT_INDIRECT_SELECTION): its default, to
+    run all of them, fails on models that do not exist yet. A check that is left out does not pass, and so holds
+    whatever is built after it.
+    """
+    manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    names = []
+    for key in context.selected_asset_check_keys:
+        metadata = context.assets_def.get_spec_for_check_key(key).metadata or {}
+        test = manifest["nodes"][metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]]
+        read = {translator.get_asset_spec(manifest, one, project).key for one in test["depends_on"]["nodes"]}
+        further = read - context.selected_asset_keys
+        if further != read and further:
+            records = context.instance.get_asset_records(sorted(further))
+            built = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization}
+            if built == further:
+                names.append(".".join(test["fqn"]))
+            else:
+                context.log.info(f"check {key.name} is left out: it also reads models that do not exist yet")
+    return names
+
+
+def _select(names: Sequence[str]) -> Sequence[str]:
+    return ["--select", " ".join(names)] if names else []
 
 
 def _progress(event: DbtEvent) -> str:

@@ -32,6 +32,15 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
     }
 
 
+def runs_by_itself(settings: Settings) -> bool:
+    """Whether schedules and sensors belong to this deployment.
+
+    A branch is there to be tried by hand. What must not run is not registered: a default status only says how a
+    schedule begins, and a click in the UI would start it for ever.
+    """
+    return settings.deployment is not Deployment.BRANCH
+
+
 def _warehouse(settings: Settings) -> Warehouse:
     match settings.deployment:
         case Deployment.LOCAL:
