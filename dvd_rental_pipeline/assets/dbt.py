@@ -89,15 +89,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     ) -> Iterator[DbtEvent]:
         failure: dg.Failure | None
         with warehouse.writing(context.log.info):
-            if context.selected_asset_keys:
-                args = _build(full_refresh=config.full_refresh)
-                if context.is_subset:
-                    args += _select(_tests_that_read_further(context))
-                invocation = dbt.cli(args, context=context)
-            else:
-                # Checks alone. With the context, dagster-dbt would copy the project for a selection this long.
-                tests = _test_names(project, context.selected_asset_check_keys)
-                invocation = dbt.cli(["test", "--select", " ".join(tests)], manifest=project.manifest_path)
+            invocation = _start(dbt, project, context, full_refresh=config.full_refresh)
             events: list[DbtEvent] = []
             try:
                 # Nobody else can read a DuckDB file while dbt writes to it: rows are counted afterwards.
@@ -130,6 +122,20 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             raise failure
 
     return models
+
+
+def _start(
+    dbt: DbtCliResource, project: DbtProject, context: dg.AssetExecutionContext, *, full_refresh: bool
+) -> DbtCliInvocation:
+    """Start dbt for what is selected: models with their tests, or tests alone."""
+    if not context.selected_asset_keys:
+        # With the context, dagster-dbt would copy the project for a selection this long.
+        tests = _test_names(project, context.selected_asset_check_keys)
+        return dbt.cli(["test", "--select", " ".join(tests)], manifest=project.manifest_path)
+    args = _build(full_refresh=full_refresh)
+    if context.is_subset:
+        args += _select(_tests_that_read_further(context))
+    return dbt.cli(args, context=context)
 
 
 def _build(*, full_refresh: bool) -> list[str]:

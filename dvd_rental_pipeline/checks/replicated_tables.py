@@ -18,10 +18,10 @@ from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, SAMPLE, Section
 
-# How long a change may wait for its sync: the data's age, beside the asset's (freshness policies).
+# How long a change may wait for its sync: the age of the data, beside that of the asset (freshness policies).
 COMMIT_LAG = {
-    FreshnessTier.TRANSACTIONS: timedelta(hours=25),
-    FreshnessTier.REFERENCE: timedelta(hours=49),
+    FreshnessTier.TRANSACTIONS: timedelta(minutes=45),
+    FreshnessTier.REFERENCE: timedelta(hours=3),
 }
 # A sync takes what was committed when it began; what came in its own time may wait for the next.
 SYNC_SLACK = timedelta(minutes=5)
