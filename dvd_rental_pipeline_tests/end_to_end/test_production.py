@@ -19,7 +19,7 @@ import duckdb
 import pytest
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
+from dvd_rental_pipeline_tests.dbt_models.comparison import VERSION_KEYS, all_rows
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 from dvd_rental_pipeline_tests.end_to_end.production_site import (
     LOG_BUCKET,
@@ -354,24 +354,43 @@ def kill_a_run_while_dbt_builds(site: ProductionSite) -> None:
     process.wait()
 
 
+# Each deployment captures changes with a slot of its own: snapshots of two slots have two places in the log.
+# And Airbyte keeps the last of several changes between two syncs, the embedded replication all, so that
+# histories and the versions that facts join may differ.
+OF_ONE_DEPLOYMENT = {"change_lsn", *VERSION_KEYS}
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(1800)
-def test_every_report_is_equal_in_both_deployments(whole: ProductionSite) -> None:
+def test_every_report_and_mart_is_equal_in_both_deployments(whole: ProductionSite) -> None:
     manifest = json.loads((whole.home / "dbt" / "production" / "manifest.json").read_text())
     models = {
-        f"{node['schema']}.{node['name']}": list(node["columns"])
+        f"{node['schema']}.{node['name']}": [
+            name for name in node["columns"] if node["schema"] == "reports" or name not in OF_ONE_DEPLOYMENT
+        ]
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["schema"] in ("marts", "reports")
+        if node["resource_type"] == "model"
+        and node["schema"] in ("marts", "reports")
+        and not node["name"].endswith("_history")
     }
+    assert sum(model.startswith("reports.") for model in models) == 35
     assert len(models) > 40
     unequal = []
     with duckdb.connect(whole.local.home / "warehouse.duckdb", read_only=True) as local:
         for model, columns in models.items():
             question = all_rows(model, columns)
             here, there = Counter(local.execute(question).fetchall()), Counter(whole.snowflake.query(question))
-            if here != there:
-                unequal.append(
-                    f"{model} ({columns}): {list((here - there).items())[:2]} "
-                    f"{list((there - here).items())[:2]}"
-                )
+            if here != there or not here:
+                shown = [list((here - there).items())[:2], list((there - here).items())[:2]]
+                unequal.append(f"{model} ({', '.join(columns)}): {shown}")
     assert unequal == []
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(1800)
+def test_after_a_killed_run_and_the_next_nothing_is_doubled_or_lost_and_no_secret_got_out(
+    whole: ProductionSite,
+) -> None:
+    assert_nothing_is_doubled_or_lost(whole)
+    assert {"docs/index.html"} <= set(whole.objects(SITE_BUCKET))
+    assert_no_secret_got_out(whole)
