@@ -12,6 +12,8 @@ from dvd_rental_pipeline.replication.column_types import array_json, is_widening
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
+pytestmark = pytest.mark.every_postgres
+
 # Each type with values of it, as SQL. NULL is added to all.
 EXAMPLES = {
     "smallint": ["1", "-32768", "32767"],
