@@ -1,7 +1,7 @@
 """Our decoder reads the same from the log as PostgreSQL's own `test_decoding`, in which nothing is ours."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psycopg
 import pytest
@@ -75,28 +75,41 @@ def test_our_decoder_agrees_with_postgresqls_own(pair: Pair) -> None:
 
 def _as_we_decode(pair: Pair) -> Iterator[Event]:
     relations: dict[int, pgoutput.RelationMessage] = {}
+    begun: Event | None = None
     for (data,) in pair.source.execute(
         "select data from pg_logical_slot_peek_binary_changes(%s, null, null, 'proto_version', '1',"
         " 'publication_names', %s)",
         [pair.slot, pair.slot],
     ):
-        match message := pgoutput.decode(data):
-            case pgoutput.RelationMessage():
-                relations[message.oid] = message
-            case pgoutput.Begin():
-                yield ("BEGIN", str(message.xid), {}, {})
-            case pgoutput.Truncate():
-                yield ("TRUNCATE", ", ".join(_table(relations[oid]) for oid in message.oids), {}, {})
-            case pgoutput.Insert():
-                relation = relations[message.oid]
-                yield ("INSERT", _table(relation), {}, _row(relation, message.new))
-            case pgoutput.Update():
-                relation = relations[message.oid]
-                old = _row(relation, message.old, given=True) if message.old is not None else {}
-                yield ("UPDATE", _table(relation), old, _row(relation, message.new))
-            case pgoutput.Delete():
-                relation = relations[message.oid]
-                yield ("DELETE", _table(relation), _row(relation, message.old, given=True), {})
+        message = pgoutput.decode(data)
+        if isinstance(message, pgoutput.RelationMessage):
+            relations[message.oid] = message
+        elif isinstance(message, pgoutput.Begin):
+            begun = ("BEGIN", str(message.xid), {}, {})
+        elif (event := _event(relations, message)) is not None:
+            # PostgreSQL 14 tells of transactions that changed no row, too.
+            if begun is not None:
+                yield begun
+            begun = None
+            yield event
+
+
+def _event(relations: Mapping[int, pgoutput.RelationMessage], message: pgoutput.Message | None) -> Event | None:
+    match message:
+        case pgoutput.Truncate():
+            return ("TRUNCATE", ", ".join(_table(relations[oid]) for oid in message.oids), {}, {})
+        case pgoutput.Insert():
+            relation = relations[message.oid]
+            return ("INSERT", _table(relation), {}, _row(relation, message.new))
+        case pgoutput.Update():
+            relation = relations[message.oid]
+            old = _row(relation, message.old, given=True) if message.old is not None else {}
+            return ("UPDATE", _table(relation), old, _row(relation, message.new))
+        case pgoutput.Delete():
+            relation = relations[message.oid]
+            return ("DELETE", _table(relation), _row(relation, message.old, given=True), {})
+        case _:
+            return None
 
 
 def _table(relation: pgoutput.RelationMessage) -> str:
