@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.source.binaries import PostgresBinaries
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
@@ -34,10 +35,27 @@ def environment() -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres",
+        type=Path,
+        metavar="FOLDER",
+        help="run every test on the PostgreSQL whose programs are in FOLDER, instead of the wheel's",
+    )
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """An embedded server that runs until the session (with xdist: the worker) ends."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres")
+def postgres(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedPostgres]:
+    """A server that runs until the session (with xdist: the worker) ends.
+
+    Its programs are those in the folder of the option `--postgres`, or that a test asks for by parametrising
+    this fixture, or else the wheel's.
+    """
+    folder = getattr(request, "param", None) or request.config.option.postgres
+    binaries = PostgresBinaries.find(folder) if folder else None
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres", binaries=binaries)
     with server.lease():
         yield server
     server.stop()

@@ -166,6 +166,8 @@ class Replicator:
             explained(self._url),
             self._written(),
         ):
+            patience = f"{max(1, round(self._wait_seconds * 1000))}ms"
+            connection.execute("select set_config('lock_timeout', %s, false)", [patience])
             self._take_turn(connection)
             reason = "a full refresh was asked for" if full_refresh else None
             errors: dict[str, str] = {}

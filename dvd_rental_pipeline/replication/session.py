@@ -18,6 +18,8 @@ _SESSION = {
     "extra_float_digits": "1",
     "idle_in_transaction_session_timeout": "0",
     "intervalstyle": "postgres",
+    # A sync that waits for a table which somebody locked says so in the end.
+    "lock_timeout": "300s",
     "quote_all_identifiers": "off",
     # Without it, row security would hide rows from a copy; with it, the copy fails.
     "row_security": "off",
@@ -52,6 +54,10 @@ _ADVICE = {
         "raise max_replication_slots and restart the source."
     ),
     "53100": "The source's disk is full.",
+    "55P03": (
+        "A transaction of the source keeps a table locked (see pg_locks where not granted): end it, and sync"
+        " again."
+    ),
     "55006": "Another process reads the replication slot: stop it, or choose another slot name.",
     "57P": "The source is shutting down or starting: try again when it is up.",
 }

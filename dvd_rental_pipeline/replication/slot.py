@@ -92,7 +92,10 @@ def identify(connection: psycopg.Connection, url: str) -> Source:
 
 
 def log_end(connection: psycopg.Connection) -> int:
-    """A position after every transaction that has committed by now, all of it readable."""
+    """A position after every transaction that has committed by now, all of it readable.
+
+    It is where a record ends. What is on disk of the log may end within one, for whose rest a reader waits.
+    """
     row = connection.execute(
         "select pg_current_wal_insert_lsn() - '0/0'::pg_lsn, pg_current_wal_flush_lsn() - '0/0'::pg_lsn"
     ).fetchone()
@@ -101,8 +104,7 @@ def log_end(connection: psycopg.Connection) -> int:
         connection.execute(
             "select set_config('synchronous_commit', 'local', false), pg_logical_emit_message(true, '', '')"
         )
-        row = connection.execute("select 0, pg_current_wal_flush_lsn() - '0/0'::pg_lsn").fetchone()
-    return int(row[1]) if row else 0
+    return int(row[0]) if row else 0
 
 
 def find(connection: psycopg.Connection, name: str) -> Slot | None:

@@ -1,4 +1,4 @@
-"""Syncs in a process of their own, which is killed: at an instant, or at a named step.
+"""Syncs in a process of their own, which is killed (at an instant, at a named step) or has limits.
 
 The processes are forked from a server that has imported everything, so that one starts within milliseconds, and
 what is killed is the sync and not Python's imports.
@@ -6,12 +6,13 @@ what is killed is the sync and not Python's imports.
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from dvd_rental_pipeline.replication import changes, raw_tables
 from dvd_rental_pipeline.replication.replicator import Replicator, Step
@@ -23,7 +24,10 @@ _LONGEST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Work:
-    """One sync: the replicator's arguments, and how many changes it applies at once and replaces."""
+    """One sync: the replicator's arguments, how many changes it applies at once and replaces, and its limits.
+
+    `limits` are those of the process, by the constants of the module `resource`.
+    """
 
     source_url: str
     warehouse: Path
@@ -33,6 +37,7 @@ class Work:
     full_refresh: bool = False
     stretch_changes: int = 100
     replace_from: int = 40
+    limits: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,20 @@ def killed_at(work: Work, step: Step, occurrence: int = 1) -> Ended:
     return _observed(work, None, (step, occurrence))
 
 
+def failure_of(work: Work) -> str | None:
+    """The kind and the message of the error with which a sync ends; None when it has none."""
+    ours, theirs = _PROCESSES.Pipe()
+    process = _PROCESSES.Process(target=_fail, args=(work, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    if not ours.poll(_LONGEST_SECONDS):
+        process.kill()
+        raise AssertionError("the sync did not end")
+    message: str | None = ours.recv()
+    process.join(_LONGEST_SECONDS)
+    return message
+
+
 def _observed(work: Work, seconds: float | None, at: tuple[Step, int] | None) -> Ended:
     ours, theirs = _PROCESSES.Pipe()
     process = _PROCESSES.Process(target=_sync, args=(work, at, theirs), daemon=True)
@@ -76,9 +95,16 @@ def _observed(work: Work, seconds: float | None, at: tuple[Step, int] | None) ->
     return Ended(process.exitcode == -signal.SIGKILL, took)
 
 
+def _fail(work: Work, tell: Connection) -> None:
+    try:
+        _replicator(work, lambda step: None).sync()
+    except Exception as error:
+        tell.send(f"{type(error).__name__}: {error}")
+    else:
+        tell.send(None)
+
+
 def _sync(work: Work, at: tuple[Step, int] | None, tell: Connection) -> None:
-    changes.STRETCH_CHANGES = work.stretch_changes
-    raw_tables.REPLACE_FROM = work.replace_from
     seen: list[Step] = []
 
     def on_step(step: Step) -> None:
@@ -86,7 +112,22 @@ def _sync(work: Work, at: tuple[Step, int] | None, tell: Connection) -> None:
         if at is not None and at[0] is step and seen.count(step) == at[1]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    options: dict[str, Any] = {"slot": work.slot, "history": work.history, "wait_seconds": 20.0}
-    replicator = Replicator(work.source_url, work.warehouse, work.tables, on_step=on_step, **options)
+    replicator = _replicator(work, on_step)
     tell.send(time.monotonic())
     replicator.sync(full_refresh=work.full_refresh)
+
+
+def _replicator(work: Work, on_step: Callable[[Step], None]) -> Replicator:
+    changes.STRETCH_CHANGES = work.stretch_changes
+    raw_tables.REPLACE_FROM = work.replace_from
+    for limit, value in work.limits.items():
+        resource.setrlimit(limit, (value, value))
+    return Replicator(
+        work.source_url,
+        work.warehouse,
+        work.tables,
+        history=work.history,
+        slot=work.slot,
+        wait_seconds=20.0,
+        on_step=on_step,
+    )

@@ -7,6 +7,8 @@ import pytest
 from dvd_rental_pipeline.replication import changes, raw_tables
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
+pytestmark = pytest.mark.every_postgres
+
 TABLE = "create table t (id int primary key, name text, big text)"
 
 

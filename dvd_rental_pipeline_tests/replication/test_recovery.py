@@ -113,9 +113,9 @@ def test_a_deleted_warehouse_is_filled_again(synced: Pair) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def server(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server that the test may stop, crash and put back."""
-    own = EmbeddedPostgres(tmp_path / "postgres")
+    own = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     yield own
     own.stop()
 

@@ -128,8 +128,8 @@ def test_a_slot_of_something_else(pair: Pair) -> None:
         pair.run(f"select pg_drop_replication_slot('{pair.slot}')")
 
 
-def test_a_log_that_is_not_logical(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres")
+def test_a_log_that_is_not_logical(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     try:
         with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
             pair.run(TABLE, "alter system set wal_level = replica")

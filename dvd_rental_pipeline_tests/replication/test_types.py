@@ -12,6 +12,8 @@ from dvd_rental_pipeline.replication.column_types import array_json, is_widening
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
+pytestmark = pytest.mark.every_postgres
+
 # Each type with values of it, as SQL. NULL is added to all.
 EXAMPLES = {
     "smallint": ["1", "-32768", "32767"],
@@ -126,8 +128,13 @@ def _create(pair: Pair) -> None:
         "create domain short_code as character(5)",
         "create domain code as short_code",
     )
+    kinds = COLUMNS
+    if pair.source.info.server_version < 150000:
+        # A scale below zero or beyond the precision came with PostgreSQL 15.
+        later = ("numeric(3,-2)", "numeric(2,5)")
+        kinds = {name: "numeric" if kind in later else kind for name, kind in COLUMNS.items()}
     for table in ("copied", "streamed"):
-        columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+        columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
         pair.run(f"create table {table} (id serial primary key, {columns})")
 
 
