@@ -30,8 +30,8 @@ def _unless_a_check_failed() -> Condition:
 def _inputs_are_newer() -> Condition:
     """An input was updated after the asset, and since the asset was last asked for.
 
-    What `eager` says, but for one case that it misses: an asset and then an input updated between two looks, as
-    happens when a sync has waited for the models to be built. It compares no times within a look.
+    What `eager` says, but for one case that it misses: the asset and after it an input were updated between two
+    looks, as happens when a sync has waited for the models to be built.
     """
     newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(
         AutomationCondition.newly_updated()
