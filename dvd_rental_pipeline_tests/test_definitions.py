@@ -158,7 +158,38 @@ def test_one_job_covers_the_whole_graph(local: dg.Definitions) -> None:
     job = local.resolve_job_def("dvd_rental")
     graph = local.resolve_asset_graph()
     assert set(job.asset_layer.executable_asset_keys) == set(graph.executable_asset_keys)
-    assert local.resolve_schedule_def("dvd_rental_daily").job_name == "dvd_rental"
+
+
+def test_the_schedule_syncs_the_source_and_checks_it_at_once(local: dg.Definitions) -> None:
+    assert local.resolve_schedule_def("dvd_rental_sync").job_name == "dvd_rental_sync"
+    layer = local.resolve_job_def("dvd_rental_sync").asset_layer
+    graph = local.resolve_asset_graph()
+    raw = dg.AssetSelection.groups("raw").resolve(graph)
+    assert layer.selected_asset_keys == raw
+    assert {check.key for check in graph.asset_check_nodes if check.key.asset_key in raw} <= {
+        key for key in layer.asset_graph.asset_check_keys if key.asset_key in raw
+    }
+
+
+def test_all_that_runs_by_itself_is_watched(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    promised = {node.key for node in graph.asset_nodes if node.freshness_policy}
+    driven = {node.key for node in graph.asset_nodes if node.automation_condition}
+    assert promised == driven == set(graph.materializable_asset_keys)
+    watched = [
+        sensor.asset_selection.resolve(graph)
+        for sensor in local.get_repository_def().sensor_defs
+        if isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    ]
+    assert sum(len(keys) for keys in watched) == len(driven), "an asset has one sensor"
+    assert set().union(*watched) == driven
+
+
+def test_nothing_runs_by_itself_in_a_branch(home: Path) -> None:
+    branch = definitions_of(Deployment.BRANCH, home).get_repository_def()
+    assert branch.schedule_defs == []
+    by_itself = [sensor for sensor in branch.sensor_defs if sensor.default_status.value == "RUNNING"]
+    assert [sensor.name for sensor in by_itself] == ["run_failure_alerts"]
 
 
 @pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])

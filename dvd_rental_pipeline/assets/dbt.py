@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -45,15 +46,18 @@ class DbtConfig(dg.Config):
 
 
 class ModelTranslator(DagsterDbtTranslator):
-    """Adds to dagster-dbt's own translation the tags by which people search."""
+    """Adds to dagster-dbt's own translation the tags by which people search, and what makes a model run."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings())
+        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
+        with warnings.catch_warnings():
+            # One for each model: that references to code are in beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            spec = super().get_asset_spec(manifest, unique_id, project)
         layer = spec.key.path[0]
         spec = spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
         if unique_id.startswith("source."):

@@ -43,7 +43,6 @@ def build_alert_sensor(
     runbook: str,
     well_again: str,
     interval_seconds: int = 60,
-    clock: Callable[[], float] = time.time,
 ) -> dg.SensorDefinition:
     """A sensor that tells what `look` finds, one alert a change.
 
@@ -58,10 +57,10 @@ def build_alert_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
-        now = clock()
+        now = _now()
         subjects = read_cursor(context.cursor)
         due: defaultdict[tuple[str, Tell], list[Finding]] = defaultdict(list)
-        for finding in look(context, alerts):
+        for finding in sorted(look(context, alerts), key=lambda found: found.subject):
             subject = subjects.get(finding.subject, Subject()).observed(finding.trouble is not None, now)
             subjects[finding.subject] = subject
             tell = subject.due(damping, now)
@@ -79,6 +78,10 @@ def build_alert_sensor(
         return dg.SkipReason(f"{told} of {len(due)} alerts sent." if due else "Nothing has changed.")
 
     return alert_sensor
+
+
+def _now() -> float:
+    return time.time()
 
 
 def read_cursor(cursor: str | None) -> dict[str, Subject]:

@@ -27,9 +27,28 @@ def _unless_a_check_failed() -> Condition:
     return (passed & behind & further).with_label("blocking checks passed, two layers further up as well")
 
 
-AFTER_INPUTS = (AutomationCondition.eager() & _unless_a_check_failed()).with_label(
-    "its inputs were updated, and their blocking checks passed"
-)
+def _inputs_are_newer() -> Condition:
+    """An input was updated after the asset, and since the asset was last asked for.
+
+    What `eager` says, but for one case that it misses: the asset and after it an input were updated between two
+    looks, as happens when a sync has waited for the models to be built.
+    """
+    newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(
+        AutomationCondition.newly_updated()
+    )
+    # In the same run as its inputs, once that is started.
+    soon = AutomationCondition.any_deps_match(AutomationCondition.will_be_requested())
+    unasked = AutomationCondition.any_deps_updated().since(AutomationCondition.newly_requested())
+    return ((newer | soon) & unasked).with_label("an input is newer")
+
+
+AFTER_INPUTS = (
+    _inputs_are_newer()
+    & ~AutomationCondition.any_deps_missing()
+    & ~AutomationCondition.any_deps_in_progress()
+    & ~AutomationCondition.in_progress()
+    & _unless_a_check_failed()
+).with_label("its inputs were updated, and their blocking checks passed")
 
 EVERY_MORNING = (
     AutomationCondition.on_cron(REPORTS_CRON) & ~AutomationCondition.in_progress() & _unless_a_check_failed()

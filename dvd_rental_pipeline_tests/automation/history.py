@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterRunStatus
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
@@ -54,6 +55,16 @@ class History:
                 asset_key=key.asset_key, check_name=key.name, passed=passed, description=description
             )
         )
+
+    def plan_check(self, key: dg.AssetCheckKey) -> None:
+        """A run has begun that is to evaluate a check."""
+        run = create_run_for_test(self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED)
+        planned = DagsterEvent(
+            event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+            job_name="__ASSET_JOB",
+            event_specific_data=AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name),
+        )
+        self.instance.report_dagster_event(planned, run.run_id)
 
     def freshness(self, keys: Iterable[dg.AssetKey], state: FreshnessState) -> None:
         """The freshness daemon has found `keys` in a state."""
