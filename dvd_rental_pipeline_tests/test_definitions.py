@@ -14,7 +14,7 @@ import pytest
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.definitions import build_definitions
-from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 
@@ -26,6 +26,9 @@ class NoIngestion(Ingestion):
 
     def sync(self, domain: Any, log: Any, *, full_refresh: bool = False) -> SyncOutcome:
         raise AssertionError("this test syncs nothing")
+
+    def inspect(self, domain: Any, log: Any) -> Inspection:
+        raise AssertionError("this test looks at no source")
 
 
 @pytest.fixture(scope="module")

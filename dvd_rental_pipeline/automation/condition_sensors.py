@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 CAUSE = "dvd_rental/cause"
+CHECKS_PAGE = dg.AssetSelection.assets(["site", "checks"])
 
 CONDITION_SENSORS: Sequence[dg.AutomationConditionSensorDefinition] = [
     dg.AutomationConditionSensorDefinition(
@@ -19,14 +20,15 @@ CONDITION_SENSORS: Sequence[dg.AutomationConditionSensorDefinition] = [
     ),
     dg.AutomationConditionSensorDefinition(
         name="models_follow_source",
-        target=dg.AssetSelection.groups("staging", "snapshots", "marts"),
+        target=dg.AssetSelection.groups("staging", "snapshots", "marts") | CHECKS_PAGE,
         run_tags={CAUSE: "inputs were updated"},
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Builds staging, snapshots and marts after each sync, unless a blocking check failed.",
+        description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, "
+        "and tells of the checks.",
     ),
     dg.AutomationConditionSensorDefinition(
         name="reports_every_morning",
-        target=dg.AssetSelection.groups("reports", "site"),
+        target=dg.AssetSelection.groups("reports", "site") - CHECKS_PAGE,
         run_tags={CAUSE: "morning"},
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds the reports once a day, from 05:00 UTC on, after the marts, and then the site.",

@@ -4,7 +4,9 @@ Plain `eager` and `on_cron` build on top of data whose checks failed in an earli
 check holds everything downstream of it until the check has passed again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import TypeAlias
 
 import dagster as dg
@@ -62,6 +64,17 @@ MODEL_CONDITIONS: Mapping[str, Condition] = {
     "site": AFTER_INPUTS,
 }
 """By layer, for all that is built from other assets."""
+
+
+def after_any_of(leaders: Sequence[dg.AssetKey]) -> Condition:
+    """For an asset that tells of all others and is downstream of none: once one of `leaders` was updated."""
+    updated: Sequence[Condition] = [
+        AutomationCondition.asset_matches(leader, AutomationCondition.newly_updated()) for leader in leaders
+    ]
+    any_updated: Condition = reduce(or_, updated)
+    return (any_updated.since_last_handled() & ~AutomationCondition.in_progress()).with_label(
+        "the source was synced, or the models were built"
+    )
 
 
 def catch_up(leader: dg.AssetKey) -> Condition:

@@ -26,6 +26,7 @@ FRESHNESS_POLICIES: Mapping[str, dg.FreshnessPolicy] = {
     "staging": _MODELS,
     "snapshots": _MODELS,
     "marts": _MODELS,
+    "checks": _MODELS,
     # Begun at 05:00, there by 06:00, when the first people look; the pages half an hour later.
     "reports": dg.FreshnessPolicy.cron(deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=1)),
     "site": dg.FreshnessPolicy.cron(

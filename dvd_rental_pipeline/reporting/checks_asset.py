@@ -13,6 +13,8 @@ import dagster as dg
 from dagster_dbt import DbtProject
 
 from dvd_rental_pipeline.assets.failing_rows import private_columns
+from dvd_rental_pipeline.automation.conditions import after_any_of
+from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.reporting.check_report.as_html import render_html
 from dvd_rental_pipeline.reporting.check_report.as_json import render_json
@@ -31,6 +33,8 @@ from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import RUNBOOK_PATH
 
 CHECKS_KEY = dg.AssetKey([SITE_GROUP, "checks"])
+# What a sync, and a build of the models, always updates.
+TOLD_OF = (dg.AssetKey([DVD_RENTAL.name, DVD_RENTAL.leader.name]), dg.AssetKey(["marts", "fct_payment"]))
 AFTER_EVERYTHING = {"dagster/priority": "-1000"}
 
 
@@ -43,6 +47,8 @@ def build_checks_asset(project: DbtProject, checks: Sequence[DeclaredCheck]) -> 
         owners=["team:analytics_engineering"],
         kinds={"html"},
         tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
+        freshness_policy=FRESHNESS_POLICIES["checks"],
+        automation_condition=after_any_of(TOLD_OF),
         op_tags=AFTER_EVERYTHING,
         description="Can the data be trusted today? One page with every check: what failed, what it stops, "
         "some of the rows, the last ten outcomes, what to do. Made last in its run, even in one that failed.",
