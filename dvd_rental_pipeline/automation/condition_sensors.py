@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 CAUSE = "dvd_rental/cause"
-CHECKS_PAGE = dg.AssetSelection.assets(["site", "checks"])
+CHECKS_PAGE = dg.AssetSelection.key_prefixes(["site", "checks"])
 
 CONDITION_SENSORS: Sequence[dg.AutomationConditionSensorDefinition] = [
     dg.AutomationConditionSensorDefinition(
