@@ -14,7 +14,7 @@ def excerpt_of(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dg.D
     """The assets `keys` of `definitions`, with the steps, the job and the schedule of the whole."""
     graph = definitions.resolve_asset_graph()
     specs: defaultdict[str, list[dg.AssetSpec]] = defaultdict(list)
-    for key in keys:
+    for key in [key for key in graph.toposorted_asset_keys if key in keys]:
         spec = definitions.resolve_assets_def(key).get_asset_spec(key)
         deps = [dep for dep in spec.deps if dep.asset_key in keys]
         step = "models" if key.path[0] in MODELS else key.path[0]
