@@ -104,9 +104,12 @@ def _parse(project: DbtProject) -> None:
         "DBT_PROFILES_DIR": str(project.profiles_dir),
         "DBT_LOG_PATH": str(project.target_path),
     }
-    parsed = subprocess.run(
-        command, cwd=project.project_dir, env=environment, capture_output=True, text=True, check=False
-    )
+    try:
+        parsed = subprocess.run(
+            command, cwd=project.project_dir, env=environment, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        raise DbtProjectError(f"There is no program {command[0]}: install the project again.") from None
     if parsed.returncode != 0:
         # What dbt says comes before the traceback of a failure that it did not expect.
         told, _, _ = (parsed.stdout + parsed.stderr).partition("Traceback")

@@ -1,5 +1,6 @@
 """What each deployment plugs into the graph. The only place that asks which deployment this is."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,20 +111,23 @@ def _airbyte(settings: Settings) -> Ingestion:
             given[field] = dg.EnvVar(f"DVD_RENTAL_{name.upper()}")
         elif field != "url":
             given[field] = value
-    if settings.airbyte_url is None:
-        workspace: Any = AirbyteCloudWorkspace(**given)
-    else:
-        base = settings.airbyte_url.rstrip("/")
-        workspace = AirbyteWorkspace(
-            rest_api_base_url=f"{base}/api/public/v1", configuration_api_base_url=f"{base}/api/v1", **given
+    with warnings.catch_warnings():
+        # The version is pinned, and nobody who runs the pipeline can do anything about its being in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        if settings.airbyte_url is None:
+            workspace: Any = AirbyteCloudWorkspace(**given)
+        else:
+            base = settings.airbyte_url.rstrip("/")
+            workspace = AirbyteWorkspace(
+                rest_api_base_url=f"{base}/api/public/v1", configuration_api_base_url=f"{base}/api/v1", **given
+            )
+        return AirbyteIngestion(
+            workspace=workspace,
+            connection_id=str(settings.airbyte_connection_id),
+            warehouse=_warehouse(settings),
+            source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+            slot=settings.replication_slot,
         )
-    return AirbyteIngestion(
-        workspace=workspace,
-        connection_id=str(settings.airbyte_connection_id),
-        warehouse=_warehouse(settings),
-        source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
-        slot=settings.replication_slot,
-    )
 
 
 def _site(settings: Settings) -> Site:
