@@ -24,6 +24,8 @@ COPY --from=build /app/dvd_rental_pipeline.egg-info ./dvd_rental_pipeline.egg-in
 COPY pyproject.toml README.md ./
 COPY dvd_rental_pipeline ./dvd_rental_pipeline
 COPY dbt ./dbt
+# The report on the checks quotes it.
+COPY docs/runbook.md ./docs/runbook.md
 COPY deploy/ecs/dagster.yaml deploy/ecs/workspace.yaml ./deploy/ecs/
 COPY deploy/scheduled/dagster.yaml ./deploy/scheduled/
 COPY deploy/compose/dagster.yaml deploy/compose/workspace.yaml ./deploy/compose/

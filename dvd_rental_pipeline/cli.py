@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 messages = Console(stderr=True, highlight=False)
 
+REPORT_FILES = {"html": "checks.html", "md": "checks.md", "json": "checks.json", "junit": "checks.xml"}
+
 
 class Commands(TyperGroup):
     """All commands end alike: a mistake in one message and exit code 1, Ctrl-C in one and exit code 130."""
@@ -75,6 +77,10 @@ app.add_typer(airbyte_app, name="airbyte")
 SOMETHING_TO_DO = 2
 snowflake_app = typer.Typer(no_args_is_help=True, help="The Snowflake account, which an administrator sets up.")
 app.add_typer(snowflake_app, name="snowflake")
+checks_app = typer.Typer(
+    no_args_is_help=True, help="The asset checks: evaluate them alone, and report on them."
+)
+app.add_typer(checks_app, name="checks")
 
 
 def main() -> None:
@@ -113,6 +119,13 @@ def run(
             )
     _show_run(report, settings, log_file)
     if not report.success or report.problems:
+        if settings.alerts_topic is not None:
+            # Nobody may be looking: such a run is no run of the daemon's, whose sensor would tell.
+            from dvd_rental_pipeline.automation.run_failures import send_failure
+
+            alerts = definitions.resources["alerts"]  # type: ignore[index]
+            log = logging.getLogger(__name__)
+            send_failure(alerts, report.run_id, "dvd-rental run", "\n".join(report.problems), log)
         raise typer.Exit(1)
 
 
@@ -277,9 +290,109 @@ def _snowflake_admin(
         given["snowflake_user"] = user
     if private_key is not None:
         given |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
+        if private_key.is_file() and b"ENCRYPTED" not in private_key.read_bytes():
+            # The passphrase of the settings is that of the pipeline's own key.
+            given["snowflake_private_key_passphrase"] = None
     login = SnowflakeLogin.of(settings.model_copy(update=given))
     with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
         yield session
+
+
+@checks_app.command("run")
+def checks_run(
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help="Assets whose checks to evaluate, in Dagster's selection syntax, e.g. 'group:marts'."
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Let numbers beyond their learnt bounds pass, and learn them.")
+    ] = False,
+) -> None:
+    """Evaluate the checks on the data as they are, dbt's tests among them; materializes nothing.
+
+    Exit code 1 if a blocking check failed or a check could not be evaluated.
+    """
+    settings = Settings.load()
+    require_room(settings.home)
+    with _progress() as tell:
+        tell("loading the graph")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.launch import open_instance, run_checks
+
+        definitions = build_definitions(settings)
+        log_file = settings.home / "logs" / "run.log"
+        with open_instance(settings) as instance:
+            report = run_checks(
+                definitions,
+                instance,
+                selection=select,
+                accept=accept,
+                log_file=log_file,
+                on_event=_teller(tell),
+            )
+    _show_run(report, settings, log_file)
+    if not report.success:
+        raise typer.Exit(1)
+
+
+@checks_app.command("report")
+def checks_report(
+    formats: Annotated[
+        str, typer.Option("--format", help="One or more of html, md, json and junit, with commas.")
+    ] = "html",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder for the files; `-` prints one format. Default: `checks` in the home folder."
+        ),
+    ] = None,
+) -> None:
+    """Report what is known of every check, from the history of runs; evaluates nothing.
+
+    Exit code 1 if a blocking check failed or could not be evaluated, so that a CI job can end with it.
+    """
+    settings = Settings.load()
+    chosen = list(dict.fromkeys(formats.split(",")))
+    if unknown := set(chosen) - set(REPORT_FILES):
+        raise PipelineError(
+            f"Unknown format {', '.join(sorted(unknown))}: choose of {', '.join(REPORT_FILES)}."
+        )
+    if output == "-" and len(chosen) > 1:
+        raise PipelineError("Only one format can be printed: give one --format, or a folder as --output.")
+    with _progress() as tell:
+        tell("reading the history of the checks")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.launch import open_instance
+        from dvd_rental_pipeline.reporting.check_report.rendering import read_whole_report, render
+        from dvd_rental_pipeline.resources.reading import query_warehouse
+
+        definitions = build_definitions(settings)
+        with open_instance(settings) as instance:
+            report = read_whole_report(
+                definitions, instance, settings, lambda sql: query_warehouse(settings, sql, tell)
+            )
+    messages.print(report.verdict)
+    if output == "-":
+        print(render(report, chosen[0]))
+    else:
+        folder = settings.home / "checks" if output is None else Path(output)
+        for name in chosen:
+            messages.print(str(_write(folder / REPORT_FILES[name], render(report, name))), soft_wrap=True)
+    if report.blocking_failures:
+        raise typer.Exit(1)
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(
+            f"Cannot write {path}: {error.strerror}. Choose another folder with --output."
+        ) from None
+    return path
 
 
 @source_app.command("start")
@@ -644,14 +757,20 @@ def _show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
         messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     for problem in report.problems:
         messages.print(f"[bold red]Failed:[/] {escape(problem)}", soft_wrap=True)
+    if "checks" in report.pages:
+        messages.print(f"Every check, what it found and what to do: {report.pages['checks']}", soft_wrap=True)
+    else:
+        messages.print("Every check, what it found and what to do: dvd-rental checks report")
     if report.problems:
         messages.print(f"What the steps printed is in {log_file}", soft_wrap=True)
     else:
+        is_local = settings.deployment is Deployment.LOCAL
+        warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
         messages.print(
             "\nLook at it:\n"
             "  dvd-rental query 'select * from reports.top_films limit 10'\n"
             "  dagster dev                    the graph, its checks and this run, in the browser\n"
-            f"The warehouse is {settings.warehouse_path}",
+            f"The warehouse is {warehouse}",
             soft_wrap=True,
         )
 

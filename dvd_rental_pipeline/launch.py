@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
+from dvd_rental_pipeline.checks.learnt_bounds import LEARNT_BOUNDS
 from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.settings import Settings
 
@@ -37,7 +38,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class RunReport:
-    """How a run ended. `problems` and `warnings` are sentences, one for each step or check."""
+    """How a run ended. `problems` and `warnings` are sentences, one for each step or check.
+
+    `pages` are the addresses of what it published, by the name of the asset.
+    """
 
     run_id: str
     success: bool
@@ -46,6 +50,7 @@ class RunReport:
     layers: Sequence[Layer]
     problems: Sequence[str]
     warnings: Sequence[str]
+    pages: Mapping[str, str]
 
 
 def run_graph(
@@ -65,16 +70,57 @@ def run_graph(
         PipelineError: the selection cannot be read or selects nothing.
         KeyboardInterrupt: the run was interrupted; Dagster has noted it.
     """
-    started = time.monotonic()
-    job = definitions.resolve_implicit_global_asset_job_def()
     keys = _selected_keys(definitions, selection)
+    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys))
+    run_config = _full_refresh_config(definitions, keys) if full_refresh else None
+    return _execute(job, definitions, instance, run_config=run_config, log_file=log_file, on_event=on_event)
+
+
+def run_checks(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    *,
+    selection: str | None = None,
+    accept: bool = False,
+    log_file: Path,
+    on_event: Callable[[dg.EventLogEntry], None],
+) -> RunReport:
+    """Evaluate the checks of all assets, or of `selection`, on the data as they are: nothing is materialized.
+
+    With `accept`, numbers beyond their learnt bounds pass, and are learnt. Otherwise as `run_graph`.
+    """
+    graph = definitions.resolve_asset_graph()
+    assets = None if selection is None else set(_selected_keys(definitions, selection))
+    checks = {key for key in graph.asset_check_keys if assets is None or key.asset_key in assets}
+    if not checks:
+        raise PipelineError(f"No asset of the selection {selection!r} has a check. Try `group:marts`.")
+    job = definitions.resolve_implicit_global_asset_job_def()
+    return _execute(
+        job.get_subset(asset_selection=set(), asset_check_selection=checks),
+        definitions,
+        instance,
+        run_config={"ops": {LEARNT_BOUNDS: {"config": {"accept": True}}}} if accept else None,
+        log_file=log_file,
+        on_event=on_event,
+    )
+
+
+def _execute(
+    job: dg.JobDefinition,
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    *,
+    run_config: Mapping[str, Any] | None = None,
+    log_file: Path,
+    on_event: Callable[[dg.EventLogEntry], None],
+) -> RunReport:
+    started = time.monotonic()
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, on_event)
     with _output_to(log_file):
         result = job.execute_in_process(
-            run_config=_full_refresh_config(definitions, keys) if full_refresh else None,
+            run_config=run_config,
             instance=instance,
-            asset_selection=keys,
             run_id=run_id,
             tags={PROCESS_TAG: _this_process()},
             raise_on_error=False,
@@ -90,6 +136,7 @@ def run_graph(
         layers=_layers(definitions, result, checks),
         problems=[*_step_failures(result), *_check_failures(checks, dg.AssetCheckSeverity.ERROR)],
         warnings=_check_failures(checks, dg.AssetCheckSeverity.WARN),
+        pages=_pages(result),
     )
 
 
@@ -196,6 +243,15 @@ def _step_seconds(result: dg.ExecuteInProcessResult) -> Mapping[str, float]:
         str(event.step_key): event.step_success_data.duration_ms / 1000
         for event in result.all_events
         if event.is_step_success
+    }
+
+
+def _pages(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
+    materialized = [event.materialization for event in result.get_asset_materialization_events()]
+    return {
+        materialization.asset_key.path[-1]: str(materialization.metadata["address"].value)
+        for materialization in materialized
+        if "address" in materialization.metadata
     }
 
 

@@ -22,7 +22,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from dvd_rental_pipeline.settings import Settings, SettingsError
-from dvd_rental_pipeline.warehouse import Rows, WarehouseError
+from dvd_rental_pipeline.warehouse import Rows, WarehouseAwayError, WarehouseError
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -273,13 +273,13 @@ def _explained(error: "Error", login: SnowflakeLogin, seconds: float) -> Warehou
     number = str(error.errno or "")
     place = f"Snowflake at {login.address}"
     if number in KEY_REFUSED or "JWT" in told:
-        return WarehouseError(
+        return WarehouseAwayError(
             f"{place} does not accept the key of the user {login.user} (390144: JWT token is invalid). "
             f"Compare RSA_PUBLIC_KEY_FP in `describe user {login.user}` with the key's fingerprint, and check "
             "DVD_RENTAL_SNOWFLAKE_ACCOUNT."
         )
     if number in LOCKED_OUT or "IP address" in told or "not allowed to access" in told:
-        return WarehouseError(
+        return WarehouseAwayError(
             f"{place} does not let this machine in: {told}. Add its address to the account's network policy."
         )
     if "cancelled by the client due to a timeout" in told:
@@ -290,8 +290,10 @@ def _explained(error: "Error", login: SnowflakeLogin, seconds: float) -> Warehou
     if isinstance(error, ProgrammingError):
         return WarehouseError(f"The warehouse refused the statement: {told}")
     if re.search(r"\b404\b", told):
-        return WarehouseError(f"{place} knows no account {login.account}: mend DVD_RENTAL_SNOWFLAKE_ACCOUNT.")
-    return WarehouseError(
+        return WarehouseAwayError(
+            f"{place} knows no account {login.account}: mend DVD_RENTAL_SNOWFLAKE_ACCOUNT."
+        )
+    return WarehouseAwayError(
         f"{place} did not answer as it should for {seconds:.0f} s: {told}. Look at "
         "https://status.snowflake.com and at the network between, then start again; nothing is half done."
     )

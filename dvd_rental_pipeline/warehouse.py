@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from dvd_rental_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    import duckdb
 
 DEFAULT_WAIT_SECONDS = 300.0
 
 
 class WarehouseError(PipelineError):
-    """The warehouse file cannot be opened or read."""
+    """The warehouse cannot be opened or read, or refuses a statement."""
+
+
+class WarehouseAwayError(WarehouseError):
+    """The warehouse cannot be reached or lets nobody in: no other statement would fare better."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ def query_duckdb(path: Path, sql: str, on_wait: Callable[[str], None] | None = N
     Raises:
         WarehouseError: the statement fails or would write, or the file cannot be opened.
     """
+    import duckdb  # noqa: PLC0415 - production never pays for it
+
     with open_duckdb(path, read_only=True, on_wait=on_wait) as connection:
         # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
         connection.execute("set enable_external_access = false")
@@ -58,7 +65,7 @@ def open_duckdb(
     read_only: bool = False,
     wait_seconds: float = DEFAULT_WAIT_SECONDS,
     on_wait: Callable[[str], None] | None = None,
-) -> Iterator[duckdb.DuckDBPyConnection]:
+) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Connect to the DuckDB file at `path`, waiting while another process holds it.
 
     `on_wait` is called once, with a sentence, when the file is found taken.
@@ -66,6 +73,8 @@ def open_duckdb(
     Raises:
         WarehouseError: the file is missing (read-only), is no DuckDB file, or stayed taken for `wait_seconds`.
     """
+    import duckdb  # noqa: PLC0415
+
     if read_only and not path.exists():
         raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
     connection = _patiently(
@@ -84,12 +93,14 @@ def open_beside_duckdb(
     *,
     wait_seconds: float = DEFAULT_WAIT_SECONDS,
     on_wait: Callable[[str], None] | None = None,
-) -> Iterator[duckdb.DuckDBPyConnection]:
+) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Connect to an empty database in memory, with the DuckDB file at `path` attached as `name` for reading.
 
     Raises:
         WarehouseError: as `open_duckdb`.
     """
+    import duckdb  # noqa: PLC0415
+
     if not path.exists():
         raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
     place = "'" + str(path).replace("'", "''") + "'"
@@ -104,12 +115,14 @@ def open_beside_duckdb(
 
 
 def _patiently(
-    connect: Callable[[], duckdb.DuckDBPyConnection],
+    connect: Callable[[], "duckdb.DuckDBPyConnection"],
     path: Path,
     *,
     wait_seconds: float,
     on_wait: Callable[[str], None] | None,
-) -> duckdb.DuckDBPyConnection:
+) -> "duckdb.DuckDBPyConnection":
+    import duckdb  # noqa: PLC0415
+
     deadline = time.monotonic() + wait_seconds
     pause = 0.05
     announced = False

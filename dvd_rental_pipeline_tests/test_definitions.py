@@ -1,6 +1,9 @@
 """The graph: whole, described, owned, and the same in every deployment."""
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,9 @@ import pytest
 
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.definitions import build_definitions
-from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.settings import Deployment, Settings, SettingsError
+from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
@@ -23,6 +26,9 @@ class NoIngestion(Ingestion):
 
     def sync(self, domain: Any, log: Any, *, full_refresh: bool = False) -> SyncOutcome:
         raise AssertionError("this test syncs nothing")
+
+    def inspect(self, domain: Any, log: Any) -> Inspection:
+        raise AssertionError("this test looks at no source")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +63,11 @@ def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
             "description": node.description,
             "parents": sorted(parent.to_user_string() for parent in node.parent_keys),
             "tags": {key: value for key, value in node.tags.items() if key not in STORAGE_KINDS},
+            "kinds": node.kinds - {"duckdb", "snowflake"},
+            "executable": node.is_executable,
+            "pools": node.pools,
+            "backfill": node.backfill_policy,
+            "columns": node.metadata.get("dagster/column_schema"),
             "freshness": node.freshness_policy,
             "automation": node.automation_condition,
         }
@@ -66,7 +77,20 @@ def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
         f"{node.key.asset_key.to_user_string()}:{node.key.name}": (node.blocking, node.description)
         for node in graph.asset_check_nodes
     }
-    return {"assets": assets, "checks": checks}
+    repository = definitions.get_repository_def()
+    return {
+        "assets": assets,
+        "checks": checks,
+        "jobs": {
+            job: sorted(
+                key.to_user_string() for key in repository.get_job(job).asset_layer.executable_asset_keys
+            )
+            for job in repository.job_names
+        },
+        "schedules": {it.name: (it.cron_schedule, it.job_name) for it in repository.schedule_defs},
+        "sensors": {it.name: it.default_status for it in repository.sensor_defs},
+        "resources": sorted(definitions.resources or {}),
+    }
 
 
 def test_the_definitions_are_loadable(local: dg.Definitions) -> None:
@@ -137,7 +161,38 @@ def test_one_job_covers_the_whole_graph(local: dg.Definitions) -> None:
     job = local.resolve_job_def("dvd_rental")
     graph = local.resolve_asset_graph()
     assert set(job.asset_layer.executable_asset_keys) == set(graph.executable_asset_keys)
-    assert local.resolve_schedule_def("dvd_rental_daily").job_name == "dvd_rental"
+
+
+def test_the_schedule_syncs_the_source_and_checks_it_at_once(local: dg.Definitions) -> None:
+    assert local.resolve_schedule_def("dvd_rental_sync").job_name == "dvd_rental_sync"
+    layer = local.resolve_job_def("dvd_rental_sync").asset_layer
+    graph = local.resolve_asset_graph()
+    raw = dg.AssetSelection.groups("raw").resolve(graph)
+    assert layer.selected_asset_keys == raw
+    assert {check.key for check in graph.asset_check_nodes if check.key.asset_key in raw} <= {
+        key for key in layer.asset_graph.asset_check_keys if key.asset_key in raw
+    }
+
+
+def test_all_that_runs_by_itself_is_watched(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    promised = {node.key for node in graph.asset_nodes if node.freshness_policy}
+    driven = {node.key for node in graph.asset_nodes if node.automation_condition}
+    assert promised == driven == set(graph.materializable_asset_keys)
+    watched = [
+        sensor.asset_selection.resolve(graph)
+        for sensor in local.get_repository_def().sensor_defs
+        if isinstance(sensor, dg.AutomationConditionSensorDefinition)
+    ]
+    assert sum(len(keys) for keys in watched) == len(driven), "an asset has one sensor"
+    assert set().union(*watched) == driven
+
+
+def test_nothing_runs_by_itself_in_a_branch(home: Path) -> None:
+    branch = definitions_of(Deployment.BRANCH, home).get_repository_def()
+    assert branch.schedule_defs == []
+    by_itself = [sensor for sensor in branch.sensor_defs if sensor.default_status.value == "RUNNING"]
+    assert [sensor.name for sensor in by_itself] == ["run_failure_alerts"]
 
 
 @pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
@@ -145,6 +200,58 @@ def test_the_graph_is_the_same_in_every_deployment(
     deployment: Deployment, local: dg.Definitions, home: Path
 ) -> None:
     assert fingerprint(definitions_of(deployment, home)) == fingerprint(local)
+
+
+COMPLETE = {
+    "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": "workspace",
+    "DVD_RENTAL_AIRBYTE_CONNECTION_ID": "connection",
+    "DVD_RENTAL_AIRBYTE_CLIENT_ID": "client",
+    "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "secret",
+    "DVD_RENTAL_SNOWFLAKE_ACCOUNT": "organisation-account",
+    "DVD_RENTAL_SNOWFLAKE_USER": "DVD_RENTAL_TRANSFORMER",
+    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH": "/nonexistent/key.p8",
+    "DVD_RENTAL_SITE_BUCKET": "pages",
+    "DVD_RENTAL_ALERTS_TOPIC": "arn:aws:sns:eu-west-1:123456789012:alerts",
+}
+
+
+@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+def test_the_graph_with_its_own_resources_loads_without_a_network(
+    deployment: Deployment, local: dg.Definitions, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": deployment.value}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(home / deployment))
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        raise AssertionError(f"somebody wants to reach {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    definitions = build_definitions(Settings.load(Path("/nonexistent")))
+    dg.Definitions.validate_loadable(definitions)
+    assert fingerprint(definitions) == fingerprint(local)
+
+
+def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.Definitions) -> None:
+    """Each takes seconds to import."""
+    code = (
+        "import sys\n"
+        "from dvd_rental_pipeline.definitions import build_definitions\n"
+        "from dvd_rental_pipeline.settings import Settings\n"
+        "build_definitions(Settings.load())\n"
+        "print(*sorted({'pandas', 'duckdb', 'pyarrow', 'adbc_driver_postgresql', 'snowflake.connector',"
+        " 'boto3', 'dagster_snowflake', 'dagster_aws'} & set(sys.modules)))"
+    )
+    told = {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": "production", "DVD_RENTAL_HOME": str(home / "production")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **told},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])

@@ -1,7 +1,9 @@
 """The dbt project as assets: one step that builds models and runs their tests, which become asset checks."""
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -14,9 +16,19 @@ from dagster_dbt import (
     DbtProject,
     dbt_assets,
 )
+from dagster_dbt.asset_utils import (
+    DAGSTER_DBT_UNIQUE_ID_METADATA_KEY,
+    get_manifest_and_translator_from_dbt_assets,
+)
 
+from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
+from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
+from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.runbook import RUNBOOK
 
 DbtEvent: TypeAlias = (
     dg.Output[Any]
@@ -34,17 +46,37 @@ class DbtConfig(dg.Config):
 
 
 class ModelTranslator(DagsterDbtTranslator):
-    """Adds to dagster-dbt's own translation the tags by which people search."""
+    """Adds to dagster-dbt's own translation the tags by which people search, and what makes a model run."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
+        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
-        spec = super().get_asset_spec(manifest, unique_id, project)
+        with warnings.catch_warnings():
+            # One for each model: that references to code are in beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            spec = super().get_asset_spec(manifest, unique_id, project)
         layer = spec.key.path[0]
-        return spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
+        spec = spec.merge_attributes(tags={"layer": layer, "domain": "dvd_rental"})
+        if unique_id.startswith("source."):
+            return spec
+        return spec.replace_attributes(
+            freshness_policy=FRESHNESS_POLICIES[layer], automation_condition=MODEL_CONDITIONS[layer]
+        )
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        test = manifest["nodes"][unique_id]
+        return spec._replace(
+            description=describe_test(test),
+            metadata={**spec.metadata, RUNBOOK: runbook_section(test).reference},
+        )
 
 
 def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
@@ -59,13 +91,9 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
     ) -> Iterator[DbtEvent]:
-        # Unit tests test the models' logic on made-up rows: the tests of the project run them.
-        args = ["build", "--exclude-resource-type", "unit_test"]
-        if config.full_refresh:
-            args.append("--full-refresh")
         failure: dg.Failure | None
         with warehouse.writing(context.log.info):
-            invocation = dbt.cli(args, context=context)
+            invocation = _start(dbt, project, context, full_refresh=config.full_refresh)
             events: list[DbtEvent] = []
             try:
                 # Nobody else can read a DuckDB file while dbt writes to it: rows are counted afterwards.
@@ -77,18 +105,21 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             else:
                 failure = None
             finally:
-                relations = _relations(invocation)
+                run_results = _run_results(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
             try:
-                counts = _row_counts(_tables(events, invocation.manifest, relations), warehouse)
+                counts = _row_counts(_tables(events, invocation.manifest, _relations(run_results)), warehouse)
             except PipelineError as error:
                 context.log.warning(f"What was built is there, but its rows could not be counted. {error}")
                 counts = {}
+            described = describe_failures(failed_tests(run_results), invocation.manifest, DVD_RENTAL, warehouse)
         for event in events:
-            table = str(event.metadata["unique_id"].value)
-            if isinstance(event, dg.Output) and table in counts:
-                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[table]})
+            unique_id = str(event.metadata["unique_id"].value)
+            if isinstance(event, dg.Output) and unique_id in counts:
+                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[unique_id]})
+            elif isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
+                yield _check_result(event, described.get(unique_id, {}))
             else:
                 yield event
         if failure is not None:
@@ -97,23 +128,100 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     return models
 
 
+def _start(
+    dbt: DbtCliResource, project: DbtProject, context: dg.AssetExecutionContext, *, full_refresh: bool
+) -> DbtCliInvocation:
+    """Start dbt for what is selected: models with their tests, or tests alone."""
+    if not context.selected_asset_keys:
+        # With the context, dagster-dbt would copy the project for a selection this long.
+        tests = _test_names(project, context.selected_asset_check_keys)
+        return dbt.cli(["test", "--select", " ".join(tests)], manifest=project.manifest_path)
+    args = _build(full_refresh=full_refresh)
+    if context.is_subset:
+        args += _select(_tests_that_read_further(context))
+    return dbt.cli(args, context=context)
+
+
+def _build(*, full_refresh: bool) -> list[str]:
+    # Unit tests test the models' logic on made-up rows: the tests of the project run them.
+    args = ["build", "--exclude-resource-type", "unit_test"]
+    return [*args, "--full-refresh"] if full_refresh else args
+
+
+def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> list[str]:
+    """dbt's full name of the test behind each of `checks`."""
+    manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+    names = {key.name for key in checks}
+    return [
+        ".".join(node["fqn"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test" and node["name"] in names
+    ]
+
+
+def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
+    """dbt's artifact of that name; without results if dbt was ended before it had written it."""
+    try:
+        return invocation.get_artifact("run_results.json")
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {"results": []}
+
+
+def _check_result(
+    event: dg.AssetCheckResult | dg.AssetCheckEvaluation, described: Mapping[str, dg.MetadataValue]
+) -> dg.AssetCheckResult:
+    """The outcome of a test, with what was found `described`. Without a context dbt gives evaluations."""
+    return dg.AssetCheckResult(
+        passed=event.passed,
+        asset_key=event.asset_key,
+        check_name=event.check_name,
+        metadata={**(event.metadata or {}), **described},
+        severity=event.severity,
+    )
+
+
+def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """The full names of selected tests that read, beside what is selected, what an earlier run has built.
+
+    Of a selection dbt runs only the tests that read nothing else (see DBT_INDIRECT_SELECTION): its default, to
+    run all of them, fails on models that do not exist yet. A check that is left out does not pass, and so holds
+    whatever is built after it.
+    """
+    manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    names = []
+    for key in context.selected_asset_check_keys:
+        metadata = context.assets_def.get_spec_for_check_key(key).metadata or {}
+        test = manifest["nodes"][metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]]
+        read = {translator.get_asset_spec(manifest, one, project).key for one in test["depends_on"]["nodes"]}
+        further = read - context.selected_asset_keys
+        if further != read and further:
+            records = context.instance.get_asset_records(sorted(further))
+            built = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization}
+            if built == further:
+                names.append(".".join(test["fqn"]))
+            else:
+                context.log.info(f"check {key.name} is left out: it also reads models that do not exist yet")
+    return names
+
+
+def _select(names: Sequence[str]) -> Sequence[str]:
+    return ["--select", " ".join(names)] if names else []
+
+
 def _progress(event: DbtEvent) -> str:
-    if isinstance(event, dg.AssetCheckResult):
+    if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
         outcome = "passed" if event.passed else "failed"
         return f"check {event.check_name}: {outcome}"
     return f"built {event.metadata['unique_id'].value}" if isinstance(event, dg.Output) else "tested a model"
 
 
-def _relations(invocation: DbtCliInvocation) -> Mapping[str, str]:
-    """The full name of each model that dbt has built, by dbt's id; empty if dbt was killed.
+def _relations(run_results: Mapping[str, Any]) -> Mapping[str, str]:
+    """The full name of each model that dbt has built, by dbt's id.
 
     Not from the manifest, which may have been made elsewhere, for another database or branch.
     """
-    results = invocation.target_path / "run_results.json"
-    if not results.exists():
-        return {}
-    told = invocation.get_artifact("run_results.json")["results"]
-    return {result["unique_id"]: result["relation_name"] for result in told if result["relation_name"]}
+    results = run_results["results"]
+    return {result["unique_id"]: result["relation_name"] for result in results if result["relation_name"]}
 
 
 def _tables(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
+from dvd_rental_pipeline.automation.conditions import catch_up
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.tables import CHANGE_CAPTURE_COLUMNS, Column, Domain, Privacy, Table
 from dvd_rental_pipeline.errors import PipelineError
@@ -81,6 +82,7 @@ def _asset_spec(domain: Domain, table: Table) -> dg.AssetSpec:
             "primary_key": ", ".join(table.primary_key),
         },
         freshness_policy=FRESHNESS_POLICIES[table.tier],
+        automation_condition=catch_up(dg.AssetKey([domain.name, domain.leader.name])),
     )
 
 

@@ -1,20 +1,36 @@
-"""How soon each tier of assets must be rebuilt: one table of promises.
+"""How soon each tier of assets must be rebuilt: one table of promises, and the times that keep them.
 
-A freshness policy looks at when an asset was materialized, not at how old the data in it are.
+A freshness policy looks at when an asset was materialized, not at how old the data in it are; checks do that.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import FreshnessTier
 
-FRESHNESS_POLICIES = {
+SYNC_CRON = "*/15 * * * *"
+REPORTS_CRON = "0 5 * * *"
+
+_MODELS = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=45), fail_window=timedelta(hours=1))
+
+FRESHNESS_POLICIES: Mapping[str, dg.FreshnessPolicy] = {
+    # A sync that takes longer than its quarter of an hour lets one turn pass: two turns are no delay yet.
     FreshnessTier.TRANSACTIONS: dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=26), warn_window=timedelta(hours=25)
+        warn_window=timedelta(minutes=35), fail_window=timedelta(minutes=45)
     ),
     FreshnessTier.REFERENCE: dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(hours=50), warn_window=timedelta(hours=49)
+        warn_window=timedelta(hours=2), fail_window=timedelta(hours=3)
+    ),
+    "staging": _MODELS,
+    "snapshots": _MODELS,
+    "marts": _MODELS,
+    "checks": _MODELS,
+    # Begun at 05:00, there by 06:00, when the first people look; the pages half an hour later.
+    "reports": dg.FreshnessPolicy.cron(deadline_cron="0 6 * * *", lower_bound_delta=timedelta(hours=1)),
+    "site": dg.FreshnessPolicy.cron(
+        deadline_cron="30 6 * * *", lower_bound_delta=timedelta(hours=1, minutes=30)
     ),
 }
-"""Windows that the daily schedule keeps, with an hour or two to spare."""
+"""By tier of a replicated table, or else by layer. Times are UTC."""

@@ -1,5 +1,7 @@
 """Every run that fails is told to people, once."""
 
+import logging
+
 import dagster as dg
 
 from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
@@ -16,15 +18,20 @@ OWNER = "team:data_engineering"
 def run_failure_alerts(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
     """Send one alert for the failed run of `context`."""
     run = context.dagster_run
+    send_failure(alerts, run.run_id, _title(run), _in_words(context), context.log)
+
+
+def send_failure(alerts: Alerts, run_id: str, title: str, happened: str, log: logging.Logger) -> None:
+    """Tell people that a run failed. The sensor sees the runs that Dagster launched, and no others."""
     alerts.send(
         Alert(
-            subject=f"run {run.run_id[:8]} of {_title(run)}",
-            happened=_in_words(context),
+            subject=f"run {run_id[:8]} of {title}",
+            happened=happened,
             owner=OWNER,
-            link=alerts.run_link(run.run_id),
+            link=alerts.run_link(run_id),
             severity=Severity.ERROR,
         ),
-        context.log,
+        log,
     )
 
 

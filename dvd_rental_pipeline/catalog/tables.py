@@ -59,6 +59,12 @@ class Domain:
     owner: str
     tables: tuple[Table, ...]
 
+    @property
+    def leader(self) -> Table:
+        """The table by which to tell whether the domain is up to date: all are synced together."""
+        transactions = [table for table in self.tables if table.tier is FreshnessTier.TRANSACTIONS]
+        return (transactions or list(self.tables))[0]
+
     def primary_keys(self) -> dict[str, tuple[str, ...]]:
         """Primary key columns by table name."""
         return {table.name: table.primary_key for table in self.tables}

@@ -12,12 +12,14 @@ from statistics import median
 import dagster as dg
 
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.runbook import RUNBOOK, Section
 
 # Before that many runs there is nothing to learn from.
 LEAST_HISTORY = 5
 # A copy in full may be of another database: what was before it is another history.
 _COPIED = dg.AssetKey(["dvd_rental", "payment"])
 HISTORY = 30
+LEARNT_BOUNDS = "learnt_bounds"
 # How many spreads beyond the typical step, and which share of the last value, are still usual.
 SPREADS = 8.0
 USUAL_GROWTH = 0.5
@@ -81,8 +83,8 @@ class Measure:
             blocking=True,
             description=f"{self.description} moved since the last run as it usually does: at most half of it "
             "up (nearly all of it at first), a tenth of it down, or the typical step of past runs and eight "
-            "spreads. "
-            "Runbook: docs/runbook.md#learnt-bounds",
+            "spreads.",
+            metadata={RUNBOOK: Section.LEARNT_BOUNDS.reference},
         )
 
 
@@ -110,7 +112,7 @@ def build_learnt_bounds_checks(measures: Sequence[Measure] = MEASURES) -> dg.Ass
     """One step for all `measures`, a check each."""
     by_key = {measure.spec.key: measure for measure in measures}
 
-    @dg.multi_asset_check(name="learnt_bounds", specs=[measure.spec for measure in measures], can_subset=True)
+    @dg.multi_asset_check(name=LEARNT_BOUNDS, specs=[measure.spec for measure in measures], can_subset=True)
     def learnt_bounds(
         context: dg.AssetCheckExecutionContext, config: LearntBoundsConfig, warehouse: Warehouse
     ) -> Iterator[dg.AssetCheckResult]:

@@ -49,7 +49,8 @@ class TableVerification:
         surplus: rows of the raw table that the source does not have; in a sample, by the difference of counts.
         differing: rows that differ in some column.
         keys: primary keys of some that are missing, surplus or differing, as `column=value`.
-        pending: changes that were committed after the last sync.
+        pending: rows that changed after the last sync.
+        pending_since: when the first of them was last changed, ISO 8601 in UTC; None without any.
         error: why the table could not be compared; None when it was.
     """
 
@@ -63,6 +64,7 @@ class TableVerification:
     differing: int = 0
     keys: tuple[str, ...] = ()
     pending: int = 0
+    pending_since: str | None = None
     error: str | None = None
 
     @property
@@ -282,6 +284,7 @@ class Verifier:
             differing=differing_rows,
             keys=tuple(found[:_SAMPLE_KEYS]),
             pending=pending,
+            pending_since=min((change.time for change in it.fold.changes.values()), default=None),
         )
 
     def _raw(self, warehouse: duckdb.DuckDBPyConnection, schema: str, it: "_Followed") -> RawTable:

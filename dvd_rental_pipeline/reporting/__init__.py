@@ -1,1 +1,1 @@
-"""What people read about the data: diagrams, column lineage, documentation."""
+"""What people read about the data: the report on the checks, diagrams, column lineage, documentation."""

@@ -9,6 +9,8 @@ import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.assets.dbt import ModelTranslator
+from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.reporting.documentation import write_documentation
 from dvd_rental_pipeline.resources.site import Site
@@ -31,6 +33,8 @@ def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
         owners=["team:analytics_engineering"],
         kinds={"html", "dbt"},
         tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
+        freshness_policy=FRESHNESS_POLICIES[SITE_GROUP],
+        automation_condition=MODEL_CONDITIONS[SITE_GROUP],
         description="What does a column mean, where does it come from, and how do tables join? A folder of "
         "pages: entity-relationship diagrams of source and marts, column lineage, dbt docs.",
     )

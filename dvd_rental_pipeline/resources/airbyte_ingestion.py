@@ -16,10 +16,13 @@ from pydantic import Field, PrivateAttr
 
 from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.row_counts import compare_counts
+from dvd_rental_pipeline.replication.source_facts import read_facts
 from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
-from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.warehouse import WarehouseAwayError
 
 JOB_TAG = "airbyte/job_id"
 CONNECTION_TAG = "airbyte/connection_id"
@@ -39,11 +42,15 @@ class AirbyteIngestion(Ingestion):
             cancelled, and that a running job is always attached to.
         connection_id: the connection whose streams are the tables of the domain.
         warehouse: where the rows of the tables are counted after the sync.
+        source_url: the source, for `inspect`; without it nothing is compared.
+        slot: the slot that Airbyte reads, in which changes wait for the next sync.
     """
 
     workspace: BaseAirbyteWorkspace
     connection_id: str = Field(description="The Airbyte connection")
     warehouse: Warehouse
+    source_url: str | None = Field(None, description="The source itself, to compare the tables with")
+    slot: str = Field("dvd_rental", description="Name of the replication slot that Airbyte reads")
 
     _tag_run: Callable[[Mapping[str, str]], None] | None = PrivateAttr(default=None)
 
@@ -67,6 +74,22 @@ class AirbyteIngestion(Ingestion):
             raise AirbyteError(_what_failed(job, attempts, link))
         log.info(f"Airbyte job {job.id} has succeeded: {job.rows or 0} rows, {job.bytes or 0} bytes")
         return self._outcome(domain, job, attempts, link)
+
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        if self.source_url is None:
+            return Inspection(
+                facts=None,
+                not_compared="This deployment cannot ask the source: set DVD_RENTAL_SOURCE_URL to a role that "
+                "may read its tables.",
+            )
+        facts = read_facts(self.source_url, domain, self.slot)
+        counts = count_raw_tables(self.warehouse, domain)
+        raw_rows = {
+            name: int(str(metadata["dagster/row_count"].value)) for name, metadata in counts.metadata.items()
+        }
+        return Inspection(
+            facts=facts, tables=compare_counts(self.source_url, domain, self.slot, raw_rows, counts.failures)
+        )
 
     def _obtain(
         self, client: PatientAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float
@@ -169,7 +192,12 @@ class AirbyteIngestion(Ingestion):
         if job.duration is not None:
             of_job["airbyte_job_duration"] = dg.TextMetadataValue(job.duration)
         synced = _rows_by_stream(attempts)
-        counts = count_raw_tables(self.warehouse, domain)
+        try:
+            counts = count_raw_tables(self.warehouse, domain)
+        except WarehouseAwayError as error:
+            raise AirbyteError(
+                f"Airbyte job {job.id} has succeeded, but nobody can look at its tables. {error}"
+            ) from None
         return SyncOutcome(
             metadata={
                 name: {

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 from pydantic import Field
@@ -64,6 +65,14 @@ class Alerts(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     def run_link(self, run_id: str) -> str | None:
         """Address of a run in the Dagster UI."""
         return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
+
+    def asset_link(self, key: dg.AssetKey, check: str | None = None) -> str | None:
+        """Address of an asset in the Dagster UI, opened at one of its checks if that is named."""
+        if self.dagster_url is None:
+            return None
+        path = "/".join(quote(part, safe="") for part in key.path)
+        query = f"?view=checks&checkDetail={quote(check, safe='')}" if check else ""
+        return f"{self.dagster_url.rstrip('/')}/assets/{path}{query}"
 
 
 class ConsoleAlerts(Alerts):

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from dvd_rental_pipeline.resources.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.resources.dbt import build_dbt_resource
-from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Ingestion
 from dvd_rental_pipeline.resources.observed_ingestion import ObservedIngestion
 from dvd_rental_pipeline.resources.s3_site import S3Site
@@ -31,6 +30,15 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
         "site": lambda: _site(settings),
         "alerts": lambda: _alerts(settings),
     }
+
+
+def runs_by_itself(settings: Settings) -> bool:
+    """Whether schedules and sensors belong to this deployment.
+
+    A branch is there to be tried by hand. What must not run is not registered: a default status only says how a
+    schedule begins, and a click in the UI would start it for ever.
+    """
+    return settings.deployment is not Deployment.BRANCH
 
 
 def _warehouse(settings: Settings) -> Warehouse:
@@ -59,6 +67,9 @@ def _snowflake(settings: Settings) -> Warehouse:
 def _ingestion(settings: Settings) -> Ingestion:
     match settings.deployment:
         case Deployment.LOCAL:
+            # Only local pays for this import, of Arrow and pandas.
+            from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion  # noqa: PLC0415
+
             return EmbeddedIngestion(
                 postgres_dir=str(settings.postgres_dir),
                 warehouse_path=str(settings.warehouse_path),
@@ -110,6 +121,8 @@ def _airbyte(settings: Settings) -> Ingestion:
         workspace=workspace,
         connection_id=str(settings.airbyte_connection_id),
         warehouse=_warehouse(settings),
+        source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+        slot=settings.replication_slot,
     )
 
 

@@ -9,8 +9,13 @@ from pydantic import Field
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.replication.outcome import TableSync
 from dvd_rental_pipeline.replication.replicator import Replicator
-from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.replication.source_facts import read_facts
+from dvd_rental_pipeline.replication.verification import Verifier
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.source.access import Source
+
+# Rows of a table that an inspection compares by content; of larger tables a sample, and the number of all.
+COMPARED_ROWS = 100_000
 
 
 class EmbeddedIngestion(Ingestion):
@@ -40,6 +45,23 @@ class EmbeddedIngestion(Ingestion):
             metadata={name: _metadata(table) for name, table in result.tables.items() if table.error is None},
             failures={name: table.error for name, table in result.tables.items() if table.error is not None},
         )
+
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
+        with source.open(log.info) as url:
+            verifier = Verifier(
+                url,
+                Path(self.warehouse_path),
+                list(domain.primary_keys()),
+                source_schema=domain.source_schema,
+                target_schema=domain.name,
+                slot=self.slot,
+                on_progress=log.info,
+            )
+            return Inspection(
+                facts=read_facts(url, domain, self.slot),
+                tables=verifier.verify(sample_rows=COMPARED_ROWS),
+            )
 
 
 def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.source_facts import SourceFacts
+from dvd_rental_pipeline.replication.verification import TableVerification
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,19 @@ class SyncOutcome:
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What the source looks like beside the raw tables.
+
+    `facts` is None where the source cannot be asked, and `tables` lacks tables that cannot be compared;
+    `not_compared` says then why, and what to do.
+    """
+
+    facts: SourceFacts | None
+    tables: Mapping[str, TableVerification] = field(default_factory=dict)
+    not_compared: str = ""
+
+
 class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """Brings the raw tables of a domain level with their source."""
 
@@ -33,4 +48,12 @@ class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
 
         Raises:
             PipelineError: nothing could be synced; the raw tables are as they were.
+        """
+
+    @abstractmethod
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        """Compare the raw tables of `domain` with their source, changing nothing.
+
+        Raises:
+            PipelineError: the source or the warehouse should answer, and does not.
         """

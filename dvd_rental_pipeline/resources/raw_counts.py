@@ -8,6 +8,7 @@ import dagster as dg
 from dvd_rental_pipeline.catalog.tables import Domain, Table
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
+from dvd_rental_pipeline.warehouse import WarehouseAwayError
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,23 @@ def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
     """Count the live rows and the tombstones of every raw table of `domain`, and tell their last change.
 
     Asks for all at once, and only if that fails for each alone: so one table that is missing hides no other.
+
+    Raises:
+        WarehouseAwayError: the warehouse cannot be reached.
     """
     try:
         return RawCounts(_ask(warehouse, domain, domain.tables), {})
+    except WarehouseAwayError:
+        # To ask for each alone would only wait as many times.
+        raise
     except PipelineError:
         metadata: dict[str, Mapping[str, dg.MetadataValue]] = {}
         failures: dict[str, str] = {}
         for table in domain.tables:
             try:
                 metadata |= _ask(warehouse, domain, (table,))
+            except WarehouseAwayError:
+                raise
             except PipelineError as error:
                 failures[table.name] = f"it cannot be read in the warehouse. {error}"
         return RawCounts(metadata, failures)

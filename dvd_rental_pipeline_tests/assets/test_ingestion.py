@@ -9,7 +9,7 @@ from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.errors import PipelineError
-from dvd_rental_pipeline.resources.ingestion import Ingestion, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
 
 ASSETS = build_ingestion_assets(DVD_RENTAL)
@@ -33,6 +33,9 @@ class ScriptedIngestion(Ingestion):
             },
             failures=dict.fromkeys(self.failing, "it has no primary key"),
         )
+
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        return Inspection(facts=None)
 
 
 def materialize(

@@ -25,6 +25,7 @@ from dvd_rental_pipeline.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline.source.generator.generate import generate
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
@@ -127,28 +128,11 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         admin.execute("drop database equal with (force)")
 
 
-# Keys of versions are hashes of texts, which the two write each in its way: the versions must be equal.
-VERSION_KEYS = {f"{thing}_key": thing for thing in ("customer", "film", "staff", "store")}
-
-
-def _question(model: str, columns: Sequence[str]) -> str:
-    """All rows of `model`, with the key and the beginning of each version for its hash."""
-    shown = [f"model.{name}" for name in columns if name not in VERSION_KEYS]
-    joins = ""
-    for key in (name for name in columns if name in VERSION_KEYS):
-        thing = VERSION_KEYS[key]
-        shown += [f"{thing}_history.{thing}_id", f"{thing}_history.valid_from"]
-        joins += (
-            f" left join marts.dim_{thing}_history as {thing}_history on model.{key} = {thing}_history.{key}"
-        )
-    return f"select {', '.join(shown)} from {model} as model{joins}"
-
-
 def test_every_model_has_the_same_rows(chain: Chain) -> None:
     models = chain.models()
     assert len(models) > 40
     for model, columns in models.items():
-        question = _question(model, columns)
+        question = all_rows(model, columns)
         local, production = chain.in_duckdb(question), chain.in_snowflake(question)
         assert local == production, (
             f"{model} ({', '.join(columns)}): only in DuckDB {list((local - production).items())[:3]}, "

@@ -11,9 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The command in a home folder of its own."""
+    """The command in a home folder of its own; `seconds` is how long it may take."""
 
     home: Path
+    seconds: float = 280
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the command to its end, whatever that is."""
@@ -23,7 +24,7 @@ class CommandLine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=self.seconds,
         )
 
     def ok(self, *arguments: str) -> str:

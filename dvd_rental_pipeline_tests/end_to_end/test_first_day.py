@@ -1,5 +1,7 @@
 """A new user's first day: from an empty folder to reports, business goes on, the reports follow."""
 
+import json
+
 import duckdb
 import pytest
 
@@ -75,6 +77,47 @@ def test_a_selection_runs_alone(first_run: CommandLine) -> None:
     assert "staging" not in done.stderr
 
 
+def test_the_run_has_published_what_its_checks_found(first_run: CommandLine) -> None:
+    published = (first_run.home / "site" / "checks" / "index.html").read_text(encoding="utf-8")
+    assert "Every row has its own" in published
+    assert "Data as of" in published
+
+
+def test_the_report_on_the_checks_is_printed_as_asked(first_run: CommandLine) -> None:
+    report = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
+    assert report["blocking_failures"] == 0
+    assert report["data_as_of"] is not None
+    assert report["counts"]["passed"] > 200
+    assert report["counts"]["failed"] == report["counts"]["errored"] == report["counts"]["not run"] == 0
+    folder = first_run.home / "ci"
+    assert first_run.ok("checks", "report", "--format", "md,junit", "--output", str(folder)) == ""
+    assert {path.name for path in folder.iterdir()} == {"checks.md", "checks.xml"}
+
+
+def test_a_check_that_fails_is_found_by_the_checks_alone_and_turns_the_report_red(
+    first_run: CommandLine,
+) -> None:
+    warehouse = first_run.home / "warehouse.duckdb"
+    key = "(select min(film_id) from marts.dim_film)"
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(f"insert into marts.dim_film from marts.dim_film where film_id = {key}")
+    select = ("--select", 'key:"marts/dim_film"')
+    done = first_run.run("checks", "run", *select)
+    assert done.returncode == 1
+    assert "marts/dim_film:unique_dim_film_film_id failed (1 rows)" in done.stderr
+    reported = first_run.run("checks", "report", "--format", "json", "--output", "-")
+    assert reported.returncode == 1, "as a CI job needs it"
+    worst = json.loads(reported.stdout)["checks"][0]
+    assert (worst["check"], worst["outcome"]) == ("unique_dim_film_film_id", "failed")
+    assert worst["sample"][0]["n_records"] == 2
+
+    first_run.ok("run", "--select", 'key:"marts/dim_film"')
+    released = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
+    assert released["blocking_failures"] == 0
+    history = next(check for check in released["checks"] if check["check"] == worst["check"])["history"]
+    assert [past["outcome"] for past in history][-3:] == ["passed", "failed", "passed"]
+
+
 def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
     found = first_run.ok("doctor")
     assert "logical" in found
@@ -86,10 +129,14 @@ def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
     [
         (["source", "restore", "no_such.tar"], {}, "no_such.tar"),
         (["run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
+        (["checks", "report", "--format", "pdf"], {}, "choose of html, md, json, junit"),
+        (["checks", "report", "--format", "md,json", "--output", "-"], {}, "Only one format"),
+        (["checks", "report", "--output", "/dev/null/report"], {}, "Choose another folder"),
+        (["checks", "run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
         (["query", "select * from reports.no_such_report"], {}, "no_such_report"),
         (["query", "drop table reports.top_films"], {}, "refused"),
         (["run"], {"DVD_RENTAL_DEPLOYMENT": "staging"}, "local, branch, production"),
-        (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "not part of this version"),
+        (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "DVD_RENTAL_AIRBYTE_WORKSPACE_ID: "),
         (["run"], {"DVD_RENTAL_HOME": "/dev/null/home"}, "Cannot write to /dev/null"),
         (["query", "select 1"], {"DVD_RENTAL_HOME": "/nonexistent"}, "dvd-rental run"),
     ],

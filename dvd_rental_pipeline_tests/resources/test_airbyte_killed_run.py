@@ -57,7 +57,7 @@ def airbyte() -> Iterator[AirbyteStandIn]:
         yield stand_in
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.heavy)])
 def test_the_job_goes_on_and_the_next_run_attaches_to_it(
     airbyte: AirbyteStandIn, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -1,6 +1,7 @@
 """Roles, warehouses, users, policies and grants: kept on record, so that they can be shown, and not enforced.
 
-fakesnow has no notion of them. A statement that names what nobody has made is refused, as Snowflake would.
+Only the public key of a user is: with it the user logs in. fakesnow has no notion of them. A statement that
+names what nobody has made is refused, as Snowflake would.
 """
 
 import re
@@ -59,6 +60,7 @@ class AccountObjects:
     grants: list[tuple[str, str, str, str]] = field(default_factory=list)
     future_grants: list[tuple[str, str, str, str]] = field(default_factory=list)
     masked: dict[tuple[str, str], str] = field(default_factory=dict)
+    public_keys: dict[str, str] = field(default_factory=dict)
 
     def answer(self, sql: str) -> str | None:
         """Obey or answer `sql`, and return the statement that gives its result; None if it is none of these.
@@ -97,15 +99,22 @@ class AccountObjects:
                 msg=f"SQL compilation error:\nObject '{name}' already exists.", errno=2002, sqlstate="42710"
             )
         there.add(name)
+        self._keep_key(kind, name, match["rest"])
         return SUCCESS
 
     def _alter(self, match: re.Match[str]) -> str:
         kind, name = _words(match["kind"]), match["name"].upper()
         if kind not in ("ACCOUNT", "DATABASE"):
             self._require(kind, name)
+        self._keep_key(kind, name, match["rest"])
         for kind, name in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
             self._require(_words(kind.replace("_", " ")), name.upper())
         return SUCCESS
+
+    def _keep_key(self, kind: str, name: str, properties: str) -> None:
+        """The public key that a user is given is the one that may log in from then on."""
+        if kind == "USER" and (key := re.search(r"rsa_public_key\s*=\s*'([^']+)'", properties, re.IGNORECASE)):
+            self.public_keys[name] = f"-----BEGIN PUBLIC KEY-----\n{key[1]}\n-----END PUBLIC KEY-----\n"
 
     def _drop(self, match: re.Match[str]) -> str:
         self.names.get(_words(match["kind"]), set()).discard(match["name"].upper())

@@ -55,7 +55,7 @@ class Server:
     async def login(self, request: Request) -> JSONResponse:
         body = await _body(request)
         try:
-            verify(body["data"], self.public_keys)
+            verify(body["data"], {**self.public_keys, **self.account.public_keys})
         except RefusedLoginError as refusal:
             return JSONResponse(
                 {

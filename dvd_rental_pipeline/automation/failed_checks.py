@@ -1,0 +1,56 @@
+"""Asset checks that fail are told to people, and that they pass again."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+from dagster import AssetCheckEvaluation, AssetCheckSeverity
+
+from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
+from dvd_rental_pipeline.automation.damping import Damping
+from dvd_rental_pipeline.resources.alerts import Alerts, Severity
+
+# The first failure is told at once. A check that flaps is one story: it ends when it has passed for a while.
+DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))
+
+
+def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
+    graph = context.repository_def.asset_graph if context.repository_def else None
+    nodes = list(graph.asset_check_nodes) if graph else []
+    storage = context.instance.event_log_storage
+    latest = storage.get_latest_asset_check_execution_by_key([node.key for node in nodes])
+    for node in nodes:
+        record = latest.get(node.key)
+        evaluation = record.evaluation if record else None
+        # A check that is planned has no outcome yet.
+        if graph is None or not isinstance(evaluation, AssetCheckEvaluation):
+            continue
+        asset = graph.get(node.key.asset_key)
+        yield Finding(
+            subject=f"check {node.key.name} of {node.key.asset_key.to_user_string()}",
+            owner=", ".join(asset.owners),
+            trouble=None if evaluation.passed else _in_words(node.description, evaluation, node.blocking),
+            severity=Severity.ERROR if evaluation.severity is AssetCheckSeverity.ERROR else Severity.WARNING,
+            link=alerts.asset_link(node.key.asset_key, node.key.name),
+        )
+
+
+def _in_words(promise: str | None, evaluation: AssetCheckEvaluation, blocking: bool) -> str:
+    rows = evaluation.metadata.get("dagster_dbt/failed_row_count")
+    found = evaluation.description or (f"Failed with {rows.value} rows" if rows else "Failed")
+    said = [found.rstrip(".")]
+    if promise and promise != evaluation.description:
+        said.append(f"Expected: {promise.rstrip('.')}")
+    if blocking and evaluation.severity is AssetCheckSeverity.ERROR:
+        said.append("Nothing downstream is built until it passes")
+    return ". ".join(said) + "."
+
+
+failed_check_alerts = build_alert_sensor(
+    "failed_check_alerts",
+    _look,
+    DAMPING,
+    description="Tells people when an asset check fails, and when it has passed again for 45 minutes.",
+    runbook="docs/runbook.md",
+    well_again="It passes again.",
+)

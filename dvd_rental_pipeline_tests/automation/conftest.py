@@ -1,0 +1,56 @@
+"""The real graph, without anything behind it."""
+
+import os
+from collections.abc import Iterator
+from unittest import mock
+
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.settings import Settings
+from dvd_rental_pipeline_tests.automation.excerpt import excerpt_of
+from dvd_rental_pipeline_tests.automation.history import History
+
+KEYS = [
+    dg.AssetKey(path)
+    for path in (
+        ["dvd_rental", "film"],
+        ["dvd_rental", "payment"],
+        ["dvd_rental", "rental"],
+        ["staging", "stg_dvd_rental__film"],
+        ["staging", "stg_dvd_rental__payment"],
+        ["staging", "stg_dvd_rental__rental"],
+        ["staging", "states_film"],
+        ["staging", "state_film"],
+        ["snapshots", "film_versions"],
+        ["marts", "dim_film_history"],
+        ["marts", "dim_film"],
+        ["marts", "data_as_of"],
+        ["marts", "fct_payment"],
+        ["marts", "fct_rental"],
+        ["reports", "top_films"],
+        ["reports", "revenue_by_day"],
+        ["site", "docs"],
+    )
+]
+
+
+@pytest.fixture(scope="session")
+def graph_definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    """The definitions of a local deployment, to look at."""
+    with mock.patch.dict(os.environ):
+        return build_definitions(Settings(home=tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def excerpt(graph_definitions: dg.Definitions) -> dg.Definitions:
+    """The part of the graph in which payments and rentals become a report, built by steps that do nothing."""
+    return excerpt_of(graph_definitions, KEYS)
+
+
+@pytest.fixture
+def history(excerpt: dg.Definitions) -> Iterator[History]:
+    """An instance on which nothing has happened yet."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield History(excerpt, instance)

@@ -1,0 +1,112 @@
+"""A history that a test writes by hand, and what the automation makes of it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster import DagsterRunStatus
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
+from dagster._core.test_utils import create_run_for_test
+
+from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def at(clock: str, day: int = 0) -> datetime:
+    """The time of `clock`, such as "05:10", on a day of the history."""
+    hours, minutes = clock.split(":")
+    return MIDNIGHT.replace(day=MIDNIGHT.day + day, hour=int(hours), minute=int(minutes))
+
+
+class History:
+    """Events on `instance`, and the evaluation of the conditions after them.
+
+    Each sensor has its cursor, as the daemon keeps it. Its first look, which starts nothing, is already done.
+    """
+
+    def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+        self.definitions = definitions
+        self.graph = definitions.resolve_asset_graph()
+        self.instance = instance
+        self._sensors = {sensor.name: sensor for sensor in CONDITION_SENSORS}
+        self._cursors: dict[str, object] = {}
+
+    def keys(self, *groups: str) -> Sequence[dg.AssetKey]:
+        """The assets of some groups, parents first."""
+        wanted = dg.AssetSelection.groups(*groups).resolve(self.graph)
+        return [key for key in self.graph.toposorted_asset_keys if key in wanted]
+
+    def build(self, keys: Iterable[dg.AssetKey], *, failing: Iterable[dg.AssetCheckKey] = ()) -> None:
+        """A run that has built `keys` and evaluated all their checks."""
+        failing = set(failing)
+        keys = list(keys)
+        for key in keys:
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            for check in sorted(self.graph.get_check_keys_for_assets({key})):
+                self.check(check, passed=check not in failing)
+
+    def check(self, key: dg.AssetCheckKey, *, passed: bool, description: str | None = None) -> None:
+        """An evaluation of one check."""
+        self.instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=key.asset_key, check_name=key.name, passed=passed, description=description
+            )
+        )
+
+    def plan_check(self, key: dg.AssetCheckKey) -> None:
+        """A run has begun that is to evaluate a check."""
+        run = create_run_for_test(self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED)
+        planned = DagsterEvent(
+            event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+            job_name="__ASSET_JOB",
+            event_specific_data=AssetCheckEvaluationPlanned(asset_key=key.asset_key, check_name=key.name),
+        )
+        self.instance.report_dagster_event(planned, run.run_id)
+
+    def freshness(self, keys: Iterable[dg.AssetKey], state: FreshnessState) -> None:
+        """The freshness daemon has found `keys` in a state."""
+        known = self.instance.get_freshness_state_records(list(keys))
+        for key in keys:
+            before = known[key].freshness_state if key in known else FreshnessState.UNKNOWN
+            self.instance._report_runless_asset_event(
+                FreshnessStateChange(
+                    key=key,
+                    previous_state=before,
+                    new_state=state,
+                    state_change_timestamp=datetime.now(UTC).timestamp(),
+                )
+            )
+
+    def begin_run(self, keys: Iterable[dg.AssetKey]) -> dg.DagsterRun:
+        """A run that has begun to build `keys`."""
+        keys = set(keys)
+        run = create_run_for_test(
+            self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED, asset_selection=keys
+        )
+        for key in keys:
+            planned = DagsterEvent(
+                event_type_value=DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
+                job_name="__ASSET_JOB",
+                event_specific_data=AssetMaterializationPlannedData(key),
+            )
+            self.instance.report_dagster_event(planned, run.run_id)
+        return run
+
+    def tick(self, sensor: str, when: datetime) -> set[dg.AssetKey]:
+        """What a look of `sensor` requests."""
+        result = dg.evaluate_automation_conditions(
+            self.definitions,
+            self.instance,
+            asset_selection=self._sensors[sensor].asset_selection,
+            evaluation_time=when,
+            cursor=self._cursors.get(sensor),
+        )
+        self._cursors[sensor] = result.cursor
+        return {
+            one.key
+            for one in result.results
+            if not one.true_subset.is_empty and isinstance(one.key, dg.AssetKey)
+        }

@@ -1,0 +1,208 @@
+"""What people are told of checks, late assets and the slot: each change once, bundled, and nothing lost."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.freshness import FreshnessState
+
+from dvd_rental_pipeline.automation import alert_sensor
+from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
+from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
+from dvd_rental_pipeline.automation.slot_lag import WARN_BYTES, slot_lag_alerts
+from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
+from dvd_rental_pipeline_tests.automation.history import History
+
+PAYMENT = dg.AssetKey(["dvd_rental", "payment"])
+RENTAL = dg.AssetKey(["dvd_rental", "rental"])
+FACT = dg.AssetKey(["marts", "fct_payment"])
+
+_sent: list[Alert] = []
+_reachable = True
+
+
+class KeptAlerts(Alerts):
+    """Keeps what is sent, while people can be reached."""
+
+    def send(self, alert: Alert, log: logging.Logger) -> bool:
+        if _reachable:
+            _sent.append(alert)
+        return _reachable
+
+
+class Watch:
+    """A sensor whose clock the test moves, looking at a history."""
+
+    def __init__(self, sensor: dg.SensorDefinition, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sensor, self.history = sensor, history
+        self.now = datetime.now(UTC).timestamp()
+        self.cursor: str | None = None
+        monkeypatch.setattr(alert_sensor, "_now", lambda: self.now)
+
+    def look(self, after_minutes: float = 1) -> Sequence[Alert]:
+        """What is told when the sensor looks again, so many minutes later."""
+        _sent.clear()
+        self.now += after_minutes * 60
+        context = dg.build_sensor_context(
+            instance=self.history.instance,
+            cursor=self.cursor,
+            repository_def=self.history.definitions.get_repository_def(),
+            resources={"alerts": KeptAlerts(dagster_url="https://dagster.example.com")},
+        )
+        self.sensor(context)
+        self.cursor = context.cursor
+        return list(_sent)
+
+
+@pytest.fixture(autouse=True)
+def reachable() -> None:
+    global _reachable  # noqa: PLW0603
+    _reachable = True
+
+
+@pytest.fixture
+def checks(history: History, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    history.build([PAYMENT, FACT])
+    return Watch(failed_check_alerts, history, monkeypatch)
+
+
+@pytest.fixture
+def lateness(history: History, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    history.build([PAYMENT, RENTAL, FACT])
+    history.freshness([PAYMENT, RENTAL, FACT], FreshnessState.PASS)
+    return Watch(overdue_alerts, history, monkeypatch)
+
+
+@pytest.fixture
+def slot(history: History, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(slot_lag_alerts, history, monkeypatch)
+
+
+def checks_of(history: History, key: dg.AssetKey) -> list[dg.AssetCheckKey]:
+    return sorted(history.graph.get_check_keys_for_assets({key}))
+
+
+def test_all_well_is_nothing_to_tell(checks: Watch, lateness: Watch) -> None:
+    for watch in (checks, lateness):
+        for _ in range(3):
+            assert watch.look(60) == []
+        assert watch.cursor == "{}"
+
+
+def test_a_check_that_fails_is_told_once_with_reason_owner_and_link_and_so_is_its_end(checks: Watch) -> None:
+    check = checks_of(checks.history, FACT)[0]
+    checks.history.check(check, passed=False, description="3 payments have no rental.")
+    (alert,) = checks.look()
+    assert check.name in alert.subject
+    assert "marts/fct_payment" in alert.subject
+    assert alert.happened.startswith("3 payments have no rental.")
+    assert "docs/runbook.md" in alert.happened
+    assert alert.owner == "team:analytics_engineering"
+    assert alert.severity is Severity.ERROR
+    assert (
+        alert.link
+        == f"https://dagster.example.com/assets/marts/fct_payment?view=checks&checkDetail={check.name}"
+    )
+    checks.history.check(check, passed=False, description="4 payments have no rental.")
+    assert checks.look(120) == []
+    checks.history.check(check, passed=True)
+    assert checks.look(1) == []
+    (resolved,) = checks.look(60)
+    assert resolved.resolved
+    assert resolved.subject == alert.subject
+    assert checks.look(600) == []
+
+
+def test_a_check_that_flaps_is_one_story(checks: Watch) -> None:
+    check = checks_of(checks.history, FACT)[0]
+    told = []
+    for passed in [False, True] * 5:
+        checks.history.check(check, passed=passed)
+        told += checks.look(15)
+    told += checks.look(15) + checks.look(60)
+    assert [alert.resolved for alert in told] == [False, True]
+
+
+def test_checks_of_one_owner_that_fail_together_share_an_alert(checks: Watch) -> None:
+    mart, raw = checks_of(checks.history, FACT)[:3], checks_of(checks.history, PAYMENT)[0]
+    for check in [*mart, raw]:
+        checks.history.check(check, passed=False)
+    told = {alert.owner: alert for alert in checks.look()}
+    assert set(told) == {"team:analytics_engineering", "team:data_platform"}
+    together = told["team:analytics_engineering"]
+    assert together.subject.endswith("and 2 more")
+    assert all(check.name in together.happened for check in mart)
+
+
+def test_what_could_not_be_sent_is_sent_later_and_once(checks: Watch) -> None:
+    global _reachable  # noqa: PLW0603
+    checks.history.check(checks_of(checks.history, FACT)[0], passed=False)
+    _reachable = False
+    assert checks.look() == []
+    assert checks.look() == []
+    _reachable = True
+    assert len(checks.look()) == 1
+    assert checks.look() == []
+
+
+def test_a_check_that_is_evaluated_anew_stays_as_it_was_meanwhile(checks: Watch) -> None:
+    check = checks_of(checks.history, FACT)[0]
+    checks.history.check(check, passed=False)
+    assert len(checks.look()) == 1
+    checks.history.plan_check(check)
+    assert checks.look(600) == []
+
+
+def test_what_is_late_only_until_it_is_caught_up_is_not_told(lateness: Watch) -> None:
+    lateness.history.freshness([PAYMENT], FreshnessState.FAIL)
+    assert lateness.look() == []
+    assert lateness.look(5) == []
+    lateness.history.freshness([PAYMENT], FreshnessState.PASS)
+    assert lateness.look(5) == []
+    assert lateness.look(600) == []
+
+
+def test_late_assets_are_told_together_and_once_and_their_return_too(lateness: Watch) -> None:
+    lateness.history.freshness([PAYMENT, RENTAL], FreshnessState.FAIL)
+    assert lateness.look() == []
+    (alert,) = lateness.look(10)
+    assert alert.subject == "dvd_rental/payment and 1 more"
+    assert "dvd_rental/rental: Overdue: was last built" in alert.happened
+    assert "every 45 minutes at least" in alert.happened
+    assert "docs/runbook.md#overdue" in alert.happened
+    assert alert.owner == "team:data_platform"
+    assert lateness.look(600) == []
+    lateness.history.freshness([PAYMENT, RENTAL], FreshnessState.PASS)
+    assert lateness.look() == []
+    (resolved,) = lateness.look(10)
+    assert resolved.resolved
+    assert resolved.severity is Severity.ERROR
+
+
+def test_an_asset_that_will_soon_be_late_is_not_told(lateness: Watch) -> None:
+    lateness.history.freshness([PAYMENT], FreshnessState.WARN)
+    assert lateness.look() == []
+    assert lateness.look(600) == []
+
+
+def test_a_slot_that_keeps_too_much_log_is_a_warning_until_it_keeps_up(slot: Watch) -> None:
+    assert slot.look() == [], "never synced"
+    for lag, told in [(10, 0), (WARN_BYTES, 0), (WARN_BYTES + 1, 1), (3 * WARN_BYTES, 0)]:
+        slot.history.instance.report_runless_asset_event(
+            dg.AssetMaterialization(PAYMENT, metadata={"slot_lag_bytes": lag})
+        )
+        assert len(slot.look()) == told, lag
+    slot.history.instance.report_runless_asset_event(
+        dg.AssetMaterialization(PAYMENT, metadata={"slot_lag_bytes": 10})
+    )
+    assert slot.look() == []
+    (resolved,) = slot.look(45)
+    assert resolved.resolved
+    assert resolved.severity is Severity.WARNING
+
+
+def test_a_sync_that_does_not_tell_the_lag_is_not_judged(slot: Watch) -> None:
+    slot.history.build([PAYMENT])
+    assert slot.look() == []

@@ -1,0 +1,190 @@
+"""What runs by itself over scripted histories: once for each cause, and nothing without one."""
+
+from datetime import datetime
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+from dagster._core.definitions.freshness import FreshnessState
+
+from dvd_rental_pipeline_tests.automation.history import History, at
+
+SOURCE, MODELS, REPORTS = "source_catch_up", "models_follow_source", "reports_every_morning"
+PAYMENT = dg.AssetKey(["dvd_rental", "payment"])
+RENTAL = dg.AssetKey(["dvd_rental", "rental"])
+FACT = dg.AssetKey(["marts", "fct_payment"])
+
+
+@pytest.fixture
+def night(history: History) -> History:
+    """All was built, all is well, and each sensor has looked at it."""
+    history.build(history.keys("raw", "staging", "snapshots", "marts", "reports", "site"))
+    for sensor in (SOURCE, MODELS, REPORTS):
+        assert history.tick(sensor, at("04:00")) == set()
+    return history
+
+
+def layers(keys: set[dg.AssetKey]) -> set[str]:
+    return {key.path[0] for key in keys}
+
+
+def blocking_check(history: History, key: dg.AssetKey) -> dg.AssetCheckKey:
+    checks = history.graph.get_check_keys_for_assets({key})
+    return next(check for check in sorted(checks) if history.graph.get(check).blocking)
+
+
+def models_of(history: History) -> set[dg.AssetKey]:
+    return set(history.keys("staging", "snapshots", "marts"))
+
+
+def test_an_empty_home_is_left_alone(history: History) -> None:
+    for sensor in (SOURCE, MODELS, REPORTS):
+        for clock in ("04:00", "05:00", "05:30"):
+            assert history.tick(sensor, at(clock)) == set()
+
+
+def test_nothing_runs_when_nothing_changed(night: History) -> None:
+    for clock in ("04:01", "04:30", "04:59"):
+        for sensor in (SOURCE, MODELS, REPORTS):
+            assert night.tick(sensor, at(clock)) == set()
+
+
+def test_a_sync_is_followed_by_all_models_in_one_run_and_once(night: History) -> None:
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:10")) == models_of(night)
+    assert night.tick(MODELS, at("04:11")) == set()
+    night.build(night.keys("staging", "snapshots", "marts"))
+    assert night.tick(MODELS, at("04:12")) == set()
+
+
+def test_models_wait_for_a_sync_and_for_themselves_and_miss_nothing(night: History) -> None:
+    night.build(night.keys("raw"))
+    sync = night.begin_run(night.keys("raw"))
+    assert night.tick(MODELS, at("04:10")) == set(), "a sync is running"
+    night.build(night.keys("raw"))
+    night.instance.report_run_canceled(sync)
+    assert night.tick(MODELS, at("04:11")) == models_of(night), "two syncs, one run"
+    run = night.begin_run(models_of(night))
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:12")) == set(), "the models are being built"
+    night.build(night.keys("staging", "snapshots", "marts"))
+    night.build(night.keys("raw"))
+    night.instance.report_run_canceled(run)
+    assert night.tick(MODELS, at("04:13")) == models_of(night), "what came meanwhile is not forgotten"
+    assert night.tick(MODELS, at("04:14")) == set()
+
+
+def test_a_failed_check_of_a_raw_table_holds_what_reads_it_until_the_next_sync_is_right(night: History) -> None:
+    check = blocking_check(night, PAYMENT)
+    night.build(night.keys("raw"), failing=[check])
+    requested = night.tick(MODELS, at("04:10"))
+    payments = dg.AssetKey(["staging", "stg_dvd_rental__payment"])
+    held = {payments, *dg.AssetSelection.assets(payments).downstream().resolve(night.graph)} & models_of(night)
+    assert FACT in held
+    assert held & requested == set()
+    assert dg.AssetKey(["staging", "stg_dvd_rental__film"]) in requested, "other tables go on"
+    night.build([key for key in night.keys("staging", "snapshots", "marts") if key in requested])
+    for clock in ("04:11", "04:20"):
+        assert night.tick(MODELS, at(clock)) == set()
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:25")) >= held, "the fix releases it"
+
+
+def test_a_check_that_passes_when_it_is_run_again_releases_without_a_new_sync(night: History) -> None:
+    check = blocking_check(night, PAYMENT)
+    night.build(night.keys("raw"), failing=[check])
+    requested = night.tick(MODELS, at("04:10"))
+    night.build([key for key in night.keys("staging", "snapshots", "marts") if key in requested])
+    night.check(check, passed=True)
+    assert FACT in night.tick(MODELS, at("04:11"))
+    assert night.tick(MODELS, at("04:12")) == set()
+
+
+def test_a_late_source_starts_one_sync_of_all_its_tables(night: History) -> None:
+    night.freshness(night.keys("raw"), FreshnessState.PASS)
+    assert night.tick(SOURCE, at("04:45")) == set()
+    night.freshness([PAYMENT], FreshnessState.FAIL)
+    assert night.tick(SOURCE, at("04:46")) == set(night.keys("raw"))
+    night.freshness([RENTAL], FreshnessState.FAIL)
+    for clock in ("04:47", "04:48", "05:30"):
+        assert night.tick(SOURCE, at(clock)) == set(), "late is told once, however long it lasts"
+
+
+def test_a_source_that_gets_late_during_a_sync_is_caught_up_only_if_that_fails(night: History) -> None:
+    night.freshness([PAYMENT], FreshnessState.PASS)
+    assert night.tick(SOURCE, at("04:40")) == set()
+    sync = night.begin_run(night.keys("raw"))
+    night.freshness([PAYMENT], FreshnessState.FAIL)
+    assert night.tick(SOURCE, at("04:46")) == set(), "it may yet arrive"
+    night.instance.report_run_failed(sync)
+    assert night.instance.get_run_by_id(sync.run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+    assert night.tick(SOURCE, at("04:47")) == set(night.keys("raw"))
+    assert night.tick(SOURCE, at("04:48")) == set()
+
+
+def test_a_sync_that_arrives_late_needs_no_other(night: History) -> None:
+    night.freshness([PAYMENT], FreshnessState.PASS)
+    assert night.tick(SOURCE, at("04:40")) == set()
+    sync = night.begin_run(night.keys("raw"))
+    night.freshness([PAYMENT], FreshnessState.FAIL)
+    assert night.tick(SOURCE, at("04:46")) == set()
+    night.build(night.keys("raw"))
+    night.freshness([PAYMENT], FreshnessState.PASS)
+    night.instance.report_run_canceled(sync)
+    assert night.tick(SOURCE, at("04:47")) == set()
+
+
+def test_a_source_that_is_late_again_is_caught_up_again(night: History) -> None:
+    for clock in ("04:00", "06:00"):
+        night.freshness([PAYMENT], FreshnessState.FAIL)
+        assert night.tick(SOURCE, at(clock)) == set(night.keys("raw"))
+        night.build(night.keys("raw"))
+        night.freshness([PAYMENT], FreshnessState.PASS)
+        assert night.tick(SOURCE, at(clock).replace(minute=10)) == set()
+
+
+def reports_and_site(history: History) -> set[dg.AssetKey]:
+    return set(history.keys("reports", "site"))
+
+
+def test_reports_are_built_in_the_morning_after_the_marts_and_once_a_day(night: History) -> None:
+    night.build(night.keys("raw", "staging", "snapshots", "marts"))
+    assert night.tick(REPORTS, at("04:59")) == set(), "not before five"
+    assert night.tick(REPORTS, at("05:01")) == set(), "the marts are of the night"
+    night.build(night.keys("raw", "staging", "snapshots", "marts"))
+    assert night.tick(REPORTS, at("05:10")) == reports_and_site(night)
+    night.build(night.keys("reports", "site"))
+    for clock in ("05:15", "12:00", "23:59"):
+        night.build(night.keys("raw", "staging", "snapshots", "marts"))
+        assert night.tick(REPORTS, at(clock)) == set()
+    assert night.tick(REPORTS, at("05:01", day=1)) == set()
+    night.build(night.keys("raw", "staging", "snapshots", "marts"))
+    assert night.tick(REPORTS, at("05:10", day=1)) == reports_and_site(night)
+
+
+def test_a_machine_that_slept_at_five_builds_the_reports_when_it_wakes(night: History) -> None:
+    assert night.tick(REPORTS, at("09:00")) == set()
+    night.build(night.keys("raw", "staging", "snapshots", "marts"))
+    assert night.tick(REPORTS, at("09:02")) == reports_and_site(night)
+
+
+@pytest.mark.parametrize("released", [at("05:40"), at("11:00")])
+def test_a_failed_check_of_a_mart_holds_its_reports_until_it_passes(night: History, released: datetime) -> None:
+    assert night.tick(REPORTS, at("05:00")) == set()
+    check = blocking_check(night, FACT)
+    night.build(night.keys("raw", "staging", "snapshots", "marts"), failing=[check])
+    requested = night.tick(REPORTS, at("05:10"))
+    readers = dg.AssetSelection.assets(FACT).downstream(depth=1, include_self=False).resolve(night.graph)
+    readers &= reports_and_site(night)
+    assert readers
+    assert readers & requested == set()
+    assert night.tick(REPORTS, at("05:20")) == set()
+    night.check(check, passed=True)
+    assert night.tick(REPORTS, released) >= readers
+    assert night.tick(REPORTS, released.replace(minute=59)) == set()
+
+
+def test_the_site_follows_reports_that_people_build_by_hand(night: History) -> None:
+    night.build(night.keys("reports"))
+    assert layers(night.tick(REPORTS, at("14:00"))) == {"site"}
+    assert night.tick(REPORTS, at("14:01")) == set()
