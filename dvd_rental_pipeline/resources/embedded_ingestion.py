@@ -7,7 +7,8 @@ import dagster as dg
 from pydantic import Field
 
 from dvd_rental_pipeline.catalog.tables import Domain
-from dvd_rental_pipeline.replication.replicator import Replicator, TableSync
+from dvd_rental_pipeline.replication.outcome import TableSync
+from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.replication.source_facts import read_facts
 from dvd_rental_pipeline.replication.verification import Verifier
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome

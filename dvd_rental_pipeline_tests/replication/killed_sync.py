@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from dvd_rental_pipeline.replication import changes, raw_tables
-from dvd_rental_pipeline.replication.replicator import Replicator, Step
+from dvd_rental_pipeline.replication.outcome import Step
+from dvd_rental_pipeline.replication.replicator import Replicator
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["dvd_rental_pipeline_tests.replication.sync_imports"])

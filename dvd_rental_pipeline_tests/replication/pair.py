@@ -18,7 +18,8 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.replication.replicator import Replicator, Step, SyncResult, TableSync
+from dvd_rental_pipeline.replication.outcome import Step, SyncResult, TableSync
+from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.replication.verification import TableVerification, Verifier
 
 Rows = list[tuple[str | None, ...]]

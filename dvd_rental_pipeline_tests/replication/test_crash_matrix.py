@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dvd_rental_pipeline.replication.replicator import Step
+from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline_tests.replication.killed_sync import Ended, Work, killed_after, killed_at, run
 from dvd_rental_pipeline_tests.replication.pair import Pair
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
 
 from dvd_rental_pipeline.replication import changes, raw_tables
-from dvd_rental_pipeline.replication.replicator import Step
+from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline.replication.session import ReplicationError
 from dvd_rental_pipeline_tests.replication.pair import CutShort, Pair
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dvd_rental_pipeline.replication import changes
-from dvd_rental_pipeline.replication.replicator import Step
+from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
 TABLE = "create table t (id int primary key, a text, b text)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dvd_rental_pipeline.replication.replicator import Step
+from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
