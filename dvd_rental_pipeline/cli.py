@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.airbyte.plan import Plan
     from dvd_rental_pipeline.airbyte.wanted import Wanted
     from dvd_rental_pipeline.launch import RunReport
-    from dvd_rental_pipeline.replication.verification import TableVerification
+    from dvd_rental_pipeline.replication.outcome import TableVerification
     from dvd_rental_pipeline.snowflake_account.design import Account
     from dvd_rental_pipeline.snowflake_session import SnowflakeSession
     from dvd_rental_pipeline.source.access import Source

@@ -13,7 +13,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain, FreshnessTier, Table
 from dvd_rental_pipeline.errors import PipelineError
-from dvd_rental_pipeline.replication.verification import TableVerification
+from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, SAMPLE, Section

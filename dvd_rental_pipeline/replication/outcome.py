@@ -1,4 +1,4 @@
-"""What a sync tells while it runs (`Step`) and when it has ended (`SyncResult`, `TableSync`)."""
+"""What a sync tells while it runs (`Step`) and has ended (`SyncResult`), and what a comparison finds."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,3 +72,39 @@ class SyncResult:
     lsn_to: str
     slot_lag_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class TableVerification:
+    """How a raw table compares with its source at `lsn`.
+
+    Attributes:
+        source_rows: rows of the source.
+        raw_rows: live rows of the raw table, with the changes that the next sync will bring.
+        compared_rows: rows of the source whose every column was compared; fewer than all for a sample.
+        missing: compared rows that the raw table does not have.
+        surplus: rows of the raw table that the source does not have; in a sample, by the difference of counts.
+        differing: rows that differ in some column.
+        keys: primary keys of some that are missing, surplus or differing, as `column=value`.
+        pending: rows that changed after the last sync.
+        pending_since: when the first of them was last changed, ISO 8601 in UTC; None without any.
+        error: why the table could not be compared; None when it was.
+    """
+
+    table: str
+    lsn: str
+    source_rows: int = 0
+    raw_rows: int = 0
+    compared_rows: int = 0
+    missing: int = 0
+    surplus: int = 0
+    differing: int = 0
+    keys: tuple[str, ...] = ()
+    pending: int = 0
+    pending_since: str | None = None
+    error: str | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides are equal, as far as they were compared."""
+        return self.error is None and not (self.missing or self.surplus or self.differing)

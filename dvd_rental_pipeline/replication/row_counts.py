@@ -11,9 +11,9 @@ import psycopg
 
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.replication.changes import iso
+from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.pgoutput import Begin, Delete, Insert, Update, decode
 from dvd_rental_pipeline.replication.session import composed, connect, explained
-from dvd_rental_pipeline.replication.verification import TableVerification
 
 _PEEK_SQL = (
     "select data from pg_logical_slot_peek_binary_changes(%s, null, null, 'proto_version', '1',"

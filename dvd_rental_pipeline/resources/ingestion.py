@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.source_facts import SourceFacts
-from dvd_rental_pipeline.replication.verification import TableVerification
 
 
 @dataclass(frozen=True)

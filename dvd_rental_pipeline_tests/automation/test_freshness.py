@@ -16,7 +16,7 @@ MODELS = timedelta(minutes=10)
 
 
 def test_every_tier_and_layer_has_a_promise() -> None:
-    assert set(FRESHNESS_POLICIES) == {*FreshnessTier, *MODEL_CONDITIONS}
+    assert set(FRESHNESS_POLICIES) == {*FreshnessTier, *MODEL_CONDITIONS, "checks"}
 
 
 @pytest.mark.parametrize("tier", list(FreshnessTier))

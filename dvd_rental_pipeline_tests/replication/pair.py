@@ -18,9 +18,9 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.replication.outcome import Step, SyncResult, TableSync
+from dvd_rental_pipeline.replication.outcome import Step, SyncResult, TableSync, TableVerification
 from dvd_rental_pipeline.replication.replicator import Replicator
-from dvd_rental_pipeline.replication.verification import TableVerification, Verifier
+from dvd_rental_pipeline.replication.verification import Verifier
 
 Rows = list[tuple[str | None, ...]]
 
