@@ -16,7 +16,7 @@ def named(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("DVD_RENTAL_HOME", str(tmp_path))
     monkeypatch.setenv("DVD_RENTAL_SITE_BUCKET", "pages")
     monkeypatch.setenv("DVD_RENTAL_ALERTS_TOPIC", f"arn:aws:sns:{REGION}:123456789012:alerts")
-    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", "/dvd-rental/runs")
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", "/dvd-rental/doctor")
 
 
 def findings() -> dict[str, Finding]:
@@ -26,7 +26,7 @@ def findings() -> dict[str, Finding]:
 def test_what_is_there_is_good() -> None:
     boto3.client("s3").create_bucket(Bucket="pages", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("sns").create_topic(Name="alerts")
-    boto3.client("logs").create_log_group(logGroupName="/dvd-rental/runs")
+    boto3.client("logs").create_log_group(logGroupName="/dvd-rental/doctor")
     assert {name: finding.health for name, finding in findings().items()} == dict.fromkeys(
         SUBJECTS, Health.GOOD
     )

@@ -195,7 +195,13 @@ def prove_equality(home: Path, seed: int, syncs: int, changes: int, *, keep_past
     ]
 
 
-@pytest.mark.parametrize("keep_past", [False, True], ids=["last states alone", "past states too"])
+@pytest.mark.parametrize(
+    "keep_past",
+    [
+        pytest.param(False, marks=pytest.mark.heavy, id="last states alone"),
+        pytest.param(True, id="past states too"),
+    ],
+)
 def test_facts_after_three_syncs_are_those_of_a_full_refresh(tmp_path: Path, keep_past: bool) -> None:
     prove_equality(tmp_path, seed=1, syncs=3, changes=90, keep_past=keep_past)
 

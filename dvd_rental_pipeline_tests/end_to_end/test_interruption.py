@@ -9,9 +9,9 @@ import pytest
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
 MOMENTS = {
-    "while the graph loads": "dbt/parse.lock",
+    "while the graph loads": "dbt/*/parse.lock",
     "while the source is replicated": "warehouse.duckdb",
-    "while dbt builds": "dbt/dbt_models-*/dbt.log",
+    "while dbt builds": "dbt/*/dbt_models-*/dbt.log",
 }
 
 

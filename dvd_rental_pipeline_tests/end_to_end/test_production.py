@@ -30,7 +30,7 @@ from dvd_rental_pipeline_tests.end_to_end.production_site import (
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import new_private_key
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.heavy]
 
 RAW = 'key:"dvd_rental/*"'
 ONE_REPORT = '+key:"reports/genre_performance"'
@@ -184,7 +184,6 @@ def looks_at_jobs(site: ProductionSite) -> int:
     return sum(method == "GET" and "/v1/jobs" in path for method, path in list(site.airbyte.calls))
 
 
-@pytest.mark.heavy
 def test_with_airbyte_down_the_graph_loads_and_what_does_not_need_it_is_built(
     site: ProductionSite, one_report: str
 ) -> None:
@@ -201,7 +200,6 @@ def test_with_airbyte_down_the_graph_loads_and_what_does_not_need_it_is_built(
     assert_nothing_is_doubled_or_lost(site)
 
 
-@pytest.mark.heavy
 def test_a_long_queue_an_expired_token_and_a_minute_without_airbyte_are_waited_out(
     site: ProductionSite, one_report: str
 ) -> None:
@@ -225,7 +223,6 @@ def test_a_long_queue_an_expired_token_and_a_minute_without_airbyte_are_waited_o
     assert_nothing_is_doubled_or_lost(site)
 
 
-@pytest.mark.heavy
 def test_two_runs_at_once_share_one_sync(site: ProductionSite, one_report: str) -> None:
     before = len(site.airbyte.jobs)
     course = site.airbyte.plan(Course.held())
@@ -242,7 +239,6 @@ def test_two_runs_at_once_share_one_sync(site: ProductionSite, one_report: str) 
     assert_nothing_is_doubled_or_lost(site)
 
 
-@pytest.mark.heavy
 def test_a_few_failures_of_snowflake_are_not_noticed(site: ProductionSite, one_report: str) -> None:
     site.snowflake.fail(4, path="/queries")
     site.snowflake.drop(2, path="/queries")
@@ -250,7 +246,6 @@ def test_a_few_failures_of_snowflake_are_not_noticed(site: ProductionSite, one_r
     site.snowflake.heal()
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("how", ["failing", "silent"])
 def test_a_snowflake_that_keeps_failing_ends_the_run_in_bounded_time(
     site: ProductionSite, one_report: str, how: str
@@ -281,7 +276,6 @@ def test_a_snowflake_that_keeps_failing_ends_the_run_in_bounded_time(
     assert_nothing_is_doubled_or_lost(site)
 
 
-@pytest.mark.heavy
 def test_a_wrong_key_is_told_with_what_to_compare(site: ProductionSite, one_report: str) -> None:
     other = site.folder / "other.p8"
     new_private_key(other, site.planted["passphrase"])
@@ -292,7 +286,6 @@ def test_a_wrong_key_is_told_with_what_to_compare(site: ProductionSite, one_repo
     assert_nothing_is_doubled_or_lost(site)
 
 
-@pytest.mark.heavy
 def test_without_rights_on_the_bucket_of_the_pages_the_run_says_so(
     site: ProductionSite, one_report: str
 ) -> None:
@@ -305,7 +298,6 @@ def test_without_rights_on_the_bucket_of_the_pages_the_run_says_so(
     assert len(site.alerts()) == 1
 
 
-@pytest.mark.heavy
 def test_an_alert_that_cannot_be_sent_changes_nothing_about_the_run(
     site: ProductionSite, one_report: str
 ) -> None:
@@ -360,7 +352,6 @@ def kill_a_run_while_dbt_builds(site: ProductionSite) -> None:
 OF_ONE_DEPLOYMENT = {"change_lsn", *VERSION_KEYS}
 
 
-@pytest.mark.heavy
 @pytest.mark.timeout(1800)
 def test_every_report_and_mart_is_equal_in_both_deployments(whole: ProductionSite) -> None:
     manifest = json.loads((whole.home / "dbt" / "production" / "manifest.json").read_text())
@@ -386,7 +377,6 @@ def test_every_report_and_mart_is_equal_in_both_deployments(whole: ProductionSit
     assert unequal == []
 
 
-@pytest.mark.heavy
 @pytest.mark.timeout(1800)
 def test_after_a_killed_run_and_the_next_nothing_is_doubled_or_lost_and_no_secret_got_out(
     whole: ProductionSite,

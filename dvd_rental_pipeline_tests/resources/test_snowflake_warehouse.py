@@ -98,6 +98,7 @@ def test_a_run_builds_counts_and_tags_what_it_asks_and_shows_no_secret(
     assert not masked, "these three models have no personal column"
 
 
+@pytest.mark.heavy
 def test_a_branch_builds_in_schemas_of_its_own(
     server: SnowflakeStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_branch_builds_in_schemas_of_its_own(
     assert counts == [1]
 
 
+@pytest.mark.heavy
 def test_dbt_ends_in_bounded_time_when_snowflake_keeps_failing(
     server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_dbt_ends_in_bounded_time_when_snowflake_keeps_failing(
     assert "500" in done.stdout
 
 
+@pytest.mark.heavy
 def test_rows_that_cannot_be_counted_do_not_fail_what_was_built(
     settings: Settings, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
