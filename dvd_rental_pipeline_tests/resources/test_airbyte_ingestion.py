@@ -342,7 +342,8 @@ def test_a_job_that_takes_too_long_goes_on(
     assert statuses(airbyte) == [("sync", "queued")]
     course.released.set()
     sync(ingestion, log)
-    assert statuses(airbyte) == [("sync", "succeeded")]
+    # Whether the next run attached to it, or came when it had ended.
+    assert statuses(airbyte)[0] == ("sync", "succeeded")
 
 
 @pytest.mark.parametrize("cancel", [True, False])

@@ -347,8 +347,7 @@ def test_a_killed_postmaster_is_replaced_under_the_same_url(server: EmbeddedPost
         pid = running_pid(server)
         with psycopg.connect(url):
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: server.status().running and server.status().pid != pid)
-        assert server.status().url == url
+        eventually(lambda: (status := server.status()).url == url and status.pid != pid)
         assert query(url, "select count(*) from film") == 0
 
 
