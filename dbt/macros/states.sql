@@ -30,3 +30,16 @@
     greatest({{ one }}.change_lsn, coalesce({{ other }}.change_lsn, {{ one }}.change_lsn)) as change_lsn,
     greatest({{ one }}.committed_at, coalesce({{ other }}.committed_at, {{ one }}.committed_at)) as committed_at
 {%- endmacro %}
+
+
+{# Every state of an address, as far as histories tell of it. One row an address and commit. #}
+{% macro address_states() -%}
+    select
+        cast(address_id as integer) as address_id,
+        {{ missing_if_blank('district') }} as district,
+        cast(city_id as integer) as city_id,
+        {{ state_columns('address_id') }}
+    from (
+        {{ raw_states('address', ['address_id', 'district', 'city_id'], past_relation('address')) }}
+    ) as address_rows
+{%- endmacro %}

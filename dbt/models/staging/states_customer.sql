@@ -6,10 +6,6 @@ with customer_rows as (
     ) }}
 ),
 
-address_rows as (
-    {{ raw_states('address', ['address_id', 'district', 'city_id'], past_relation('address')) }}
-),
-
 customers as (
     select
         cast(customer_id as integer) as customer_id,
@@ -22,12 +18,7 @@ customers as (
 ),
 
 addresses as (
-    select
-        cast(address_id as integer) as address_id,
-        {{ missing_if_blank('district') }} as district,
-        cast(city_id as integer) as city_id,
-        {{ state_columns('address_id') }}
-    from address_rows
+    {{ address_states() }}
 )
 
 select

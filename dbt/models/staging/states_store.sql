@@ -2,10 +2,6 @@ with store_rows as (
     {{ raw_states('store', ['store_id', 'manager_staff_id', 'address_id'], past_relation('store')) }}
 ),
 
-address_rows as (
-    {{ raw_states('address', ['address_id', 'district', 'city_id'], past_relation('address')) }}
-),
-
 stores as (
     select
         cast(store_id as integer) as store_id,
@@ -16,12 +12,7 @@ stores as (
 ),
 
 addresses as (
-    select
-        cast(address_id as integer) as address_id,
-        {{ missing_if_blank('district') }} as district,
-        cast(city_id as integer) as city_id,
-        {{ state_columns('address_id') }}
-    from address_rows
+    {{ address_states() }}
 )
 
 select
