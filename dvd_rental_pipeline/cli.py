@@ -29,7 +29,7 @@ from dvd_rental_pipeline.settings import Deployment, Settings
 
 if TYPE_CHECKING:
     import psycopg
-    from dagster import EventLogEntry
+    from dagster import DagsterInstance, Definitions, EventLogEntry
 
     from dvd_rental_pipeline.airbyte.api import Airbyte
     from dvd_rental_pipeline.airbyte.plan import Plan
@@ -100,23 +100,18 @@ def run(
 ) -> None:
     """Materialize the graph, or a selection, and run its checks, once."""
     settings = Settings.load()
-    require_room(settings.home)
-    with _progress() as tell:
-        tell("loading the graph")
-        from dvd_rental_pipeline.definitions import build_definitions
-        from dvd_rental_pipeline.launch import open_instance, run_graph
+    log_file = settings.home / "logs" / "run.log"
+    with _loaded_graph(settings) as (definitions, instance, tell):
+        from dvd_rental_pipeline.launch import run_graph
 
-        definitions = build_definitions(settings)
-        log_file = settings.home / "logs" / "run.log"
-        with open_instance(settings) as instance:
-            report = run_graph(
-                definitions,
-                instance,
-                selection=select,
-                full_refresh=full_refresh,
-                log_file=log_file,
-                on_event=_teller(tell),
-            )
+        report = run_graph(
+            definitions,
+            instance,
+            selection=select,
+            full_refresh=full_refresh,
+            log_file=log_file,
+            on_event=_teller(tell),
+        )
     _show_run(report, settings, log_file)
     if not report.success or report.problems:
         if settings.alerts_topic is not None:
@@ -315,23 +310,18 @@ def checks_run(
     Exit code 1 if a blocking check failed or a check could not be evaluated.
     """
     settings = Settings.load()
-    require_room(settings.home)
-    with _progress() as tell:
-        tell("loading the graph")
-        from dvd_rental_pipeline.definitions import build_definitions
-        from dvd_rental_pipeline.launch import open_instance, run_checks
+    log_file = settings.home / "logs" / "run.log"
+    with _loaded_graph(settings) as (definitions, instance, tell):
+        from dvd_rental_pipeline.launch import run_checks
 
-        definitions = build_definitions(settings)
-        log_file = settings.home / "logs" / "run.log"
-        with open_instance(settings) as instance:
-            report = run_checks(
-                definitions,
-                instance,
-                selection=select,
-                accept=accept,
-                log_file=log_file,
-                on_event=_teller(tell),
-            )
+        report = run_checks(
+            definitions,
+            instance,
+            selection=select,
+            accept=accept,
+            log_file=log_file,
+            on_event=_teller(tell),
+        )
     _show_run(report, settings, log_file)
     if not report.success:
         raise typer.Exit(1)
@@ -699,6 +689,22 @@ def _source() -> "Source":
         external_url=settings.source_url.get_secret_value() if settings.source_url else None,
         port=settings.source_port,
     )
+
+
+@contextmanager
+def _loaded_graph(
+    settings: Settings,
+) -> Iterator[tuple["Definitions", "DagsterInstance", Callable[[str], None]]]:
+    """The graph, the history of its runs, and a way to tell what is going on."""
+    require_room(settings.home)
+    with _progress() as tell:
+        tell("loading the graph")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.launch import open_instance
+
+        definitions = build_definitions(settings)
+        with open_instance(settings) as instance:
+            yield definitions, instance, tell
 
 
 @contextmanager
