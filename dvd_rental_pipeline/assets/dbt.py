@@ -1,6 +1,7 @@
 """The dbt project as assets: one step that builds models and runs their tests, which become asset checks."""
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +27,6 @@ from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_te
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import RUNBOOK
 
@@ -37,6 +37,10 @@ DbtEvent: TypeAlias = (
     | dg.AssetObservation
     | dg.AssetCheckEvaluation
 )
+
+
+# What the macro `tell_row_count` logs.
+ROWS_TOLD = re.compile(r"rows in \S+: (?P<rows>\d+)$")
 
 
 class DbtConfig(dg.Config):
@@ -91,37 +95,26 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
     ) -> Iterator[DbtEvent]:
-        failure: dg.Failure | None
         with warehouse.writing(context.log.info):
             invocation = _start(dbt, project, context, full_refresh=config.full_refresh)
-            events: list[DbtEvent] = []
+            failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
+            failure: dg.Failure | None = None
             try:
-                # Nobody else can read a DuckDB file while dbt writes to it: rows are counted afterwards.
-                for event in invocation.stream():
-                    context.log.info(_progress(event))
-                    events.append(event)
+                for event in _events(invocation):
+                    if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation) and not event.passed:
+                        # Nobody else can read a DuckDB file while dbt writes to it: rows are sampled later.
+                        failed.append(event)
+                    else:
+                        yield event
             except DagsterDbtCliRuntimeError as error:
                 failure = dg.Failure(description=_in_the_words_of_dbt(error), allow_retries=False)
-            else:
-                failure = None
             finally:
                 run_results = _run_results(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
-            try:
-                counts = _row_counts(_tables(events, invocation.manifest, _relations(run_results)), warehouse)
-            except PipelineError as error:
-                context.log.warning(f"What was built is there, but its rows could not be counted. {error}")
-                counts = {}
             described = describe_failures(failed_tests(run_results), invocation.manifest, DVD_RENTAL, warehouse)
-        for event in events:
-            unique_id = str(event.metadata["unique_id"].value)
-            if isinstance(event, dg.Output) and unique_id in counts:
-                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[unique_id]})
-            elif isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
-                yield _check_result(event, described.get(unique_id, {}))
-            else:
-                yield event
+        for event in failed:
+            yield _check_result(event, described.get(str(event.metadata["unique_id"].value), {}))
         if failure is not None:
             raise failure
 
@@ -157,6 +150,28 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test" and node["name"] in names
     ]
+
+
+def _events(invocation: DbtCliInvocation) -> Iterator[DbtEvent]:
+    """What Dagster has to know, as soon as dbt tells it; tables with the number of rows that dbt counted."""
+    rows: dict[str, int] = {}
+    for message in invocation.stream_raw_events():
+        if told := ROWS_TOLD.match(str(message)):
+            rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(told["rows"])
+        for event in message.to_default_asset_events(
+            manifest=invocation.manifest,
+            dagster_dbt_translator=invocation.dagster_dbt_translator,
+            context=invocation.context,
+            target_path=invocation.target_path,
+            project=invocation.project,
+        ):
+            unique_id = str(event.metadata["unique_id"].value)
+            if isinstance(event, dg.Output) and unique_id in rows:
+                yield event.with_metadata({**event.metadata, "dagster/row_count": rows[unique_id]})
+            elif isinstance(event, dg.AssetCheckEvaluation):
+                yield _check_result(event, {})
+            else:
+                yield event
 
 
 def _run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
@@ -206,42 +221,6 @@ def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]
 
 def _select(names: Sequence[str]) -> Sequence[str]:
     return ["--select", " ".join(names)] if names else []
-
-
-def _progress(event: DbtEvent) -> str:
-    if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
-        outcome = "passed" if event.passed else "failed"
-        return f"check {event.check_name}: {outcome}"
-    return f"built {event.metadata['unique_id'].value}" if isinstance(event, dg.Output) else "tested a model"
-
-
-def _relations(run_results: Mapping[str, Any]) -> Mapping[str, str]:
-    """The full name of each model that dbt has built, by dbt's id.
-
-    Not from the manifest, which may have been made elsewhere, for another database or branch.
-    """
-    results = run_results["results"]
-    return {result["unique_id"]: result["relation_name"] for result in results if result["relation_name"]}
-
-
-def _tables(
-    events: Sequence[DbtEvent], manifest: Mapping[str, Any], relations: Mapping[str, str]
-) -> Mapping[str, str]:
-    """The full name of each table that was built, by dbt's id; no views, as to count one is to compute it."""
-    built = [str(event.metadata["unique_id"].value) for event in events if isinstance(event, dg.Output)]
-    return {
-        unique_id: relations[unique_id]
-        for unique_id in built
-        if unique_id in relations and manifest["nodes"][unique_id]["config"]["materialized"] != "view"
-    }
-
-
-def _row_counts(tables: Mapping[str, str], warehouse: Warehouse) -> Mapping[str, int]:
-    """The number of rows by dbt's id, in one statement."""
-    if not tables:
-        return {}
-    counts = [f"select '{unique_id}' as id, count(*) as n from {name}" for unique_id, name in tables.items()]
-    return {str(unique_id): int(rows) for unique_id, rows in warehouse.query(" union all ".join(counts)).values}
 
 
 def _in_the_words_of_dbt(error: DagsterDbtCliRuntimeError) -> str:

@@ -2,16 +2,20 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from dagster import InitResourceContext
 from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 from filelock import FileLock
 from packaging.version import Version
+from pydantic import PrivateAttr
 
 from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, Deployment, Settings
@@ -52,6 +56,8 @@ def load_dbt_project(settings: Settings) -> DbtProject:
 class InstalledDbt(DbtCliResource):
     """dagster-dbt's resource for the dbt that is installed beside it."""
 
+    _started: list[DbtCliInvocation] = PrivateAttr(default_factory=list)
+
     @property
     def _cli_version(self) -> Version:
         """The version of the installed package: to ask the program itself takes three seconds of each run."""
@@ -61,7 +67,24 @@ class InstalledDbt(DbtCliResource):
         """Start dbt; it writes the run's id into the tags of its statements."""
         if (context := options.get("context")) is not None:
             os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
-        return super().cli(args, **options)
+        invocation = super().cli(args, **options)
+        self._started.append(invocation)
+        return invocation
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
+        """Whatever ends the step, no dbt outlives it.
+
+        dagster-dbt passes an interrupt on only while it waits for dbt, not while Dagster stores an event.
+        """
+        try:
+            with super().yield_for_execution(context) as resource:
+                yield resource
+        finally:
+            for invocation in self._started:
+                if invocation.process.poll() is None:
+                    invocation.process.send_signal(signal.SIGINT)
+                    invocation.process.wait(timeout=invocation.termination_timeout_seconds)
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
         """No adapter in this process: only `fetch_row_counts` and its like need one.

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster_dbt import DbtCliInvocation, DbtCliResource
 
 from dvd_rental_pipeline.resources import dbt
 from dvd_rental_pipeline.resources.dbt import DbtProjectError, build_dbt_resource, load_dbt_project
@@ -52,3 +54,16 @@ def test_the_version_is_that_of_the_program(project_dir: Path, settings: Setting
     found = re.search(r"installed: *(\S+)", told.stdout)
     assert found
     assert str(resource._cli_version) == found.group(1)
+
+
+def test_no_dbt_outlives_the_step_that_started_it(project_dir: Path, settings: Settings) -> None:
+    started: list[DbtCliInvocation] = []
+
+    @dg.asset
+    def ends_early(dbt: DbtCliResource) -> None:
+        started.append(dbt.cli(["parse", "--no-partial-parse"]))
+        raise dg.Failure("while dbt is still at work")
+
+    resource = build_dbt_resource(load_dbt_project(settings))
+    dg.materialize([ends_early], resources={"dbt": resource}, raise_on_error=False)
+    assert started[0].process.returncode not in {0, None}, "it was ended, and waited for"
