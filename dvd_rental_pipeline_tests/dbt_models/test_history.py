@@ -12,8 +12,8 @@ HISTORY = """
 """
 
 
-def test_history_follows_the_source(tmp_path: Path) -> None:
-    raw = RawTables(tmp_path)
+def test_history_follows_the_source(home: Path) -> None:
+    raw = RawTables(home)
     dbt = Dbt(raw)
     fill(raw)
     raw.pass_time(days=1)
@@ -75,8 +75,8 @@ def test_history_follows_the_source(tmp_path: Path) -> None:
     assert "ERROR=0" in done.stdout
 
 
-def test_changes_within_one_sync_are_versions_of_their_own(tmp_path: Path) -> None:
-    raw = RawTables(tmp_path, keep_past=True)
+def test_changes_within_one_sync_are_versions_of_their_own(home: Path) -> None:
+    raw = RawTables(home, keep_past=True)
     dbt = Dbt(raw)
     fill(raw)
     dbt.build_marts()

@@ -202,11 +202,11 @@ def prove_equality(home: Path, seed: int, syncs: int, changes: int, *, keep_past
         pytest.param(True, id="past states too"),
     ],
 )
-def test_facts_after_three_syncs_are_those_of_a_full_refresh(tmp_path: Path, keep_past: bool) -> None:
-    prove_equality(tmp_path, seed=1, syncs=3, changes=90, keep_past=keep_past)
+def test_facts_after_three_syncs_are_those_of_a_full_refresh(home: Path, keep_past: bool) -> None:
+    prove_equality(home, seed=1, syncs=3, changes=90, keep_past=keep_past)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(2, 8))
-def test_facts_after_many_small_syncs_are_those_of_a_full_refresh(tmp_path: Path, seed: int) -> None:
-    prove_equality(tmp_path, seed=seed, syncs=10, changes=25, keep_past=seed % 2 == 0)
+def test_facts_after_many_small_syncs_are_those_of_a_full_refresh(home: Path, seed: int) -> None:
+    prove_equality(home, seed=seed, syncs=10, changes=25, keep_past=seed % 2 == 0)

@@ -15,7 +15,13 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=() if moment == "while dbt builds" else pytest.mark.heavy)
+        for moment in MOMENTS
+    ],
+)
 def test_a_run_can_be_interrupted_at_any_moment(dvd_rental: CommandLine, moment: str) -> None:
     home = dvd_rental.home
     process = subprocess.Popen(
