@@ -17,6 +17,7 @@ import psutil
 
 from dvd_rental_pipeline.checks.learnt_bounds import LEARNT_BOUNDS
 from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
+from dvd_rental_pipeline.run_history import RunHistory
 from dvd_rental_pipeline.settings import Settings
 
 PROCESS_TAG = "dvd_rental/process"
@@ -157,7 +158,17 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         except OSError as error:
             raise UnwritableFolderError(settings.dagster_dir, error) from error
         instance = dg.DagsterInstance.local_temp(
-            str(settings.dagster_dir), overrides={"telemetry": {"enabled": False}}
+            str(settings.dagster_dir),
+            overrides={
+                "telemetry": {"enabled": False},
+                "storage": {
+                    "custom": {
+                        "module": RunHistory.__module__,
+                        "class": RunHistory.__name__,
+                        "config": {"base_dir": str(settings.dagster_dir)},
+                    }
+                },
+            },
         )
     with instance:
         _close_dead_runs(instance)
