@@ -116,7 +116,7 @@ def test_all_is_well_with_a_replica_and_after_business_goes_on(chain: Chain) -> 
     first = chain.run()
     assert failed(first) == {}
     assert were_built(first)
-    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * 15 + 1
+    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * 15 + 2
     chain.source.execute("update customer set active = 1 - active where customer_id % 3 = 0")
     chain.source.execute("delete from payment where payment_id % 5 = 0")
     assert failed(chain.check()) == {}, "what waits for the next sync is no fault"
@@ -246,6 +246,44 @@ def test_a_change_that_waits_too_long_warns(chain: Chain, monkeypatch: pytest.Mo
     found = failed(chain.check())
     assert found["rental:commit_lag_is_short"].severity is WARN
     assert "rental:commit_lag_is_short" not in failed(chain.run())
+
+
+def test_a_publication_that_was_changed_stops_the_models_until_all_is_captured_again(chain: Chain) -> None:
+    chain.run()
+    name = chain.ingestion.slot
+    chain.source.execute("create table stranger (id integer primary key)")
+    chain.source.execute(f"alter publication {name} drop table rental, film")
+    chain.source.execute(f"alter publication {name} add table film where (film_id < 10), table stranger")
+    chain.source.execute(f"alter publication {name} set (publish = 'insert, update')")
+    found = {name: check for name, check in failed(chain.check()).items() if "capture" in name}
+    shared = next(name for name in found if name.endswith(":capture_matches_catalogue"))
+    assert set(found) == {"rental:table_is_captured", "film:table_is_captured", shared}
+    assert {check.severity for check in found.values()} == {ERROR}
+    assert f"{name} does not have it" in str(found["rental:table_is_captured"].description)
+    assert "only some of its rows or columns" in str(found["film:table_is_captured"].description)
+    assert "leaves out some kinds of changes" in str(found[shared].description)
+    assert "public.stranger too much" in str(found[shared].description)
+    chain.source.execute(f"alter publication {name} drop table stranger")
+    released = chain.run()
+    assert failed(released) == {}
+    assert were_built(released)
+
+
+def test_a_key_of_the_source_that_lacks_the_catalogues_is_an_error_and_one_that_adds_to_it_a_warning(
+    chain: Chain,
+) -> None:
+    chain.run()
+    for table, key in (("film_actor", "film_id, actor_id, last_update"), ("film_category", "film_id")):
+        chain.source.execute(f"alter table {table} drop constraint {table}_pkey")
+        chain.source.execute(f"alter table {table} add primary key ({key})")
+    found = {name: check for name, check in failed(chain.check()).items() if "capture" in name}
+    assert {name: check.severity for name, check in found.items()} == {
+        "film_actor:table_is_captured": WARN,
+        "film_category:table_is_captured": ERROR,
+    }
+    assert "in the catalogue (film_id, category_id)" in str(
+        found["film_category:table_is_captured"].description
+    )
 
 
 def test_a_slot_that_grows_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
