@@ -78,7 +78,8 @@ def agreement(evidence: Evidence) -> Found:
         return False, WARN, f"Not compared. {evidence.inspection.not_compared}", {}
     if found.error is not None:
         return False, WARN, f"Not compared: {found.error}.", {}
-    failed = found.missing + found.surplus + found.differing
+    # Sums do not tell in how many rows.
+    failed = found.missing + found.surplus + found.differing + bool(found.columns)
     metadata = {
         "source_rows": found.source_rows,
         "raw_rows": found.raw_rows,
@@ -91,9 +92,11 @@ def agreement(evidence: Evidence) -> Found:
         "lsn": found.lsn,
     }
     if found.agrees:
-        return True, ERROR, f"{found.source_rows:,} rows on both sides at {found.lsn}.", metadata
+        and_sums = "" if found.columns is None else ", and every column adds up to the same"
+        return True, ERROR, f"{found.source_rows:,} rows on both sides at {found.lsn}{and_sums}.", metadata
+    sums = f", and other values in {', '.join(found.columns)}" if found.columns else ""
     told = (
-        f"{found.missing:,} rows are missing, {found.surplus:,} too many, {found.differing:,} differ "
+        f"{found.missing:,} rows are missing, {found.surplus:,} too many, {found.differing:,} differ{sums} "
         f"(of {found.source_rows:,} in the source at {found.lsn})."
     )
     keys = [dg.TableRecord(dict(part.split("=", 1) for part in key.split(", "))) for key in found.keys]
@@ -222,7 +225,8 @@ CHECKS = (
     Check(
         "source_and_raw_agree",
         "The raw table has every row of its source, and each row the same values, at one moment. Of tables "
-        "beyond 100,000 rows a sample is compared, and the number of all.",
+        "beyond 100,000 rows a sample is compared, and the number of all. What Airbyte wrote is compared by "
+        "the number of rows, and up to a million rows by the sums of columns.",
         Section.SOURCE_AND_RAW_AGREE,
         True,
         agreement,

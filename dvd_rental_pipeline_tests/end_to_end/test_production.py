@@ -126,6 +126,7 @@ def test_a_failed_sync_is_told_on_the_terminal_in_the_log_and_by_an_alert(
     site: ProductionSite, one_report: str
 ) -> None:
     before = len(site.airbyte.jobs)
+    site.alerts()
     site.airbyte.plan(Course(outcome="failed", failures=("The replication slot is lost.",)))
     done = site.run("run", "--select", RAW)
     assert done.returncode == 1
@@ -290,6 +291,7 @@ def test_a_wrong_key_is_told_with_what_to_compare(site: ProductionSite, one_repo
 def test_without_rights_on_the_bucket_of_the_pages_the_run_says_so(
     site: ProductionSite, one_report: str
 ) -> None:
+    site.alerts()
     with site.only_allowed("secretsmanager:*", "logs:*", "sns:*", "cloudwatch:*") as credentials:
         done = site.run("run", "--select", 'key:"site/docs"', **credentials)
     assert done.returncode == 1
@@ -302,6 +304,7 @@ def test_without_rights_on_the_bucket_of_the_pages_the_run_says_so(
 def test_an_alert_that_cannot_be_sent_changes_nothing_about_the_run(
     site: ProductionSite, one_report: str
 ) -> None:
+    site.alerts()
     site.airbyte.plan(Course(outcome="failed", failures=("The disk is full.",)))
     topic = site.environment["DVD_RENTAL_ALERTS_TOPIC"]
     done = site.run("run", "--select", RAW, DVD_RENTAL_ALERTS_TOPIC=f"{topic}-gone")

@@ -172,6 +172,25 @@ def test_every_row_of_the_source_comes_to_snowflake_and_every_check_passes(
     assert event.metadata["airbyte_job_rows"].value
 
 
+def test_what_airbyte_wrote_has_the_sums_of_the_source_until_somebody_changes_a_value(
+    production: Production, first_run: dg.ExecuteInProcessResult
+) -> None:
+    said = {
+        check.asset_key.path[-1]: str(check.description)
+        for check in first_run.get_asset_check_evaluations()
+        if check.check_name == "source_and_raw_agree"
+    }
+    assert all("every column adds up to the same" in told for told in said.values())
+    one = "update dvd_rental.payment set amount = amount + {} where payment_id = (select min(payment_id) from"
+    one += " dvd_rental.payment)"
+    production.snowflake.query(one.format("0.01"))
+    result = production.run(sync=False)
+    production.snowflake.query(one.format("-0.01"))
+    ((name, told),) = failed(result).items()
+    assert name == "payment:source_and_raw_agree"
+    assert "other values in amount" in told
+
+
 def test_every_statement_names_the_deployment_and_the_run(
     production: Production, first_run: dg.ExecuteInProcessResult
 ) -> None:
