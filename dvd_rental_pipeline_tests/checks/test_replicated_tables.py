@@ -1,7 +1,7 @@
 """Each thing that can go wrong between source and raw table is caught by a check, and is released."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,11 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.checks import replicated_tables
 from dvd_rental_pipeline.checks.replicated_tables import CHECKS, build_replication_checks
+from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.row_counts import compare_counts
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.raw_counts import sum_raw_tables
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.source.generator.generate import generate
 
@@ -331,7 +333,14 @@ def test_counts_of_tables_that_somebody_else_fills_are_compared(chain: Chain, da
         table.name: int(chain.source.execute(f"select count(*) from {table.name}").fetchone()[0])  # type: ignore[index]
         for table in DVD_RENTAL.tables
     }
-    assert all(it.agrees for it in compare(rows, {}).values())
+    assert all(it.agrees and it.columns is None for it in compare(rows, {}).values())
+    assert {it.columns for it in compare_sums(chain, database_url, rows)} == {()}
+    chain.spoil(
+        "update dvd_rental.rental set return_date = null, inventory_id = inventory_id + 1"
+        " where rental_id = (select min(rental_id) from dvd_rental.rental where return_date is not null)"
+    )
+    (spoilt,) = (it for it in compare_sums(chain, database_url, rows) if not it.agrees)
+    assert (spoilt.table, spoilt.columns) == ("rental", ("inventory_id", "return_date"))
     short = compare({**rows, "rental": rows["rental"] - 2}, {"city": "it cannot be read"})
     assert (short["rental"].agrees, short["rental"].missing) == (False, 2)
     assert short["city"].error == "it cannot be read"
@@ -344,6 +353,11 @@ def test_counts_of_tables_that_somebody_else_fills_are_compared(chain: Chain, da
     waiting = compare(rows, {})["rental"]
     assert (waiting.agrees, waiting.pending) == (True, 2)
     assert waiting.pending_since is not None
+
+
+def compare_sums(chain: Chain, url: str, rows: Mapping[str, int]) -> Collection[TableVerification]:
+    sums = sum_raw_tables(chain.warehouse, DVD_RENTAL, set(rows))
+    return compare_counts(url, DVD_RENTAL, chain.ingestion.slot, rows, {}, raw_sums=sums).values()
 
 
 def test_a_warehouse_that_is_gone_is_one_message(chain: Chain) -> None:
