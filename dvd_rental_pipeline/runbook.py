@@ -29,6 +29,7 @@ class Section(StrEnum):
     SCHEMA_DRIFT = "schema-drift"
     PRIMARY_KEY = "primary-key"
     COMMIT_LAG = "commit-lag"
+    CAPTURE = "capture"
     SLOT_LAG = "slot-lag"
     TOMBSTONES = "tombstones"
     QUARANTINE = "quarantine"

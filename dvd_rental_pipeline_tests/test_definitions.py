@@ -12,6 +12,7 @@ from unittest import mock
 import dagster as dg
 import pytest
 
+from dvd_rental_pipeline.assets.dbt import DBT_POOL
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
@@ -161,6 +162,13 @@ def test_one_job_covers_the_whole_graph(local: dg.Definitions) -> None:
     job = local.resolve_job_def("dvd_rental")
     graph = local.resolve_asset_graph()
     assert set(job.asset_layer.executable_asset_keys) == set(graph.executable_asset_keys)
+
+
+def test_dbt_builds_all_models_in_one_pool(local: dg.Definitions) -> None:
+    nodes = {node.key.path[0]: node for node in local.resolve_asset_graph().asset_nodes}
+    assert {layer: nodes[layer].pools for layer in ("staging", "snapshots", "marts", "reports")} == {
+        layer: {DBT_POOL} for layer in ("staging", "snapshots", "marts", "reports")
+    }
 
 
 def test_the_schedule_syncs_the_source_and_checks_it_at_once(local: dg.Definitions) -> None:

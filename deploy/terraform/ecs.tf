@@ -19,7 +19,7 @@ locals {
   # What the definitions need: where they are loaded, and where they run.
   definitions_environment = merge(
     {
-      DVD_RENTAL_SECRETS      = "secretsmanager://${aws_secretsmanager_secret.settings.name}"
+      DVD_RENTAL_SECRETS      = local.settings_place
       DVD_RENTAL_SITE_BUCKET  = aws_s3_bucket.this["site"].id
       DVD_RENTAL_ALERTS_TOPIC = aws_sns_topic.alerts.arn
       DVD_RENTAL_LOG_GROUP    = aws_cloudwatch_log_group.this["runs"].name

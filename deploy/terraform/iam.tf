@@ -16,10 +16,12 @@ locals {
 
   # Statements that several roles share.
   may_read_settings = {
-    Sid      = "ReadSettings"
-    Effect   = "Allow"
-    Action   = ["secretsmanager:GetSecretValue"]
-    Resource = [aws_secretsmanager_secret.settings.arn]
+    Sid    = "ReadSettings"
+    Effect = "Allow"
+    Action = [var.settings_object == "" ? "secretsmanager:GetSecretValue" : "s3:GetObject"]
+    Resource = [
+      var.settings_object == "" ? aws_secretsmanager_secret.settings[0].arn : "arn:${local.partition}:s3:::${var.settings_object}"
+    ]
   }
   may_write_step_output = {
     Sid      = "WriteStepOutput"

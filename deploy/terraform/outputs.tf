@@ -8,9 +8,9 @@ output "buckets" {
   value       = { for name, bucket in aws_s3_bucket.this : name => bucket.id }
 }
 
-output "settings_secret" {
-  description = "The secret that a person fills."
-  value       = aws_secretsmanager_secret.settings.name
+output "settings_place" {
+  description = "Where the settings stand, which a person fills in, as DVD_RENTAL_SECRETS names it."
+  value       = local.settings_place
 }
 
 output "alerts_topic" {

@@ -81,6 +81,17 @@ variable "environment" {
   default     = {}
 }
 
+variable "settings_object" {
+  description = "Object on S3, BUCKET/KEY, that holds the settings as lines NAME=value. Empty: they stand in the secret `NAME/settings`."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.settings_object == "" || can(regex("^[a-z0-9.-]{3,63}/[^*?]+$", var.settings_object))
+    error_message = "Give it as BUCKET/KEY, without s3://."
+  }
+}
+
 variable "run_cpu" {
   description = "CPU units of a run: 1024 is one."
   type        = number

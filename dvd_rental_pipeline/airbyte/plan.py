@@ -13,9 +13,10 @@ from dvd_rental_pipeline.airbyte.api import Airbyte, Answer
 from dvd_rental_pipeline.airbyte.errors import AirbyteError
 from dvd_rental_pipeline.airbyte.wanted import SECRETS, Wanted, wanted_connection
 from dvd_rental_pipeline.catalog.tables import Domain
-from dvd_rental_pipeline.settings import Settings
+from dvd_rental_pipeline.replication.capture_drift import Deviation
 
 HIDDEN = "********"
+_STREAMS = "configurations.streams"
 
 
 class Part(StrEnum):
@@ -85,19 +86,25 @@ def make_plan(airbyte: Airbyte, wanted: Wanted, connection_id: str | None) -> Pl
     return Plan(ids, differences)
 
 
-def connection_drift(settings: Settings, domain: Domain) -> Sequence[Difference]:
-    """How the connection differs from the catalogue: streams, keys, schedule, schema policy.
+def connection_drift(connection: Answer, domain: Domain) -> Sequence[Deviation]:
+    """How `connection` deviates from the catalogue: streams, keys, schedule, schema policy.
 
     Needs no setting of the source or the destination, so that a run in production can ask, too.
-
-    Raises:
-        SettingsError: settings are missing.
-        AirbyteError: Airbyte cannot be asked.
     """
-    settings.require("Airbyte's connection", "airbyte_connection_id")
-    with Airbyte.of_settings(settings) as airbyte:
-        now = airbyte.connection(str(settings.airbyte_connection_id))
-    return _compare(Part.CONNECTION, _comparable(now), _comparable(wanted_connection(domain)))
+    now, should = _comparable(connection), _comparable(wanted_connection(domain))
+    streams = (now.get("configurations") or {}).get("streams") or {}
+    absent = [table.name for table in domain.tables if table.name not in streams]
+    deviations = [Deviation(table, "the connection does not sync it", True) for table in absent]
+    for difference in _compare(Part.CONNECTION, now, should):
+        told = f"{difference.path} is {difference.now or 'absent'}, should be {difference.wanted or 'absent'}"
+        stream, _, field = difference.path.removeprefix(_STREAMS).removeprefix(".").partition(".")
+        if not difference.path.startswith(_STREAMS) or not field:
+            deviations.append(Deviation(None, f"in the connection {told}", False))
+        elif stream not in absent:
+            # Without a key of its own a stream takes the source's.
+            is_fault = field == "syncMode" or (field == "primaryKey" and bool(difference.now))
+            deviations.append(Deviation(stream, f"in the connection {told}", is_fault))
+    return deviations
 
 
 def apply(airbyte: Airbyte, wanted: Wanted, plan: Plan, *, send_secrets: bool = False) -> str:
@@ -169,7 +176,7 @@ def _compare(part: Part, now: Any, wanted: Any, path: str = "") -> list[Differen
             for name, value in wanted.items()
             for difference in _compare(part, inside.get(name), value, f"{path}.{name}".lstrip("."))
         ]
-        if path == "configurations.streams":
+        if path == _STREAMS:
             found += [
                 Difference(part, f"{path}.{name}", "synced", None) for name in inside if name not in wanted
             ]

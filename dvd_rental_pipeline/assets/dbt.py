@@ -30,6 +30,12 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import RUNBOOK
 
+DBT_POOL = "dbt"
+"""Of this pool one step runs at a time: two at once might add the same version to a history twice.
+
+The instances under deploy/ limit it. Local ones need not: who writes to the DuckDB file holds its lock.
+"""
+
 DbtEvent: TypeAlias = (
     dg.Output[Any]
     | dg.AssetMaterialization
@@ -91,6 +97,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         project=project,
         dagster_dbt_translator=ModelTranslator(),
         name="dbt_models",
+        pool=DBT_POOL,
     )
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse

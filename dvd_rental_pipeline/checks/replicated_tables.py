@@ -78,7 +78,8 @@ def agreement(evidence: Evidence) -> Found:
         return False, WARN, f"Not compared. {evidence.inspection.not_compared}", {}
     if found.error is not None:
         return False, WARN, f"Not compared: {found.error}.", {}
-    failed = found.missing + found.surplus + found.differing
+    # Sums do not tell in how many rows.
+    failed = found.missing + found.surplus + found.differing + bool(found.columns)
     metadata = {
         "source_rows": found.source_rows,
         "raw_rows": found.raw_rows,
@@ -91,9 +92,11 @@ def agreement(evidence: Evidence) -> Found:
         "lsn": found.lsn,
     }
     if found.agrees:
-        return True, ERROR, f"{found.source_rows:,} rows on both sides at {found.lsn}.", metadata
+        and_sums = "" if found.columns is None else ", and every column adds up to the same"
+        return True, ERROR, f"{found.source_rows:,} rows on both sides at {found.lsn}{and_sums}.", metadata
+    sums = f", and other values in {', '.join(found.columns)}" if found.columns else ""
     told = (
-        f"{found.missing:,} rows are missing, {found.surplus:,} too many, {found.differing:,} differ "
+        f"{found.missing:,} rows are missing, {found.surplus:,} too many, {found.differing:,} differ{sums} "
         f"(of {found.source_rows:,} in the source at {found.lsn})."
     )
     keys = [dg.TableRecord(dict(part.split("=", 1) for part in key.split(", "))) for key in found.keys]
@@ -204,11 +207,26 @@ def primary_key(evidence: Evidence) -> Found:
     return True, ERROR, f"Every row has a key ({key}) of its own.", metadata
 
 
+def capture(evidence: Evidence) -> Found:
+    """Whether the table's changes are captured, whole and by its key."""
+    return _told(evidence.inspection, evidence.table.name, "Its changes are captured, by its primary key.")
+
+
+def _told(inspection: Inspection, table: str | None, well: str) -> Found:
+    if inspection.deviations is None:
+        return False, WARN, f"Not looked at. {inspection.not_compared}", {}
+    found = [deviation for deviation in inspection.deviations if deviation.table == table]
+    severity = ERROR if any(deviation.is_fault for deviation in found) or not found else WARN
+    told = "; ".join(deviation.told for deviation in found).rstrip(".")
+    return not found, severity, f"{told[:1].upper()}{told[1:]}." if found else well, {"deviations": len(found)}
+
+
 CHECKS = (
     Check(
         "source_and_raw_agree",
         "The raw table has every row of its source, and each row the same values, at one moment. Of tables "
-        "beyond 100,000 rows a sample is compared, and the number of all.",
+        "beyond 100,000 rows a sample is compared, and the number of all. What Airbyte wrote is compared by "
+        "the number of rows, and up to a million rows by the sums of columns.",
         Section.SOURCE_AND_RAW_AGREE,
         True,
         agreement,
@@ -227,6 +245,14 @@ CHECKS = (
         Section.SCHEMA_DRIFT,
         True,
         drift,
+    ),
+    Check(
+        "table_is_captured",
+        "The table's changes are captured whole and by its primary key: the publication of the source has it, "
+        "and in production Airbyte's connection syncs it.",
+        Section.CAPTURE,
+        True,
+        capture,
     ),
     Check(
         "commit_lag_is_short",
@@ -261,7 +287,7 @@ CHECKS = (
 
 
 def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
-    """One step with the checks of every table of `domain`, and that of the replication slot."""
+    """One step with the checks of every table of `domain`, and those of what all tables share."""
     assets = {table.name: dg.AssetKey([domain.name, table.name]) for table in domain.tables}
     slot_asset = next(assets[table.name] for table in domain.tables if table.tier is FreshnessTier.TRANSACTIONS)
     slot_spec = dg.AssetCheckSpec(
@@ -271,10 +297,17 @@ def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
         "may, or 1 GiB where nothing limits it: a slot that grows fills the source's disk.",
         metadata={RUNBOOK: Section.SLOT_LAG.reference},
     )
+    capture_spec = dg.AssetCheckSpec(
+        name="capture_matches_catalogue",
+        asset=slot_asset,
+        description="What captures the changes of all tables is set up as declared: the publication of the "
+        "source, and in production Airbyte's connection, with no schedule and no table beyond the catalogue's.",
+        metadata={RUNBOOK: Section.CAPTURE.reference},
+    )
 
     @dg.multi_asset_check(
         name=f"{domain.name}_replication_checks",
-        specs=[*(check.spec(asset) for asset in assets.values() for check in CHECKS), slot_spec],
+        specs=[*(check.spec(asset) for asset in assets.values() for check in CHECKS), slot_spec, capture_spec],
         can_subset=True,
         description=f"Compares the raw tables of {domain.name} with their source. Changes nothing.",
     )
@@ -294,6 +327,9 @@ def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
                     yield _result(asset, check.name, check.judge(evidence))
         if slot_spec.key in context.selected_asset_check_keys:
             yield _result(slot_asset, slot_spec.name, slot(inspection))
+        if capture_spec.key in context.selected_asset_check_keys:
+            well = "The capture is set up as the catalogue declares."
+            yield _result(slot_asset, capture_spec.name, _told(inspection, None, well))
 
     return replication_checks
 

@@ -85,6 +85,7 @@ class TableVerification:
         missing: compared rows that the raw table does not have.
         surplus: rows of the raw table that the source does not have; in a sample, by the difference of counts.
         differing: rows that differ in some column.
+        columns: columns whose sums differ, where rows are not compared one by one; None where neither was done.
         keys: primary keys of some that are missing, surplus or differing, as `column=value`.
         pending: rows that changed after the last sync.
         pending_since: when the first of them was last changed, ISO 8601 in UTC; None without any.
@@ -99,6 +100,7 @@ class TableVerification:
     missing: int = 0
     surplus: int = 0
     differing: int = 0
+    columns: tuple[str, ...] | None = None
     keys: tuple[str, ...] = ()
     pending: int = 0
     pending_since: str | None = None
@@ -107,4 +109,4 @@ class TableVerification:
     @property
     def agrees(self) -> bool:
         """Whether both sides are equal, as far as they were compared."""
-        return self.error is None and not (self.missing or self.surplus or self.differing)
+        return self.error is None and not (self.missing or self.surplus or self.differing or self.columns)

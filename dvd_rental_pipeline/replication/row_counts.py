@@ -1,7 +1,8 @@
-"""Raw tables that somebody else filled, compared with their source by the number of rows.
+"""Raw tables that somebody else filled, compared with their source by numbers of rows and sums of columns.
 
 The source goes on meanwhile, and its changes wait in the replication slot. Each may add or take away one row,
-so counts that differ by no more than the changes that wait are equal as far as can be known.
+so counts that differ by no more than the changes that wait are equal as far as can be known. Sums are compared
+where no change waits.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import psycopg
 
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.replication.changes import iso
+from dvd_rental_pipeline.replication.column_sums import differing_columns, sums_sql
 from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.pgoutput import Begin, Delete, Insert, Update, decode
 from dvd_rental_pipeline.replication.session import composed, connect, explained
@@ -22,9 +24,17 @@ _PEEK_SQL = (
 
 
 def compare_counts(
-    url: str, domain: Domain, slot: str, raw_rows: Mapping[str, int], failures: Mapping[str, str]
+    url: str,
+    domain: Domain,
+    slot: str,
+    raw_rows: Mapping[str, int],
+    failures: Mapping[str, str],
+    *,
+    raw_sums: Mapping[str, str] | None = None,
 ) -> Mapping[str, TableVerification]:
     """Compare `raw_rows`, live rows by table, with the source at `url`; `failures` are tables without a count.
+
+    `raw_sums` are answers to `sums_sql`, of the tables of which sums are to be compared.
 
     Raises:
         ReplicationError: the source cannot be reached, or refuses.
@@ -38,6 +48,7 @@ def compare_counts(
         )
         found: dict[str, TableVerification] = {}
         counted: dict[str, int] = {}
+        sums: dict[str, str] = {}
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             for table in domain.tables:
@@ -45,9 +56,14 @@ def compare_counts(
                     composed("select count(*) from only {table}", table=(domain.source_schema, table.name))
                 ).fetchone()
                 counted[table.name] = row[0] if row else 0
+                if table.name in (raw_sums or {}):
+                    asked = sums_sql(table, f'only "{domain.source_schema}"."{table.name}"')
+                    name, text = connection.execute(asked.encode()).fetchone() or ("", "")
+                    sums[name] = text
         # Read after the count: every change that it may have missed, or have seen too early, is among them.
         waiting = _waiting(connection, slot, oids)
         lsn = connection.execute("select pg_current_wal_lsn()::text").fetchone()
+    tables = {table.name: table for table in domain.tables}
     for name, rows in counted.items():
         if name in failures:
             found[name] = TableVerification(name, str(lsn and lsn[0]), error=failures[name])
@@ -55,6 +71,8 @@ def compare_counts(
         times = waiting.get(name, [])
         raw = raw_rows.get(name, 0)
         slack = len(times)
+        compared = name in sums and not slack and rows == raw
+        columns = differing_columns(tables[name], sums[name], (raw_sums or {})[name]) if compared else None
         found[name] = TableVerification(
             name,
             str(lsn and lsn[0]),
@@ -62,6 +80,7 @@ def compare_counts(
             raw_rows=raw,
             missing=max(0, rows - raw - slack),
             surplus=max(0, raw - rows - slack),
+            columns=columns,
             pending=slack,
             pending_since=min(times, default=None),
         )

@@ -89,6 +89,10 @@ class PatientAirbyteClient(AirbyteClient):
     def job(self, job_id: int) -> Job:
         return Job.told(self.get_job_details(job_id))
 
+    def connection(self, connection_id: str) -> Mapping[str, Any]:
+        """The connection, as the public API tells it."""
+        return self._single_request("GET", f"{self.rest_api_base_url}/connections/{connection_id}")
+
     def start_sync(self, connection_id: str) -> int:
         """Ask once for a sync, and return the id of its job.
 

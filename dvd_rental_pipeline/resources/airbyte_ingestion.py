@@ -16,15 +16,18 @@ from pydantic import Field, PrivateAttr
 
 from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.capture_drift import Deviation
 from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
-from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
+from dvd_rental_pipeline.resources.raw_counts import count_raw_tables, sum_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.warehouse import WarehouseAwayError
 
 JOB_TAG = "airbyte/job_id"
 CONNECTION_TAG = "airbyte/connection_id"
 
+# Of tables with more rows an inspection compares the number of rows alone: sums read every column.
+SUMMED_ROWS = 1_000_000
 # Silence in the log for longer than this looks like a run that hangs.
 _PROGRESS_SECONDS = 60.0
 _FULL = frozenset({"refresh"})
@@ -74,24 +77,45 @@ class AirbyteIngestion(Ingestion):
         return self._outcome(domain, job, attempts, link)
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        # Of the run alone: these bring what takes seconds to import.
+        from dvd_rental_pipeline.replication.capture_drift import publication_drift  # noqa: PLC0415
+        from dvd_rental_pipeline.replication.row_counts import compare_counts  # noqa: PLC0415
+        from dvd_rental_pipeline.replication.source_facts import read_facts  # noqa: PLC0415
+
+        deviations = self._deviations(domain)
         if self.source_url is None:
             return Inspection(
                 facts=None,
                 not_compared="This deployment cannot ask the source: set DVD_RENTAL_SOURCE_URL to a role that "
                 "may read its tables.",
+                deviations=deviations,
             )
-        # Of the run alone: these bring what takes seconds to import.
-        from dvd_rental_pipeline.replication.row_counts import compare_counts  # noqa: PLC0415
-        from dvd_rental_pipeline.replication.source_facts import read_facts  # noqa: PLC0415
-
         facts = read_facts(self.source_url, domain, self.slot)
         counts = count_raw_tables(self.warehouse, domain)
         raw_rows = {
             name: int(str(metadata["dagster/row_count"].value)) for name, metadata in counts.metadata.items()
         }
+        small = {name for name, rows in raw_rows.items() if rows <= SUMMED_ROWS}
+        raw_sums = sum_raw_tables(self.warehouse, domain, small)
         return Inspection(
-            facts=facts, tables=compare_counts(self.source_url, domain, self.slot, raw_rows, counts.failures)
+            facts=facts,
+            tables=compare_counts(
+                self.source_url, domain, self.slot, raw_rows, counts.failures, raw_sums=raw_sums
+            ),
+            deviations=[*deviations, *publication_drift(self.source_url, domain, self.slot)],
         )
+
+    def _deviations(self, domain: Domain) -> Sequence[Deviation]:
+        """Those of the connection."""
+        from dvd_rental_pipeline.airbyte.plan import connection_drift  # noqa: PLC0415
+
+        client = PatientAirbyteClient.like(self.workspace.get_client())
+        try:
+            connection = client.connection(self.connection_id)
+        except AirbyteError as error:
+            # No reason to leave the tables uncompared.
+            return [Deviation(None, f"the connection could not be looked at: {error}", False)]
+        return connection_drift(connection, domain)
 
     def _obtain(
         self, client: PatientAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float

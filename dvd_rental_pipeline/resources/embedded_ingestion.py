@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.capture_drift import publication_drift
 from dvd_rental_pipeline.replication.outcome import TableSync
 from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.replication.source_facts import read_facts
@@ -61,6 +62,7 @@ class EmbeddedIngestion(Ingestion):
             return Inspection(
                 facts=read_facts(url, domain, self.slot),
                 tables=verifier.verify(sample_rows=COMPARED_ROWS),
+                deviations=publication_drift(url, domain, self.slot),
             )
 
 

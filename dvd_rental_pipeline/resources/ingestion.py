@@ -1,12 +1,13 @@
 """The role of extract and load: what every way of filling the raw tables promises."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.capture_drift import Deviation
 from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.source_facts import SourceFacts
 
@@ -28,12 +29,14 @@ class Inspection:
     """What the source looks like beside the raw tables.
 
     `facts` is None where the source cannot be asked, and `tables` lacks tables that cannot be compared;
-    `not_compared` says then why, and what to do.
+    `not_compared` says then why, and what to do. `deviations` are those of the capture from the catalogue, None
+    where it cannot be looked at.
     """
 
     facts: SourceFacts | None
     tables: Mapping[str, TableVerification] = field(default_factory=dict)
     not_compared: str = ""
+    deviations: Sequence[Deviation] | None = None
 
 
 class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]

@@ -1,12 +1,13 @@
 """Counting the raw tables in the warehouse, for ways of ingestion that do not write them themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
 
 from dvd_rental_pipeline.catalog.tables import Domain, Table
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.replication.column_sums import sums_sql
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.warehouse import WarehouseAwayError
 
@@ -43,6 +44,24 @@ def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
             except PipelineError as error:
                 failures[table.name] = f"it cannot be read in the warehouse. {error}"
         return RawCounts(metadata, failures)
+
+
+def sum_raw_tables(warehouse: Warehouse, domain: Domain, names: Collection[str]) -> Mapping[str, str]:
+    """What the columns of the live rows of some raw tables add up to, by table (see `column_sums`).
+
+    Raises:
+        WarehouseError: a table cannot be read, or the warehouse cannot be reached.
+    """
+    asked = [
+        sums_sql(table, f"{domain.name}.{table.name}", "_ab_cdc_deleted_at is null")
+        for table in domain.tables
+        if table.name in names
+    ]
+    return (
+        {str(name): str(sums) for name, sums in warehouse.query("\nunion all\n".join(asked)).values}
+        if asked
+        else {}
+    )
 
 
 def _ask(

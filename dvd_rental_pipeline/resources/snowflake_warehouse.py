@@ -52,8 +52,7 @@ class SnowflakeWarehouse(Warehouse):
     def writing(self, on_wait: Callable[[str], None]) -> AbstractContextManager[None]:
         """Nothing to hold: a statement of Snowflake's is whole or has not been, and readers never wait.
 
-        Two runs of dbt at once would do the same work twice, and might add the same version to a history twice,
-        which the tests of its key would tell. That the graph runs once at a time is for Dagster's run queue.
+        That dbt runs once at a time is for the pool of its step, across tasks and machines.
         """
         return nullcontext()
 

@@ -118,21 +118,37 @@ def test_what_somebody_changed_by_hand_is_told_field_by_field_and_mended(
     assert destination.configuration["credentials"]["private_key"] == KEY
 
 
-def test_the_drift_of_the_connection_is_told_without_settings_of_its_ends(
+def test_how_a_connection_deviates_from_the_catalogue_is_told_by_table(
     airbyte: AirbyteStandIn, settings_with: Any
 ) -> None:
     connection_id = bring(settings_with())
-    settings = settings_with(
-        airbyte_connection_id=connection_id,
-        source_url=None,
-        airbyte_destination_host=None,
-        airbyte_destination_key_path=None,
-    )
-    assert connection_drift(settings, DVD_RENTAL) == []
-    airbyte.workspace.connections[connection_id].fields["nonBreakingSchemaUpdatesBehavior"] = "ignore"
-    assert [str(difference) for difference in connection_drift(settings, DVD_RENTAL)] == [
-        "connection nonBreakingSchemaUpdatesBehavior: ignore, should be propagate_columns"
-    ]
+
+    def deviations() -> set[tuple[str | None, str, bool]]:
+        with Airbyte.of_settings(settings_with()) as client:
+            found = connection_drift(client.connection(connection_id), DVD_RENTAL)
+        return {(one.table, one.told, one.is_fault) for one in found}
+
+    assert deviations() == set()
+    fields = airbyte.workspace.connections[connection_id].fields
+    fields["nonBreakingSchemaUpdatesBehavior"] = "ignore"
+    streams = {stream["name"]: stream for stream in fields["configurations"]["streams"]}
+    streams["payment"]["name"] = "stranger"
+    streams["rental"]["primaryKey"] = [["last_update"]]
+    streams["film"]["primaryKey"] = []
+    streams["city"]["syncMode"] = "full_refresh_overwrite"
+    at, dedup = "in the connection configurations.streams", "incremental_deduped_history"
+    assert deviations() == {
+        (
+            None,
+            "in the connection nonBreakingSchemaUpdatesBehavior is ignore, should be propagate_columns",
+            False,
+        ),
+        (None, f"{at}.stranger is synced, should be absent", False),
+        ("payment", "the connection does not sync it", True),
+        ("rental", f"{at}.rental.primaryKey is last_update, should be rental_id", True),
+        ("film", f"{at}.film.primaryKey is absent, should be film_id", False),
+        ("city", f"{at}.city.syncMode is full_refresh_overwrite, should be {dedup}", True),
+    }
 
 
 def test_a_changed_setting_is_a_difference(airbyte: AirbyteStandIn, settings_with: Any) -> None:

@@ -1,7 +1,7 @@
 """Each thing that can go wrong between source and raw table is caught by a check, and is released."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,11 @@ from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.checks import replicated_tables
 from dvd_rental_pipeline.checks.replicated_tables import CHECKS, build_replication_checks
+from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.row_counts import compare_counts
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
 from dvd_rental_pipeline.resources.ingestion import Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.raw_counts import sum_raw_tables
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.source.generator.generate import generate
 
@@ -116,7 +118,7 @@ def test_all_is_well_with_a_replica_and_after_business_goes_on(chain: Chain) -> 
     first = chain.run()
     assert failed(first) == {}
     assert were_built(first)
-    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * 15 + 1
+    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * 15 + 2
     chain.source.execute("update customer set active = 1 - active where customer_id % 3 = 0")
     chain.source.execute("delete from payment where payment_id % 5 = 0")
     assert failed(chain.check()) == {}, "what waits for the next sync is no fault"
@@ -248,6 +250,44 @@ def test_a_change_that_waits_too_long_warns(chain: Chain, monkeypatch: pytest.Mo
     assert "rental:commit_lag_is_short" not in failed(chain.run())
 
 
+def test_a_publication_that_was_changed_stops_the_models_until_all_is_captured_again(chain: Chain) -> None:
+    chain.run()
+    name = chain.ingestion.slot
+    chain.source.execute("create table stranger (id integer primary key)")
+    chain.source.execute(f"alter publication {name} drop table rental, film")
+    chain.source.execute(f"alter publication {name} add table film where (film_id < 10), table stranger")
+    chain.source.execute(f"alter publication {name} set (publish = 'insert, update')")
+    found = {name: check for name, check in failed(chain.check()).items() if "capture" in name}
+    shared = next(name for name in found if name.endswith(":capture_matches_catalogue"))
+    assert set(found) == {"rental:table_is_captured", "film:table_is_captured", shared}
+    assert {check.severity for check in found.values()} == {ERROR}
+    assert f"{name} does not have it" in str(found["rental:table_is_captured"].description)
+    assert "only some of its rows or columns" in str(found["film:table_is_captured"].description)
+    assert "leaves out some kinds of changes" in str(found[shared].description)
+    assert "public.stranger too much" in str(found[shared].description)
+    chain.source.execute(f"alter publication {name} drop table stranger")
+    released = chain.run()
+    assert failed(released) == {}
+    assert were_built(released)
+
+
+def test_a_key_of_the_source_that_lacks_the_catalogues_is_an_error_and_one_that_adds_to_it_a_warning(
+    chain: Chain,
+) -> None:
+    chain.run()
+    for table, key in (("film_actor", "film_id, actor_id, last_update"), ("film_category", "film_id")):
+        chain.source.execute(f"alter table {table} drop constraint {table}_pkey")
+        chain.source.execute(f"alter table {table} add primary key ({key})")
+    found = {name: check for name, check in failed(chain.check()).items() if "capture" in name}
+    assert {name: check.severity for name, check in found.items()} == {
+        "film_actor:table_is_captured": WARN,
+        "film_category:table_is_captured": ERROR,
+    }
+    assert "in the catalogue (film_id, category_id)" in str(
+        found["film_category:table_is_captured"].description
+    )
+
+
 def test_a_slot_that_grows_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.run()
     monkeypatch.setattr(replicated_tables, "SLOT_SHARE", 1e-9)
@@ -293,7 +333,14 @@ def test_counts_of_tables_that_somebody_else_fills_are_compared(chain: Chain, da
         table.name: int(chain.source.execute(f"select count(*) from {table.name}").fetchone()[0])  # type: ignore[index]
         for table in DVD_RENTAL.tables
     }
-    assert all(it.agrees for it in compare(rows, {}).values())
+    assert all(it.agrees and it.columns is None for it in compare(rows, {}).values())
+    assert {it.columns for it in compare_sums(chain, database_url, rows)} == {()}
+    chain.spoil(
+        "update dvd_rental.rental set return_date = null, inventory_id = inventory_id + 1"
+        " where rental_id = (select min(rental_id) from dvd_rental.rental where return_date is not null)"
+    )
+    (spoilt,) = (it for it in compare_sums(chain, database_url, rows) if not it.agrees)
+    assert (spoilt.table, spoilt.columns) == ("rental", ("inventory_id", "return_date"))
     short = compare({**rows, "rental": rows["rental"] - 2}, {"city": "it cannot be read"})
     assert (short["rental"].agrees, short["rental"].missing) == (False, 2)
     assert short["city"].error == "it cannot be read"
@@ -306,6 +353,11 @@ def test_counts_of_tables_that_somebody_else_fills_are_compared(chain: Chain, da
     waiting = compare(rows, {})["rental"]
     assert (waiting.agrees, waiting.pending) == (True, 2)
     assert waiting.pending_since is not None
+
+
+def compare_sums(chain: Chain, url: str, rows: Mapping[str, int]) -> Collection[TableVerification]:
+    sums = sum_raw_tables(chain.warehouse, DVD_RENTAL, set(rows))
+    return compare_counts(url, DVD_RENTAL, chain.ingestion.slot, rows, {}, raw_sums=sums).values()
 
 
 def test_a_warehouse_that_is_gone_is_one_message(chain: Chain) -> None:

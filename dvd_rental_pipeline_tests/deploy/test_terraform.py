@@ -124,6 +124,19 @@ FORGOTTEN_BY_THE_STAND_IN = {
 }
 
 
+# By mode: where the settings stand, and the right that a run needs for them.
+SETTINGS = {
+    "services": (
+        "secretsmanager://dvd-rental/settings",
+        "secretsmanager:GetSecretValue",
+        ":secret:dvd-rental/settings",
+    ),
+    "scheduled": ("s3://settings-bucket/dvd/.env", "s3:GetObject", "arn:aws:s3:::settings-bucket/dvd/.env"),
+}
+# They load no definitions.
+WITHOUT_SETTINGS = {"dvd-rental-webserver", "dvd-rental-daemon"}
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", ["services", "scheduled"])
@@ -148,13 +161,18 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
             "site_distribution_arn": "arn:aws:cloudfront::123456789012:distribution/EXAMPLE",
             "dagster_url": "https://dagster.example.com",
             "stand_in": True,
+            # The one keeps its settings in the secret, the other in a bucket.
+            **({"settings_object": "settings-bucket/dvd/.env"} if mode == "scheduled" else {}),
         },
     )
     infrastructure.apply()
 
     # The settings are put in by a person; afterwards Terraform leaves them alone and has not seen them.
     settings = boto3.client("secretsmanager")
-    settings.put_secret_value(SecretId="dvd-rental/settings", SecretString=json.dumps({"A": PLANTED}))
+    if mode == "services":
+        settings.put_secret_value(SecretId="dvd-rental/settings", SecretString=json.dumps({"A": PLANTED}))
+    else:
+        assert settings.list_secrets()["SecretList"] == []
     left = {
         (address.partition(".")[0], name) for address, names in infrastructure.drift().items() for name in names
     }
@@ -180,6 +198,11 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
         "max_slot_wal_keep_size": "10240",
     }
 
+    policy = boto3.client("iam").get_role_policy(RoleName="dvd-rental-run", PolicyName="run")["PolicyDocument"]
+    (reading,) = (item for item in policy["Statement"] if item["Sid"] == "ReadSettings")
+    assert reading["Action"] == [SETTINGS[mode][1]]
+    assert SETTINGS[mode][2] in reading["Resource"][0]
+
     ecs = boto3.client("ecs")
     services = ecs.list_services(cluster="dvd-rental")["serviceArns"]
     assert len(services) == (3 if mode == "services" else 0)
@@ -190,6 +213,8 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
         (container,) = definition["containerDefinitions"]
         environment = {item["name"]: item["value"] for item in container["environment"]}
         assert environment["DVD_RENTAL_DEPLOYMENT"] == "production"
+        place = environment.get("DVD_RENTAL_SECRETS")
+        assert place == (None if family in WITHOUT_SETTINGS else SETTINGS[mode][0])
         assert "DAGSTER_PG_PASSWORD" not in environment
         folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
         assert (folder / "dagster.yaml").exists()

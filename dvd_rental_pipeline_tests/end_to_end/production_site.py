@@ -100,6 +100,7 @@ class ProductionSite:
     """The services, a local deployment on the same source, and the commands of both.
 
     `environment` is what a task definition would hold; the secrets among the settings stand in Secrets Manager.
+    `owner_url` is the source as its owner enters it.
     """
 
     folder: Path
@@ -110,6 +111,7 @@ class ProductionSite:
     environment: dict[str, str]
     planted: dict[str, str]
     alerts_queue: str
+    owner_url: str
     said: list[str] = field(default_factory=list)
 
     @property
@@ -208,7 +210,15 @@ def running_production(folder: Path) -> Iterator[ProductionSite]:
 
         keys = {name: _key_pair(folder, name) for name in ("LOADER", "TRANSFORMER")}
         site = ProductionSite(
-            folder, local, airbyte, snowflake, aws, {}, dict(PLANTED), _make_aws_resources(aws)
+            folder,
+            local,
+            airbyte,
+            snowflake,
+            aws,
+            environment={},
+            planted=dict(PLANTED),
+            alerts_queue=_make_aws_resources(aws),
+            owner_url=admin_url,
         )
         site.environment.update(_environment(site, admin_url, keys))
         site.planted |= {f"key of {name}": _some_of(path) for name, path in keys.items()}

@@ -463,3 +463,23 @@ def test_a_minute_of_outage_is_waited_out_with_the_settings_of_production(
     run.join(30)
     assert result[0].failures == {}
     assert statuses(airbyte) == [("sync", "succeeded")]
+
+
+def test_an_inspection_tells_how_the_connection_deviates_and_goes_on_without_airbyte(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: Log
+) -> None:
+    recorder: Any = log
+    for stream in connection.streams:
+        if stream["name"] == "film":
+            stream["primaryKey"] = [["title"]]
+    found = ingestion.inspect(DOMAIN, recorder)
+    assert found.facts is None
+    assert "DVD_RENTAL_SOURCE_URL" in found.not_compared
+    assert found.deviations is not None
+    (fault,) = (one for one in found.deviations if one.is_fault)
+    assert (fault.table, "title, should be film_id" in fault.told) == ("film", True)
+    airbyte.stop()
+    impatient = like(ingestion, airbyte, request_max_retries=1)
+    (away,) = impatient.inspect(DOMAIN, recorder).deviations or ()
+    assert (away.table, away.is_fault) == (None, False)
+    assert "cannot be reached" in away.told

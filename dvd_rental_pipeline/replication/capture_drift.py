@@ -1,0 +1,112 @@
+"""How what captures the changes of a source differs from the catalogue: publication and keys.
+
+A table that left the publication looks as if nothing happened in it, whoever reads the log.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg
+
+from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication.session import connect, explained
+from dvd_rental_pipeline.source.capture import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
+
+_PUBLICATION_SQL = """
+select pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot
+from pg_publication where pubname = %s
+"""
+# Row filters and column lists came with PostgreSQL 15; reading the row as JSON works before, too.
+_MEMBERS_SQL = """
+select t.schemaname::text, t.tablename::text,
+    coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is null
+from pg_publication p
+join pg_publication_tables t on t.pubname = p.pubname
+join pg_namespace n on n.nspname = t.schemaname
+join pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
+left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid
+where p.pubname = %s
+"""
+_KEYS_SQL = """
+select c.relname::text, array_agg(a.attname::text order by k.position)
+from pg_index i
+join pg_class c on c.oid = i.indrelid
+cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
+join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+where i.indisprimary and k.position <= i.indnkeyatts
+    and c.relnamespace = to_regnamespace(%s) and c.relname = any(%s)
+group by c.relname
+"""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One way in which the capture is not as the catalogue declares, in words.
+
+    `table` is None for what concerns all of them. With `is_fault`, changes are lost or keys doubled.
+    """
+
+    table: str | None
+    told: str
+    is_fault: bool
+
+
+def publication_drift(url: str, domain: Domain, publication: str) -> Sequence[Deviation]:
+    """Compare the publication and the primary keys of the source at `url` with the catalogue.
+
+    Raises:
+        ReplicationError: the source cannot be reached, or refuses.
+    """
+    with closing(connect(url)) as connection, explained(url):
+        return [*_of_publication(connection, domain, publication), *_of_keys(connection, domain)]
+
+
+def _of_publication(connection: psycopg.Connection, domain: Domain, publication: str) -> list[Deviation]:
+    everything = connection.execute(_PUBLICATION_SQL, [publication]).fetchone()
+    if everything is None:
+        told = f"the source has no publication {publication}"
+        return [Deviation(None, told, True), *(Deviation(table.name, told, True) for table in domain.tables)]
+    members = {
+        (schema, table): whole
+        for schema, table, whole in connection.execute(_MEMBERS_SQL, [publication]).fetchall()
+    }
+    wanted = {(domain.source_schema, table.name) for table in domain.tables}
+    found = [
+        Deviation(table, f"the publication {publication} does not have it", True)
+        for schema, table in sorted(wanted - members.keys())
+    ]
+    found += [
+        Deviation(table, f"the publication {publication} has only some of its rows or columns", True)
+        for schema, table in sorted(wanted & members.keys())
+        if not members[schema, table]
+    ]
+    if not everything[0]:
+        found.append(Deviation(None, f"the publication {publication} leaves out some kinds of changes", True))
+    found += [
+        Deviation(None, f"the publication {publication} has {schema}.{table} too much", False)
+        for schema, table in sorted(members.keys() - wanted - {(HEARTBEAT_SCHEMA, HEARTBEAT_TABLE)})
+    ]
+    return found
+
+
+def _of_keys(connection: psycopg.Connection, domain: Domain) -> list[Deviation]:
+    wanted = domain.primary_keys()
+    keys: dict[str, list[str]] = dict(
+        connection.execute(_KEYS_SQL, [domain.source_schema, list(wanted)]).fetchall()
+    )
+    return [
+        Deviation(
+            table,
+            f"its primary key in the source is {_columns(keys.get(table, ()))}, "
+            f"in the catalogue {_columns(key)}",
+            # A deleted row bears the source's key alone: without ours in it, nobody knows which one went.
+            not set(key) <= set(keys.get(table, ())),
+        )
+        for table, key in wanted.items()
+        if set(keys.get(table, ())) != set(key)
+    ]
+
+
+def _columns(key: Sequence[str]) -> str:
+    return f"({', '.join(key)})" if key else "missing"
