@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -21,6 +22,7 @@ from dagster_dbt.asset_utils import (
     get_manifest_and_translator_from_dbt_assets,
 )
 
+from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, data_times, newest_commit, noted_data_time
 from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
 from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
@@ -108,16 +110,19 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
                 run_results = _run_results(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
+            tables = _tables(events, invocation.manifest, _relations(run_results))
             try:
-                counts = _row_counts(_tables(events, invocation.manifest, _relations(run_results)), warehouse)
+                counts = _row_counts(tables, warehouse)
+                times = _data_times(tables, invocation.manifest, warehouse, context)
             except PipelineError as error:
                 context.log.warning(f"What was built is there, but its rows could not be counted. {error}")
-                counts = {}
+                counts, times = {}, {}
             described = describe_failures(failed_tests(run_results), invocation.manifest, DVD_RENTAL, warehouse)
         for event in events:
             unique_id = str(event.metadata["unique_id"].value)
             if isinstance(event, dg.Output) and unique_id in counts:
-                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[unique_id]})
+                as_of = {DATA_AS_OF: times[unique_id]} if unique_id in times else {}
+                yield event.with_metadata({**event.metadata, "dagster/row_count": counts[unique_id], **as_of})
             elif isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation):
                 yield _check_result(event, described.get(unique_id, {}))
             else:
@@ -242,6 +247,27 @@ def _row_counts(tables: Mapping[str, str], warehouse: Warehouse) -> Mapping[str,
         return {}
     counts = [f"select '{unique_id}' as id, count(*) as n from {name}" for unique_id, name in tables.items()]
     return {str(unique_id): int(rows) for unique_id, rows in warehouse.query(" union all ".join(counts)).values}
+
+
+def _data_times(
+    tables: Mapping[str, str],
+    manifest: Mapping[str, Any],
+    warehouse: Warehouse,
+    context: dg.AssetExecutionContext,
+) -> Mapping[str, dg.TimestampMetadataValue]:
+    """As of when each of `tables` speaks, by dbt's id. To be asked before the next sync may begin."""
+    newest = newest_commit(warehouse, DVD_RENTAL) if tables else None
+    if newest is None:
+        return {}
+    keys = {
+        str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]): spec.key for spec in context.assets_def.specs
+    }
+
+    def known(unique_id: str) -> datetime | None:
+        return noted_data_time(context.instance, keys[unique_id])
+
+    times = data_times(list(tables), manifest["nodes"], newest, known)
+    return {unique_id: dg.MetadataValue.timestamp(time) for unique_id, time in times.items()}
 
 
 def _in_the_words_of_dbt(error: DagsterDbtCliRuntimeError) -> str:

@@ -17,7 +17,7 @@ from pydantic import Field, PrivateAttr
 from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
-from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.resources.raw_counts import count_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.warehouse import WarehouseAwayError
@@ -92,6 +92,9 @@ class AirbyteIngestion(Ingestion):
         return Inspection(
             facts=facts, tables=compare_counts(self.source_url, domain, self.slot, raw_rows, counts.failures)
         )
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
 
     def _obtain(
         self, client: PatientAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float

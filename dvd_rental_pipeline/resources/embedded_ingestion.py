@@ -11,7 +11,7 @@ from dvd_rental_pipeline.replication.outcome import TableSync
 from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.replication.source_facts import read_facts
 from dvd_rental_pipeline.replication.verification import Verifier
-from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.source.access import Source
 
 # Rows of a table that an inspection compares by content; of larger tables a sample, and the number of all.
@@ -62,6 +62,9 @@ class EmbeddedIngestion(Ingestion):
                 facts=read_facts(url, domain, self.slot),
                 tables=verifier.verify(sample_rows=COMPARED_ROWS),
             )
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
 
 
 def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.schedules import sync_job, sync_schedule
+from dvd_rental_pipeline.automation.schedules import build_sync_job, sync_schedule
 
 MODELS = {"staging", "snapshots", "marts", "reports"}
 
@@ -26,7 +26,7 @@ def excerpt_of(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dg.D
     return dg.Definitions(
         assets=[_step(name, parts, checks) for name, parts in specs.items()],
         asset_checks=[_source_checks([check for check in checks if check.asset_key.path[0] == "dvd_rental"])],
-        jobs=[sync_job],
+        jobs=[build_sync_job()],
         schedules=[sync_schedule],
         executor=dg.in_process_executor,
     )
