@@ -8,6 +8,7 @@ import dagster as dg
 from dvd_rental_pipeline.assets.consumers import build_consumer_specs
 from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
+from dvd_rental_pipeline.assets.links import with_links
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
@@ -15,7 +16,7 @@ from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.schedules import build_sync_job, dvd_rental_job, sync_schedule
 from dvd_rental_pipeline.automation.slot_lag import slot_lag_alerts
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks.data_lag import build_data_lag_checks
+from dvd_rental_pipeline.checks.data_lag import build_data_lag_checks, watched_tables
 from dvd_rental_pipeline.checks.learnt_bounds import build_learnt_bounds_checks
 from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
 from dvd_rental_pipeline.checks.secret_columns import build_secret_columns_check
@@ -45,7 +46,7 @@ def build_definitions(
         build_dbt_assets(dbt_project),
         build_docs_asset(dbt_project),
     ]
-    data_lag = build_data_lag_checks(dbt_project, DVD_RENTAL)
+    data_lag = build_data_lag_checks(watched_tables(dbt_project, DVD_RENTAL), DVD_RENTAL)
     checks = [
         build_replication_checks(DVD_RENTAL),
         build_secret_columns_check(DVD_RENTAL, dg.AssetKey(["staging", "stg_dvd_rental__staff"])),
@@ -54,11 +55,14 @@ def build_definitions(
     ]
     by_itself = runs_by_itself(settings)
     return dg.Definitions(
-        assets=[
-            *checked,
-            *build_consumer_specs(dbt_project),
-            build_checks_asset(dbt_project, declared_checks([*checked, *checks])),
-        ],
+        assets=with_links(
+            [
+                *checked,
+                *build_consumer_specs(dbt_project),
+                build_checks_asset(dbt_project, declared_checks([*checked, *checks])),
+            ],
+            settings,
+        ),
         asset_checks=checks,
         jobs=[dvd_rental_job, build_sync_job(data_lag)],
         schedules=[sync_schedule] if by_itself else [],

@@ -32,12 +32,18 @@ def newest_commit(warehouse: Warehouse, domain: Domain) -> datetime | None:
     return None if newest is None else datetime.fromisoformat(str(newest)).replace(tzinfo=UTC)
 
 
-def noted_data_time(instance: dg.DagsterInstance, key: dg.AssetKey) -> datetime | None:
-    """As of when the table `key` speaks, as its last build noted; None if that is not known."""
-    event = instance.get_latest_materialization_event(key)
-    materialization = event.asset_materialization if event else None
-    noted = materialization.metadata.get(DATA_AS_OF) if materialization else None
-    return datetime.fromtimestamp(noted.value, UTC) if isinstance(noted, dg.TimestampMetadataValue) else None
+def noted_data_times(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> Mapping[dg.AssetKey, datetime]:
+    """As of when the tables `keys` speak, as the last build of each noted; without those that noted nothing."""
+    times = {}
+    for record in instance.get_asset_records(keys):
+        event = record.asset_entry.last_materialization
+        materialization = event.asset_materialization if event else None
+        noted = materialization.metadata.get(DATA_AS_OF) if materialization else None
+        if isinstance(noted, dg.TimestampMetadataValue):
+            times[record.asset_entry.asset_key] = datetime.fromtimestamp(noted.value, UTC)
+    return times
 
 
 def data_times(

@@ -22,7 +22,7 @@ from dagster_dbt.asset_utils import (
     get_manifest_and_translator_from_dbt_assets,
 )
 
-from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, data_times, newest_commit, noted_data_time
+from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, data_times, newest_commit, noted_data_times
 from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
 from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
@@ -263,8 +263,10 @@ def _data_times(
         str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]): spec.key for spec in context.assets_def.specs
     }
 
+    noted = noted_data_times(context.instance, list(keys.values()))
+
     def known(unique_id: str) -> datetime | None:
-        return noted_data_time(context.instance, keys[unique_id])
+        return noted.get(keys[unique_id])
 
     times = data_times(list(tables), manifest["nodes"], newest, known)
     return {unique_id: dg.MetadataValue.timestamp(time) for unique_id, time in times.items()}

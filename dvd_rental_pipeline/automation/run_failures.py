@@ -9,6 +9,7 @@ from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.damping import Damping
+from dvd_rental_pipeline.automation.run_tags import STORY
 from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
 
 OWNER = "team:data_engineering"
@@ -17,7 +18,7 @@ OWNER = "team:data_engineering"
 # A schedule that fails every quarter of an hour is one story. It is over when nothing has failed for a while.
 DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))
 LOOKED_AT = 100
-STARTED_BY = ("dagster/schedule_name", "dagster/sensor_name")
+STARTED_BY = (STORY, "dagster/schedule_name", "dagster/sensor_name")
 
 
 def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtProject
 
-from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, noted_data_time
+from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, noted_data_times
 from dvd_rental_pipeline.assets.dbt import ModelTranslator
 from dvd_rental_pipeline.automation.freshness import DATA_LAG
 from dvd_rental_pipeline.catalog.tables import Domain
@@ -61,9 +61,9 @@ class Unseen:
         return Unseen(self.rows + other.rows, min(times, default=None))
 
 
-def build_data_lag_checks(project: DbtProject, domain: Domain) -> dg.AssetChecksDefinition:
-    """One step with a check for each table of `project` whose layer promises how old its data may be."""
-    watched = {one.spec.key: one for one in watched_tables(project, domain)}
+def build_data_lag_checks(tables: Sequence[Watched], domain: Domain) -> dg.AssetChecksDefinition:
+    """One step with a check for each of `tables`."""
+    watched = {one.spec.key: one for one in tables}
 
     @dg.multi_asset_check(
         name="data_lag",
@@ -74,19 +74,19 @@ def build_data_lag_checks(project: DbtProject, domain: Domain) -> dg.AssetChecks
     )
     def data_lag(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         wanted = [watched[key] for key in watched if key in context.selected_asset_check_keys]
-        times = {one.asset: noted_data_time(context.instance, one.asset) for one in wanted}
+        times = noted_data_times(context.instance, [one.asset for one in wanted])
         try:
-            unseen = _unseen(domain, warehouse, wanted, times)
+            unseen = _unseen(domain, warehouse, [one for one in wanted if one.asset in times], times)
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for one in wanted:
-            yield judge(one, times[one.asset], unseen.get(one.asset, Unseen()), _now())
+            yield judge(one, times.get(one.asset), unseen.get(one.asset, Unseen()), _now())
 
     return data_lag
 
 
 def watched_tables(project: DbtProject, domain: Domain) -> Sequence[Watched]:
-    """The tables of `project` whose layer has a promise, with the raw tables of `domain` that they stand on."""
+    """The tables of `project` whose layer promises how old its data may be, with the raw tables behind them."""
     manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
     translator = ModelTranslator()
     found = []
@@ -140,12 +140,10 @@ def _unseen(
     domain: Domain,
     warehouse: Warehouse,
     wanted: Sequence[Watched],
-    times: Mapping[dg.AssetKey, datetime | None],
+    times: Mapping[dg.AssetKey, datetime],
 ) -> Mapping[dg.AssetKey, Unseen]:
     """What each table does not show, of all in one statement. Tables of one build ask for the same."""
-    questions = sorted(
-        {(source, time) for one in wanted if (time := times[one.asset]) for source in one.sources}
-    )
+    questions = sorted({(source, times[one.asset]) for one in wanted for source in one.sources})
     if not questions:
         return {}
     # When a row was read, not when it was committed: what a sync brings late has not been waiting here.
@@ -159,10 +157,9 @@ def _unseen(
     answers = {questions[int(number)]: Unseen(int(unseen), _moment(since)) for number, unseen, since in rows}
     found: dict[dg.AssetKey, Unseen] = {}
     for one in wanted:
-        time = times[one.asset]
-        if time is not None:
-            for source in one.sources:
-                found[one.asset] = found.get(one.asset, Unseen()).and_also(answers[source, time])
+        for source in one.sources:
+            answer = answers[source, times[one.asset]]
+            found[one.asset] = found.get(one.asset, Unseen()).and_also(answer)
     return found
 
 
