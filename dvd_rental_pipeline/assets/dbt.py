@@ -65,7 +65,10 @@ class ModelTranslator(DagsterDbtTranslator):
         if unique_id.startswith("source."):
             return spec
         return spec.replace_attributes(
-            freshness_policy=FRESHNESS_POLICIES[layer], automation_condition=MODEL_CONDITIONS[layer]
+            # dagster-dbt adds the SQL, a page of it, which the reference to the code shows better.
+            description=manifest["nodes"][unique_id]["description"].strip(),
+            freshness_policy=FRESHNESS_POLICIES[layer],
+            automation_condition=MODEL_CONDITIONS[layer],
         )
 
     def get_asset_check_spec(
