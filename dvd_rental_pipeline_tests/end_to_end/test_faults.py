@@ -31,20 +31,26 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 PAYMENTS, RENTALS = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["marts", "fct_rental"])
 
 
+def build(home: Home) -> None:
+    """Build the whole graph, and let the bounds be learnt from as many runs as that takes."""
+    with home.source.embedded.lease() as url, home.open() as instance:
+        generate(url, scale=0.05, seed=1)
+        job = home.definitions.resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process(instance=instance, raise_on_error=False).success
+        deployment = Deployment(home, instance, url)
+        for _ in range(LEAST_HISTORY - 1):
+            assert deployment.run(checks=[measure.spec.key for measure in MEASURES]) == {}
+    home.source.embedded.stop()
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Any]]]:
-    """Built once: the whole graph, the bounds learnt from as many runs as it takes, the conditions at rest."""
+    """Built once, and put aside, with the conditions at rest."""
     with mock.patch.dict(os.environ):
         home = Home(tmp_path_factory.mktemp("faults"))
-        with home.source.embedded.lease() as url, home.open() as instance:
-            generate(url, scale=0.05, seed=1)
-            deployment = Deployment(home, instance, url)
-            job = home.definitions.resolve_implicit_global_asset_job_def()
-            assert job.execute_in_process(instance=instance, raise_on_error=False).success
-            for _ in range(LEAST_HISTORY):
-                assert deployment.run(checks=[measure.spec.key for measure in MEASURES]) == {}
-            assert deployment.requested(TODAY - timedelta(hours=1)) == set()
-        home.source.embedded.stop()
+        build(home)
+        with home.open() as instance:
+            assert home.look(instance, TODAY - timedelta(hours=1)) == set()
         shutil.move(home.settings.home, home.pristine)
         yield home, home.remember()
 
