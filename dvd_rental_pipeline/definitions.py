@@ -8,13 +8,15 @@ import dagster as dg
 from dvd_rental_pipeline.assets.consumers import build_consumer_specs
 from dvd_rental_pipeline.assets.dbt import build_dbt_assets
 from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
+from dvd_rental_pipeline.assets.links import with_links
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
-from dvd_rental_pipeline.automation.schedules import dvd_rental_job, sync_job, sync_schedule
+from dvd_rental_pipeline.automation.schedules import build_sync_job, dvd_rental_job, sync_schedule
 from dvd_rental_pipeline.automation.slot_lag import slot_lag_alerts
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.checks.data_lag import build_data_lag_checks, watched_tables
 from dvd_rental_pipeline.checks.learnt_bounds import build_learnt_bounds_checks
 from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
 from dvd_rental_pipeline.checks.secret_columns import build_secret_columns_check
@@ -25,7 +27,7 @@ from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.deployment import resource_factories, runs_by_itself
 from dvd_rental_pipeline.settings import Settings
 
-WATCHES = [overdue_alerts, failed_check_alerts, slot_lag_alerts]
+WATCHES = [overdue_alerts, failed_check_alerts, slot_lag_alerts, run_failure_alerts]
 
 
 def build_definitions(
@@ -44,22 +46,27 @@ def build_definitions(
         build_dbt_assets(dbt_project),
         build_docs_asset(dbt_project),
     ]
+    data_lag = build_data_lag_checks(watched_tables(dbt_project, DVD_RENTAL), DVD_RENTAL)
     checks = [
         build_replication_checks(DVD_RENTAL),
         build_secret_columns_check(DVD_RENTAL, dg.AssetKey(["staging", "stg_dvd_rental__staff"])),
         build_learnt_bounds_checks(),
+        data_lag,
     ]
     by_itself = runs_by_itself(settings)
     return dg.Definitions(
-        assets=[
-            *checked,
-            *build_consumer_specs(dbt_project),
-            build_checks_asset(dbt_project, declared_checks([*checked, *checks])),
-        ],
+        assets=with_links(
+            [
+                *checked,
+                *build_consumer_specs(dbt_project),
+                build_checks_asset(dbt_project, declared_checks([*checked, *checks])),
+            ],
+            settings,
+        ),
         asset_checks=checks,
-        jobs=[dvd_rental_job, sync_job],
+        jobs=[dvd_rental_job, build_sync_job(data_lag)],
         schedules=[sync_schedule] if by_itself else [],
-        sensors=[*CONDITION_SENSORS, *WATCHES, run_failure_alerts] if by_itself else [run_failure_alerts],
+        sensors=[*CONDITION_SENSORS, *WATCHES] if by_itself else [run_failure_alerts],
         resources={key: overrides[key] if key in overrides else make() for key, make in factories.items()},
         # DuckDB has one writer, and a process a step costs more than most steps do.
         executor=dg.in_process_executor,

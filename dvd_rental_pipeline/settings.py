@@ -152,6 +152,11 @@ class Settings(BaseSettings):
     snowflake_statement_timeout: int = Field(
         1800, ge=1, description="seconds that a statement may take, with requests that fail and are made again"
     )
+    code_url: str | None = Field(
+        None,
+        pattern=r"^https://[^@]+$",
+        description="address of the repository, on GitHub or GitLab, for links to the code of assets",
+    )
     git_branch: str | None = Field(
         None, validation_alias="DAGSTER_CLOUD_GIT_BRANCH", description="Dagster+ tells it in branch deployments"
     )

@@ -1,5 +1,6 @@
 """The graph: whole, described, owned, and the same in every deployment."""
 
+import json
 import os
 import socket
 import subprocess
@@ -13,8 +14,11 @@ import dagster as dg
 import pytest
 
 from dvd_rental_pipeline.assets.dbt import DBT_POOL
+from dvd_rental_pipeline.automation.schedules import SYNC_JOB
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.checks.data_lag import watched_tables
 from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.resources.dbt import load_dbt_project
 from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
@@ -278,3 +282,71 @@ def test_all_settings_of_snowflake_that_are_missing_are_named_at_once(
         build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
     for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
         assert f"DVD_RENTAL_SNOWFLAKE_{name}: " in str(caught.value)
+
+
+FACT, FILM = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["dvd_rental", "film"])
+
+
+def test_every_asset_leads_to_its_page_and_its_code_on_this_machine(local: dg.Definitions) -> None:
+    graph = local.resolve_asset_graph()
+    for key, file in ((FACT, "fct_payment.sql"), (FILM, "ingestion.py")):
+        metadata = graph.get(key).metadata
+        (code, *_) = metadata["dagster/code_references"].code_references
+        assert isinstance(code, dg.LocalFileCodeReference)
+        assert Path(code.file_path).name == file
+        assert str(metadata["documentation"].value).endswith(f"/site/docs/lineage.html#{'.'.join(key.path)}")
+
+
+def test_a_published_site_and_a_known_repository_lead_to_their_addresses(home: Path) -> None:
+    settings = Settings(
+        home=home / Deployment.LOCAL,
+        site_url="https://pages.example.com/",
+        code_url="https://gitlab.example.com/team/dvd",
+    )
+    with mock.patch.dict(os.environ):
+        graph = build_definitions(settings, {"ingestion": NoIngestion()}).resolve_asset_graph()
+    metadata = graph.get(FACT).metadata
+    assert metadata["documentation"] == dg.MetadataValue.url(
+        "https://pages.example.com/docs/lineage.html#marts.fct_payment"
+    )
+    assert metadata["checks_report"] == dg.MetadataValue.url("https://pages.example.com/checks/index.html")
+    (code, *_) = metadata["dagster/code_references"].code_references
+    assert isinstance(code, dg.UrlCodeReference)
+    assert code.url == "https://gitlab.example.com/team/dvd/-/tree/main/dbt/models/marts/fct_payment.sql"
+    referring = {node.key for node in graph.asset_nodes if "dagster/code_references" in node.metadata}
+    assert referring >= graph.executable_asset_keys
+
+
+def test_the_checks_of_an_asset_have_names_of_their_own_whatever_tool_makes_them(local: dg.Definitions) -> None:
+    makers = [*(local.assets or ()), *(local.asset_checks or ())]
+    specs = [spec for maker in makers for spec in getattr(maker, "check_specs", ())]
+    names = [(spec.asset_key, spec.name.lower()) for spec in specs]
+    assert len(names) == len(set(names)) == len(local.resolve_asset_graph().asset_check_keys) > 300
+
+
+def test_every_table_that_is_built_is_watched_for_old_data(local: dg.Definitions, home: Path) -> None:
+    project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
+    watched = {one.asset: one for one in watched_tables(project, DVD_RENTAL)}
+    graph = local.resolve_asset_graph()
+    assert set(watched) == dg.AssetSelection.groups("snapshots", "marts", "reports").resolve(graph)
+    assert watched[FACT].sources >= {"payment", "rental", "customer"}
+    assert watched[dg.AssetKey(["marts", "dim_copy"])].sources == {"inventory"}
+    assert all(one.sources for one in watched.values())
+    sync = local.resolve_job_def(SYNC_JOB).asset_layer.asset_graph.asset_check_keys
+    assert {one.spec.key for one in watched.values()} <= sync, "each sync looks at them"
+
+
+def test_no_report_and_no_check_of_one_reads_what_the_next_sync_changes(
+    local: dg.Definitions, home: Path
+) -> None:
+    """Reports and their checks read marts, which stay as they are until they are built again."""
+    project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
+    nodes = json.loads(project.manifest_path.read_text(encoding="utf-8"))["nodes"].values()
+    models = [node for node in nodes if node["resource_type"] == "model"]
+    reports = {node["unique_id"] for node in models if node["schema"] == "reports"}
+    assert len(reports) > 30
+    for node in nodes:
+        read = set(node.get("depends_on", {}).get("nodes", ()))
+        if node["unique_id"] in reports or (node["resource_type"] == "test" and read & reports):
+            moving = {name for name in read if ".stg_" in name or name.startswith("source.")}
+            assert not moving, f"{node['name']} reads {moving}"

@@ -14,18 +14,18 @@ with report as (
 
 film_stores as (
     select count(*) as film_stores
-    from {{ ref('stg_dvd_rental__film') }}
-    cross join {{ ref('stg_dvd_rental__store') }}
+    from {{ ref('dim_film') }}
+    cross join {{ ref('dim_store') }}
 ),
 
 copies as (
     select count(*) as copies
-    from {{ ref('stg_dvd_rental__inventory') }}
+    from {{ ref('dim_copy') }}
 ),
 
 loans as (
     select count(*) as on_loan
-    from {{ ref('stg_dvd_rental__rental') }}
+    from {{ ref('fct_rental') }}
     where returned_at is null
 )
 

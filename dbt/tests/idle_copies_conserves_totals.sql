@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every copy of the source with fewer than half the average rentals, and no other",
+    "description": "Every copy with fewer than half the average rentals, and no other",
     "dagster": {"ref": {"name": "idle_copies"}}
 }) }}
 
@@ -14,8 +14,8 @@ copies as (
     select
         inventory.inventory_id,
         count(rentals.rental_id) as rentals
-    from {{ ref('stg_dvd_rental__inventory') }} as inventory
-    left join {{ ref('stg_dvd_rental__rental') }} as rentals
+    from {{ ref('dim_copy') }} as inventory
+    left join {{ ref('fct_rental') }} as rentals
         on inventory.inventory_id = rentals.inventory_id
     group by inventory.inventory_id
 ),

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "As many late, timely and open rentals as the source has",
+    "description": "As many late, timely and open rentals as there are",
     "dagster": {"ref": {"name": "late_returns"}}
 }) }}
 
@@ -16,12 +16,10 @@ rentals as (
     select
         rentals.returned_at,
         {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as due_at
-    from {{ ref('stg_dvd_rental__rental') }} as rentals
-    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
-        on rentals.inventory_id = inventory.inventory_id
+    from {{ ref('fct_rental') }} as rentals
     left join {{ ref('dim_film_history') }} as films
         on
-            inventory.film_id = films.film_id
+            rentals.film_id = films.film_id
             and rentals.rented_at >= films.valid_from
             and (films.valid_to is null or rentals.rented_at < films.valid_to)
 ),

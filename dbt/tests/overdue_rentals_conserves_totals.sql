@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every open rental of the source but those that are not due yet",
+    "description": "Every open rental but those that are not due yet",
     "dagster": {"ref": {"name": "overdue_rentals"}}
 }) }}
 
@@ -12,12 +12,10 @@ open_rentals as (
     select
         rentals.rental_id,
         {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as due_at
-    from {{ ref('stg_dvd_rental__rental') }} as rentals
-    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
-        on rentals.inventory_id = inventory.inventory_id
+    from {{ ref('fct_rental') }} as rentals
     left join {{ ref('dim_film_history') }} as films
         on
-            inventory.film_id = films.film_id
+            rentals.film_id = films.film_id
             and rentals.rented_at >= films.valid_from
             and (films.valid_to is null or rentals.rented_at < films.valid_to)
     where rentals.returned_at is null

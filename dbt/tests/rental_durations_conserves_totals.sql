@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every rental of the source but those that are open",
+    "description": "Every rental but those that are open",
     "dagster": {"ref": {"name": "rental_durations"}}
 }) }}
 
@@ -10,20 +10,20 @@ with report as (
     from {{ ref('rental_durations') }}
 ),
 
-source_rentals as (
+all_rentals as (
     select
         count(*) as rentals,
         count(case when returned_at is null then 1 end) as open_rentals
-    from {{ ref('stg_dvd_rental__rental') }}
+    from {{ ref('fct_rental') }}
 )
 
 select
     report.rentals,
     report.on_time_or_late,
-    source_rentals.open_rentals,
-    source_rentals.rentals as source_rentals
+    all_rentals.open_rentals,
+    all_rentals.rentals as all_rentals
 from report
-cross join source_rentals
+cross join all_rentals
 where
-    report.rentals + source_rentals.open_rentals != source_rentals.rentals
+    report.rentals + all_rentals.open_rentals != all_rentals.rentals
     or report.on_time_or_late != report.rentals

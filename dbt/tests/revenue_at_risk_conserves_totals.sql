@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every unpaid rental and every copy that is out, at the prices that the source had when it was rented",
+    "description": "Every unpaid rental and every copy that is out, at the prices of the time when it was rented",
     "dagster": {"ref": {"name": "revenue_at_risk"}}
 }) }}
 
@@ -15,7 +15,7 @@ with report as (
 
 paid_rentals as (
     select distinct rental_id
-    from {{ ref('stg_dvd_rental__payment') }}
+    from {{ ref('fct_payment') }}
 ),
 
 expected as (
@@ -25,13 +25,11 @@ expected as (
         count(case when rentals.returned_at is null then 1 end) as unreturned_copies,
         coalesce(sum(case when rentals.returned_at is null then films.replacement_cost end), 0)
             as unreturned_cost
-    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    from {{ ref('fct_rental') }} as rentals
     left join paid_rentals on rentals.rental_id = paid_rentals.rental_id
-    left join {{ ref('stg_dvd_rental__inventory') }} as inventory
-        on rentals.inventory_id = inventory.inventory_id
     left join {{ ref('dim_film_history') }} as films
         on
-            inventory.film_id = films.film_id
+            rentals.film_id = films.film_id
             and rentals.rented_at >= films.valid_from
             and (films.valid_to is null or rentals.rented_at < films.valid_to)
 )

@@ -3,7 +3,7 @@
     "dagster": {"ref": {"name": "top_actors"}}
 }) }}
 
--- The whole, less films without actors, plus the repeats of films with several: recomputed from the source.
+-- The whole, less films without actors, plus the repeats of films with several: recomputed from the facts.
 with report as (
     select
         coalesce(sum(rentals), 0) as rentals,
@@ -15,7 +15,7 @@ casts as (
     select
         film_id,
         count(*) as actors
-    from {{ ref('stg_dvd_rental__film_actor') }}
+    from {{ ref('bridge_film_actor') }}
     group by film_id
 ),
 
@@ -23,7 +23,7 @@ copies as (
     select
         inventory.inventory_id,
         coalesce(casts.actors, 0) as actors
-    from {{ ref('stg_dvd_rental__inventory') }} as inventory
+    from {{ ref('dim_copy') }} as inventory
     left join casts on inventory.film_id = casts.film_id
 ),
 
@@ -31,7 +31,7 @@ rentals as (
     select
         count(*) as rentals,
         coalesce(sum(copies.actors - 1), 0) as repeats
-    from {{ ref('stg_dvd_rental__rental') }} as rentals
+    from {{ ref('fct_rental') }} as rentals
     left join copies on rentals.inventory_id = copies.inventory_id
 ),
 
@@ -39,8 +39,8 @@ payments as (
     select
         coalesce(sum(payments.amount), 0) as revenue,
         coalesce(sum(payments.amount * (copies.actors - 1)), 0) as repeats
-    from {{ ref('stg_dvd_rental__payment') }} as payments
-    left join {{ ref('stg_dvd_rental__rental') }} as rentals on payments.rental_id = rentals.rental_id
+    from {{ ref('fct_payment') }} as payments
+    left join {{ ref('fct_rental') }} as rentals on payments.rental_id = rentals.rental_id
     left join copies on rentals.inventory_id = copies.inventory_id
 )
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -22,11 +22,13 @@ from dagster_dbt.asset_utils import (
     get_manifest_and_translator_from_dbt_assets,
 )
 
+from dvd_rental_pipeline.assets.data_times import DATA_AS_OF, data_times, newest_commit, noted_data_times
 from dvd_rental_pipeline.assets.dbt_tests import describe_test, runbook_section
 from dvd_rental_pipeline.assets.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import RUNBOOK
 
@@ -44,6 +46,9 @@ DbtEvent: TypeAlias = (
     | dg.AssetCheckEvaluation
 )
 
+
+# Of dbt's id of a table that has just been built: the metadata that tells as of when it speaks.
+DataTimes: TypeAlias = Callable[[str], Mapping[str, dg.MetadataValue]]
 
 # What the macro `tell_row_count` logs.
 ROWS_TOLD = re.compile(r"rows in \S+: (?P<rows>\d+)$")
@@ -73,7 +78,10 @@ class ModelTranslator(DagsterDbtTranslator):
         if unique_id.startswith("source."):
             return spec
         return spec.replace_attributes(
-            freshness_policy=FRESHNESS_POLICIES[layer], automation_condition=MODEL_CONDITIONS[layer]
+            # dagster-dbt adds the SQL, a page of it, which the reference to the code shows better.
+            description=manifest["nodes"][unique_id]["description"].strip(),
+            freshness_policy=FRESHNESS_POLICIES[layer],
+            automation_condition=MODEL_CONDITIONS[layer],
         )
 
     def get_asset_check_spec(
@@ -103,11 +111,12 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
     ) -> Iterator[DbtEvent]:
         with warehouse.writing(context.log.info):
+            times = _data_times(context, warehouse)
             invocation = _start(dbt, project, context, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
             try:
-                for event in _events(invocation):
+                for event in _events(invocation, times):
                     if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation) and not event.passed:
                         # Nobody else can read a DuckDB file while dbt writes to it: rows are sampled later.
                         failed.append(event)
@@ -159,8 +168,8 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
     ]
 
 
-def _events(invocation: DbtCliInvocation) -> Iterator[DbtEvent]:
-    """What Dagster has to know, as soon as dbt tells it; tables with the number of rows that dbt counted."""
+def _events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent]:
+    """What Dagster has to know, as soon as dbt tells it; tables with the rows that dbt counted and their time."""
     rows: dict[str, int] = {}
     for message in invocation.stream_raw_events():
         if told := ROWS_TOLD.match(str(message)):
@@ -174,7 +183,8 @@ def _events(invocation: DbtCliInvocation) -> Iterator[DbtEvent]:
         ):
             unique_id = str(event.metadata["unique_id"].value)
             if isinstance(event, dg.Output) and unique_id in rows:
-                yield event.with_metadata({**event.metadata, "dagster/row_count": rows[unique_id]})
+                as_of = times(unique_id)
+                yield event.with_metadata({**event.metadata, "dagster/row_count": rows[unique_id], **as_of})
             elif isinstance(event, dg.AssetCheckEvaluation):
                 yield _check_result(event, {})
             else:
@@ -228,6 +238,30 @@ def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]
 
 def _select(names: Sequence[str]) -> Sequence[str]:
     return ["--select", " ".join(names)] if names else []
+
+
+def _data_times(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DataTimes:
+    """What tells as of when a table speaks, once it is built. To be asked for before dbt begins."""
+    try:
+        newest = newest_commit(warehouse, DVD_RENTAL)
+    except PipelineError as error:
+        context.log.warning(f"How new the data of the tables are will not be known. {error}")
+        newest = None
+    if newest is None:
+        return lambda unique_id: {}
+    manifest, _, _ = get_manifest_and_translator_from_dbt_assets([context.assets_def])
+    keys = {
+        str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]): spec.key for spec in context.assets_def.specs
+    }
+    noted = noted_data_times(context.instance, list(keys.values()))
+    built: list[str] = []
+
+    def tell(unique_id: str) -> Mapping[str, dg.MetadataValue]:
+        built.append(unique_id)
+        times = data_times(built, manifest["nodes"], newest, lambda other: noted.get(keys[other]))
+        return {DATA_AS_OF: dg.MetadataValue.timestamp(times[unique_id])} if unique_id in times else {}
+
+    return tell
 
 
 def _in_the_words_of_dbt(error: DagsterDbtCliRuntimeError) -> str:

@@ -7,7 +7,7 @@ should the daemon die between sending and noting that, the same is told again: a
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
@@ -30,8 +30,15 @@ class Finding:
     link: str | None = None
 
 
-Look: TypeAlias = Callable[[dg.SensorEvaluationContext, Alerts], Iterable[Finding]]
-"""Finds out how all subjects are now. One that cannot be judged at the moment is left out, and stays as is."""
+@dataclass(frozen=True)
+class Unjudged:
+    """A subject that cannot be judged now, and stays as it was. The tick says `why`, and what to do."""
+
+    why: str
+
+
+Look: TypeAlias = Callable[[dg.SensorEvaluationContext, Alerts], Iterable[Finding | Unjudged]]
+"""Finds out how all subjects are now. One that is left out stays as it was."""
 
 
 def build_alert_sensor(
@@ -43,11 +50,12 @@ def build_alert_sensor(
     runbook: str,
     well_again: str,
     interval_seconds: int = 60,
+    resources: Collection[str] = (),
 ) -> dg.SensorDefinition:
     """A sensor that tells what `look` finds, one alert a change.
 
     Subjects of one owner that change at the same look share an alert. `runbook` is where people read what
-    to do, `well_again` what a resolved alert says.
+    to do, `well_again` what a resolved alert says. `look` finds `resources` in its context.
     """
 
     @dg.sensor(
@@ -55,27 +63,33 @@ def build_alert_sensor(
         description=description,
         minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        required_resource_keys={"alerts", *resources},
     )
-    def alert_sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
+    def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        alerts: Alerts = context.resources.alerts
         now = _now()
         subjects = read_cursor(context.cursor)
         due: defaultdict[tuple[str, Tell], list[Finding]] = defaultdict(list)
-        for finding in sorted(look(context, alerts), key=lambda found: found.subject):
+        looked = list(look(context, alerts))
+        findings = [found for found in looked if isinstance(found, Finding)]
+        for finding in sorted(findings, key=lambda found: found.subject):
             subject = subjects.get(finding.subject, Subject()).observed(finding.trouble is not None, now)
             subjects[finding.subject] = subject
             tell = subject.due(damping, now)
             if tell is not None:
                 due[finding.owner, tell].append(finding)
         told = 0
-        for (_, tell), findings in due.items():
-            if not alerts.send(_alert(findings, tell, runbook, well_again), context.log):
+        for (_, tell), changed in due.items():
+            if not alerts.send(_alert(changed, tell, runbook, well_again), context.log):
                 # The others would fail as well, each after a while: the next look tries them.
                 break
             told += 1
-            for finding in findings:
+            for finding in changed:
                 subjects[finding.subject] = subjects[finding.subject].after_telling()
         context.update_cursor(_write_cursor(subjects))
-        return dg.SkipReason(f"{told} of {len(due)} alerts sent." if due else "Nothing has changed.")
+        said = f"{told} of {len(due)} alerts sent." if due else "Nothing has changed."
+        unjudged = [found.why for found in looked if isinstance(found, Unjudged)]
+        return dg.SkipReason(" ".join([said, *unjudged]))
 
     return alert_sensor
 

@@ -1,6 +1,7 @@
-"""How soon each tier of assets must be rebuilt: one table of promises, and the times that keep them.
+"""How soon each tier of assets must be rebuilt, and must show what is new: two tables of promises.
 
-A freshness policy looks at when an asset was materialized, not at how old the data in it are; checks do that.
+A freshness policy looks at when an asset was materialized, not at how old the data in it are. Checks look at
+that: an asset may be built in time, and again and again, from data that no longer move.
 """
 
 from collections.abc import Mapping
@@ -34,3 +35,15 @@ FRESHNESS_POLICIES: Mapping[str, dg.FreshnessPolicy] = {
     ),
 }
 """By tier of a replicated table, or else by layer. Times are UTC."""
+
+DATA_LAG: Mapping[str, timedelta] = {
+    # How long a change of the source may wait for its sync.
+    FreshnessTier.TRANSACTIONS: timedelta(minutes=45),
+    FreshnessTier.REFERENCE: timedelta(hours=3),
+    # How long a change that was synced may wait until the table shows it.
+    "snapshots": timedelta(hours=1),
+    "marts": timedelta(hours=1),
+    # What comes just after a morning's reports were begun is in those of the next morning, by 06:00.
+    "reports": timedelta(hours=26),
+}
+"""By tier of a replicated table, or else by layer. Staging is views, which show what there is."""

@@ -2,8 +2,10 @@
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dvd_rental_pipeline.automation.freshness import SYNC_CRON
+from dvd_rental_pipeline.automation.run_tags import CAUSE, STORY
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 
 UNFINISHED = [
@@ -23,17 +25,26 @@ dvd_rental_job = dg.define_asset_job(
     description="Replicate the DVD rental database, then build every model, report and check on it.",
 )
 
-sync_job = dg.define_asset_job(
-    "dvd_rental_sync",
-    # With their checks, those that dbt runs included: what is built on the tables waits for them.
-    selection=_raw_tables,
-    description="Replicate the DVD rental database and check the tables; the models follow by themselves.",
-)
+SYNC_JOB = "dvd_rental_sync"
+
+
+def build_sync_job(data_lag: dg.AssetChecksDefinition | None = None) -> UnresolvedAssetJobDefinition:
+    """The job of the schedule: the raw tables with their checks, and those of what the models make of them."""
+    # What is built on the tables waits for their checks.
+    selection: dg.AssetSelection = _raw_tables
+    if data_lag is not None:
+        selection |= dg.AssetSelection.checks(data_lag)
+    return dg.define_asset_job(
+        SYNC_JOB,
+        selection=selection,
+        description="Replicate the DVD rental database and check the tables, and how old the data of all the "
+        "others are; the models follow by themselves.",
+    )
 
 
 @dg.schedule(
-    name="dvd_rental_sync",
-    job=sync_job,
+    name=SYNC_JOB,
+    job_name=SYNC_JOB,
     cron_schedule=SYNC_CRON,
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -50,7 +61,7 @@ def sync_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     running = _unfinished_run_of(context.instance, leader)
     if running is not None:
         return dg.SkipReason(f"Run {running[:8]} is still syncing, or waits to.")
-    return dg.RunRequest(tags={"dvd_rental/cause": "schedule"})
+    return dg.RunRequest(tags={CAUSE: "schedule", STORY: SYNC_JOB})
 
 
 def _unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from dvd_rental_pipeline.automation.freshness import DATA_LAG
 from dvd_rental_pipeline.catalog.tables import Domain, FreshnessTier, Table
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.replication.outcome import TableVerification
@@ -18,11 +19,6 @@ from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, SAMPLE, Section
 
-# How long a change may wait for its sync: the age of the data, beside that of the asset (freshness policies).
-COMMIT_LAG = {
-    FreshnessTier.TRANSACTIONS: timedelta(minutes=45),
-    FreshnessTier.REFERENCE: timedelta(hours=3),
-}
 # A sync takes what was committed when it began; what came in its own time may wait for the next.
 SYNC_SLACK = timedelta(minutes=5)
 MOST_TOMBSTONES = 0.5
@@ -138,7 +134,7 @@ def lag(evidence: Evidence) -> Found:
     if found is None or found.error is not None:
         why = found.error if found else evidence.inspection.not_compared
         return False, WARN, f"Not known. {why}", {}
-    limit = COMMIT_LAG[evidence.table.tier]
+    limit = DATA_LAG[evidence.table.tier]
     waiting = evidence.now - _moment(found.pending_since) if found.pending_since else timedelta()
     metadata = {
         "commit_lag_seconds": waiting.total_seconds(),
@@ -369,7 +365,7 @@ def _evidence(
             name: value.value for name, value in (materialization.metadata if materialization else {}).items()
         },
         synced_at=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
-        now=datetime.now(UTC),
+        now=_now(),
     )
 
 
@@ -413,6 +409,10 @@ def _result(asset: dg.AssetKey, name: str, found: Found) -> dg.AssetCheckResult:
         description=told,
         metadata=metadata,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _moment(iso: str) -> datetime:

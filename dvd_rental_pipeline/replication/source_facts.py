@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+import psycopg
+
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.replication.session import connect, explained
 
@@ -54,9 +56,23 @@ def read_facts(url: str, domain: Domain, slot: str) -> SourceFacts:
         for table, column, kind in connection.execute(_COLUMNS_SQL, [domain.source_schema, names]):
             # A type of the application's own is printed with its schema.
             columns.setdefault(table, {})[column] = kind.removeprefix(f"{domain.source_schema}.")
-        found = connection.execute(_SLOT_SQL, [slot]).fetchone()
-        limit = connection.execute(_LIMIT_SQL).fetchone()
+        return SourceFacts(columns, _slot(connection, slot))
+
+
+def read_slot(url: str, slot: str) -> SlotFacts | None:
+    """Ask the source at `url` for its replication slot alone; None if it has none of that name.
+
+    Raises:
+        ReplicationError: it cannot be reached, or refuses.
+    """
+    with closing(connect(url)) as connection, explained(url):
+        return _slot(connection, slot)
+
+
+def _slot(connection: psycopg.Connection, slot: str) -> SlotFacts | None:
+    found = connection.execute(_SLOT_SQL, [slot]).fetchone()
     if found is None:
-        return SourceFacts(columns, None)
+        return None
+    limit = connection.execute(_LIMIT_SQL).fetchone()
     limit_bytes = limit[0] if limit is not None and limit[0] >= 0 else None
-    return SourceFacts(columns, SlotFacts(found[0] or 0, limit_bytes, found[1] or "unknown"))
+    return SlotFacts(found[0] or 0, limit_bytes, found[1] or "unknown")

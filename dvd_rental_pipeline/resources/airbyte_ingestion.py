@@ -18,7 +18,7 @@ from dvd_rental_pipeline.airbyte.errors import AirbyteError, AirbyteRefusedError
 from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.replication.capture_drift import Deviation
 from dvd_rental_pipeline.resources.airbyte_client import Job, PatientAirbyteClient
-from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.resources.raw_counts import count_raw_tables, sum_raw_tables
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.warehouse import WarehouseAwayError
@@ -104,6 +104,9 @@ class AirbyteIngestion(Ingestion):
             ),
             deviations=[*deviations, *publication_drift(self.source_url, domain, self.slot)],
         )
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
 
     def _deviations(self, domain: Domain) -> Sequence[Deviation]:
         """Those of the connection."""

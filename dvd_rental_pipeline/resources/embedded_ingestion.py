@@ -12,7 +12,7 @@ from dvd_rental_pipeline.replication.outcome import TableSync
 from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.replication.source_facts import read_facts
 from dvd_rental_pipeline.replication.verification import Verifier
-from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.source.access import Source
 
 # Rows of a table that an inspection compares by content; of larger tables a sample, and the number of all.
@@ -64,6 +64,9 @@ class EmbeddedIngestion(Ingestion):
                 tables=verifier.verify(sample_rows=COMPARED_ROWS),
                 deviations=publication_drift(url, domain, self.slot),
             )
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
 
 
 def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:

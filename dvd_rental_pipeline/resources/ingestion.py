@@ -39,6 +39,14 @@ class Inspection:
     deviations: Sequence[Deviation] | None = None
 
 
+@dataclass(frozen=True)
+class WatchedSlot:
+    """A replication slot that may be asked for at any time: the source's URL, and its name."""
+
+    url: str = field(repr=False)
+    name: str
+
+
 class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
     """Brings the raw tables of a domain level with their source."""
 
@@ -60,3 +68,10 @@ class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
         Raises:
             PipelineError: the source or the warehouse should answer, and does not.
         """
+
+    def watched_slot(self) -> WatchedSlot | None:
+        """The slot that a watch may ask the source for between syncs; None where there is nothing to ask.
+
+        To ask must not disturb: a source that sleeps while it has nothing to do is not woken for it.
+        """
+        return None

@@ -1,17 +1,32 @@
 """Some assets of the real graph, with their own conditions and checks, built by steps that do nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.schedules import sync_job, sync_schedule
+from dvd_rental_pipeline.automation.schedules import build_sync_job, sync_schedule
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 
 MODELS = {"staging", "snapshots", "marts", "reports"}
 
 
-def excerpt_of(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dg.Definitions:
-    """The assets `keys` of `definitions`, with the steps, the job and the schedule of the whole."""
+def excerpt_of(
+    definitions: dg.Definitions,
+    keys: Sequence[dg.AssetKey],
+    *,
+    raw: dg.AssetsDefinition | None = None,
+    raw_checks: dg.AssetChecksDefinition | None = None,
+    sensors: Sequence[dg.SensorDefinition] = (),
+    resources: Mapping[str, Any] | None = None,
+    all_checks: bool = True,
+) -> dg.Definitions:
+    """The assets `keys` of `definitions`, with the steps, the job and the schedule of the whole.
+
+    `raw` and `raw_checks` stand for the raw tables, which otherwise do nothing as well. Without `all_checks` a
+    model has one that blocks, so that a run takes less time.
+    """
     graph = definitions.resolve_asset_graph()
     specs: defaultdict[str, list[dg.AssetSpec]] = defaultdict(list)
     for key in [key for key in graph.toposorted_asset_keys if key in keys]:
@@ -23,11 +38,20 @@ def excerpt_of(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> dg.D
         dg.AssetCheckSpec(check.name, asset=check.asset_key, blocking=graph.get(check).blocking)
         for check in sorted(graph.get_check_keys_for_assets(set(keys)))
     ]
+    if not all_checks:
+        first = {check.asset_key: check for check in reversed(checks) if check.blocking}
+        checks = list(first.values())
+    raw_specs = [check for check in checks if check.asset_key.path[0] == DVD_RENTAL.name]
     return dg.Definitions(
-        assets=[_step(name, parts, checks) for name, parts in specs.items()],
-        asset_checks=[_source_checks([check for check in checks if check.asset_key.path[0] == "dvd_rental"])],
-        jobs=[sync_job],
+        assets=[
+            raw if raw is not None and name == DVD_RENTAL.name else _step(name, parts, checks)
+            for name, parts in specs.items()
+        ],
+        asset_checks=[raw_checks or _source_checks(raw_specs)],
+        jobs=[build_sync_job()],
         schedules=[sync_schedule],
+        sensors=sensors,
+        resources=resources,
         executor=dg.in_process_executor,
     )
 

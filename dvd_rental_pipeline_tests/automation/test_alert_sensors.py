@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState
 
-from dvd_rental_pipeline.automation import alert_sensor
+from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.slot_lag import WARN_BYTES, slot_lag_alerts
+from dvd_rental_pipeline.catalog.tables import Domain
 from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
+from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline_tests.automation.history import History
 
 PAYMENT = dg.AssetKey(["dvd_rental", "payment"])
@@ -32,6 +35,21 @@ class KeptAlerts(Alerts):
         return _reachable
 
 
+class SlotIngestion(Ingestion):
+    """Knows where the slot is, and nothing else."""
+
+    source_url: str | None
+
+    def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
+        raise AssertionError("a watch syncs nothing")
+
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        raise AssertionError("a watch compares nothing")
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return WatchedSlot(self.source_url, "watched") if self.source_url else None
+
+
 class Watch:
     """A sensor whose clock the test moves, looking at a history."""
 
@@ -39,6 +57,8 @@ class Watch:
         self.sensor, self.history = sensor, history
         self.now = datetime.now(UTC).timestamp()
         self.cursor: str | None = None
+        self.source_url: str | None = None
+        self.said = ""
         monkeypatch.setattr(alert_sensor, "_now", lambda: self.now)
 
     def look(self, after_minutes: float = 1) -> Sequence[Alert]:
@@ -49,10 +69,13 @@ class Watch:
             instance=self.history.instance,
             cursor=self.cursor,
             repository_def=self.history.definitions.get_repository_def(),
-            resources={"alerts": KeptAlerts(dagster_url="https://dagster.example.com")},
+            resources={
+                "alerts": KeptAlerts(dagster_url="https://dagster.example.com"),
+                "ingestion": SlotIngestion(source_url=self.source_url),
+            },
         )
-        self.sensor(context)
-        self.cursor = context.cursor
+        tick = self.sensor.evaluate_tick(context)
+        self.cursor, self.said = tick.cursor, str(tick.skip_message)
         return list(_sent)
 
 
@@ -203,6 +226,38 @@ def test_a_slot_that_keeps_too_much_log_is_a_warning_until_it_keeps_up(slot: Wat
     assert resolved.severity is Severity.WARNING
 
 
-def test_a_sync_that_does_not_tell_the_lag_is_not_judged(slot: Watch) -> None:
+def test_a_sync_that_does_not_tell_the_lag_is_not_judged_and_the_sensor_says_what_it_needs(slot: Watch) -> None:
     slot.history.build([PAYMENT])
     assert slot.look() == []
+    assert "Set DVD_RENTAL_SOURCE_URL" in slot.said
+
+
+def test_a_source_with_an_address_is_asked_itself(
+    slot: Watch, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot.source_url = database_url
+    assert slot.look() == []
+    assert "no slot watched" in slot.said
+    with psycopg.connect(database_url, autocommit=True) as source:
+        source.execute("select pg_create_logical_replication_slot('watched', 'pgoutput')")
+        assert slot.look() == []
+        monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
+        source.execute("create table noise as select repeat('x', 900) as x from generate_series(1, 2000)")
+        (alert,) = slot.look()
+        assert "MB of log" in alert.happened
+        assert alert.owner == "team:data_platform"
+        assert slot.look(600) == [], "told once"
+        (end,) = source.execute("select pg_current_wal_lsn()").fetchone() or ()
+        source.execute("select pg_replication_slot_advance('watched', %s)", [end])
+        source.execute("checkpoint")
+    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
+    assert slot.look() == []
+    (resolved,) = slot.look(45)
+    assert resolved.resolved
+
+
+def test_a_source_that_does_not_answer_changes_nothing_and_the_sensor_says_so(slot: Watch) -> None:
+    slot.source_url = "postgresql://nobody:secret@127.0.0.1:1/nothing"
+    assert slot.look() == []
+    assert "could not be asked" in slot.said
+    assert "secret" not in slot.said

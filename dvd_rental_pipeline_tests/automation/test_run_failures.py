@@ -1,14 +1,30 @@
-"""One alert for each failed run, which says what failed in the words of the step."""
+"""Runs that fail are one story for each kind of run: told once, in the words of the steps, and its end too."""
 
 import logging
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.api import execute_run_iterator
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from dvd_rental_pipeline.automation import alert_sensor
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.alerts import Alert, Alerts
 
+LOCATION = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="nowhere"), location_name="here")
+REPOSITORY = RemoteRepositoryOrigin(LOCATION, "__repository__")
+
 _sent: list[Alert] = []
+_broken: set[str] = set()
 
 
 class KeptAlerts(Alerts):
@@ -20,46 +36,120 @@ class KeptAlerts(Alerts):
 
 
 @dg.asset
-def refused() -> None:
-    raise PipelineError("The bucket is closed.")
+def film() -> None:
+    if "film" in _broken:
+        raise PipelineError("The bucket is closed.")
 
 
 @dg.asset
-def given_up() -> None:
-    raise dg.Failure(description="dbt could not build everything.", allow_retries=False)
+def rental() -> None:
+    if "rental" in _broken:
+        raise dg.Failure(description="dbt could not build everything.", allow_retries=False)
 
 
-job = dg.define_asset_job("nightly", selection="*")
-definitions = dg.Definitions(assets=[refused, given_up], jobs=[job], executor=dg.in_process_executor)
+nightly = dg.define_asset_job("nightly", selection="*")
+films = dg.define_asset_job("films", selection="film")
+definitions = dg.Definitions(assets=[film, rental], jobs=[nightly, films], executor=dg.in_process_executor)
 
 
-def alert_of(job_name: str) -> Alert:
-    _sent.clear()
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = definitions.resolve_job_def(job_name).execute_in_process(
-            instance=instance, raise_on_error=False
+class Runs:
+    """Runs on an instance, as a daemon would launch them, and what the sensor tells of them."""
+
+    def __init__(self, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.instance, self.now = instance, 1_000_000.0
+        self.cursor: str | None = None
+        monkeypatch.setattr(alert_sensor, "_now", lambda: self.now)
+
+    def run(self, job: UnresolvedAssetJobDefinition, *, launched: bool = True, **tags: str) -> str:
+        definition = definitions.resolve_job_def(job.name)
+        run = self.instance.create_run_for_job(
+            definition,
+            tags=tags,
+            remote_job_origin=RemoteJobOrigin(REPOSITORY, job.name) if launched else None,
         )
-        context = dg.build_run_status_sensor_context(
-            sensor_name="run_failure_alerts",
-            dagster_event=result.get_run_failure_event(),
-            dagster_instance=instance,
-            dagster_run=result.dagster_run,
+        list(execute_run_iterator(InMemoryJob(definition), run, self.instance))
+        return run.run_id
+
+    def look(self, after_minutes: float = 1) -> Sequence[Alert]:
+        _sent.clear()
+        self.now += after_minutes * 60
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
             resources={"alerts": KeptAlerts(dagster_url="https://dagster.example.com/")},
-        ).for_run_failure()
-        run_failure_alerts(context)
-    (alert,) = _sent
-    assert alert.link == f"https://dagster.example.com/runs/{result.run_id}"
-    return alert
+        )
+        self.cursor = run_failure_alerts.evaluate_tick(context).cursor
+        return list(_sent)
 
 
-def test_a_failed_run_is_told_once_with_what_each_step_said() -> None:
-    alert = alert_of("nightly")
-    assert alert.subject.endswith("of nightly")
-    assert set(alert.happened.splitlines()) == {
-        "step given_up: dbt could not build everything.",
-        "step refused: dvd_rental_pipeline.errors.PipelineError: The bucket is closed.",
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    _broken.clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Runs(instance, monkeypatch)
+
+
+def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_they_succeed(runs: Runs) -> None:
+    _broken.update({"film", "rental"})
+    first = runs.run(nightly)
+    (alert,) = runs.look()
+    assert alert.subject == "runs of nightly"
+    assert set(alert.happened.splitlines()) >= {
+        f"Run {first[:8]} failed.",
+        "step rental: dbt could not build everything.",
+        "step film: dvd_rental_pipeline.errors.PipelineError: The bucket is closed.",
     }
-    assert not alert.resolved
+    assert alert.owner == "team:data_engineering"
+    assert alert.link == f"https://dagster.example.com/runs/{first}"
+    runs.run(nightly)
+    assert runs.look(15) == [], "the same story"
+    _broken.clear()
+    runs.run(nightly)
+    assert runs.look(15) == []
+    (resolved,) = runs.look(45)
+    assert resolved.resolved
+    assert resolved.subject == alert.subject
+    assert runs.look(600) == []
+
+
+def test_runs_that_flap_are_one_story(runs: Runs) -> None:
+    told = []
+    for _ in range(4):
+        _broken.add("film")
+        runs.run(films)
+        told += runs.look(15)
+        _broken.clear()
+        runs.run(films)
+        told += runs.look(15)
+    told += runs.look(45)
+    assert [alert.resolved for alert in told] == [False, True]
+
+
+def test_each_schedule_and_sensor_is_a_story_of_its_own(runs: Runs) -> None:
+    _broken.add("film")
+    runs.run(films, **{"dagster/schedule_name": "every_hour"})
+    runs.run(films, **{"dagster/sensor_name": "after_all"})
+    (alert,) = runs.look()
+    assert alert.subject == "runs of after_all and 1 more"
+    assert "runs of every_hour: Run" in alert.happened
+    _broken.clear()
+    runs.run(films, **{"dagster/sensor_name": "after_all"})
+    runs.look()
+    (resolved,) = runs.look(45)
+    assert set(resolved.happened.splitlines()) >= {"runs of after_all: Such runs succeed again."}
+
+
+def test_a_run_of_the_command_line_is_told_by_the_command(runs: Runs) -> None:
+    _broken.add("film")
+    runs.run(nightly, launched=False)
+    assert runs.look() == []
+
+
+def test_runs_without_trouble_are_nothing_to_tell(runs: Runs) -> None:
+    runs.run(nightly)
+    runs.run(films)
+    assert runs.look() == []
+    assert runs.cursor == "{}"
 
 
 def test_it_watches_from_the_first_deployment_on() -> None:

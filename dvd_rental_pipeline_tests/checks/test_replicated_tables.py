@@ -243,8 +243,8 @@ def test_a_sync_that_stops_silently_is_caught(chain: Chain, monkeypatch: pytest.
 def test_a_change_that_waits_too_long_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.run()
     chain.source.execute("update rental set return_date = now() where return_date is null")
-    short = {tier: timedelta() for tier in replicated_tables.COMMIT_LAG}
-    monkeypatch.setattr(replicated_tables, "COMMIT_LAG", short)
+    short = {tier: timedelta() for tier in replicated_tables.DATA_LAG}
+    monkeypatch.setattr(replicated_tables, "DATA_LAG", short)
     found = failed(chain.check())
     assert found["rental:commit_lag_is_short"].severity is WARN
     assert "rental:commit_lag_is_short" not in failed(chain.run())

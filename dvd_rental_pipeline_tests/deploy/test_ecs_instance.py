@@ -220,5 +220,6 @@ def test_queued_runs_become_tasks_that_end_are_logged_and_told_of(
     assert any("a line that the step prints" in text for text in printed)
 
     (alert,) = received()
-    assert alert["subject"] == f"run {bad[:8]} of bad"
-    assert alert["happened"].endswith("PipelineError: The bucket is closed.")
+    assert alert["subject"] == "runs of bad"
+    assert alert["happened"].startswith(f"Run {bad[:8]} failed.")
+    assert "PipelineError: The bucket is closed." in alert["happened"]

@@ -1,41 +1,218 @@
-"""What goes wrong in the business data, or in a mart, is told, and is over when it is mended."""
+"""Each thing that can go wrong in a running deployment is caught, holds what it must, and is over when mended.
 
-import json
+One home is built, and each fault is put into a copy of it. A run builds only what the fault concerns. What
+would be built by itself after it is asked of the conditions.
+"""
 
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import dagster as dg
 import duckdb
 import psycopg
 import pytest
 
-from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
+from dvd_rental_pipeline.automation import alert_sensor, slot_lag
+from dvd_rental_pipeline.checks import data_lag, replicated_tables
+from dvd_rental_pipeline.checks.learnt_bounds import LEAST_HISTORY, MEASURES
+from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
+from dvd_rental_pipeline.resources.ingestion import SyncOutcome
+from dvd_rental_pipeline.source.generator.generate import generate
+from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline_tests.end_to_end.running_home import KNOWN, TODAY, Deployment, Home
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+PAYMENTS, RENTALS = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["marts", "fct_rental"])
+
+
+def build(home: Home) -> None:
+    """Build the whole graph, and let the bounds be learnt from as many runs as that takes."""
+    with home.source.embedded.lease() as url, home.open() as instance:
+        generate(url, scale=0.05, seed=1)
+        job = home.definitions.resolve_implicit_global_asset_job_def()
+        assert job.execute_in_process(instance=instance, raise_on_error=False).success
+        deployment = Deployment(home, instance, url)
+        for _ in range(LEAST_HISTORY - 1):
+            assert deployment.run(checks=[measure.spec.key for measure in MEASURES]) == {}
+    home.source.embedded.stop()
 
 
 @pytest.fixture(scope="module")
-def business(dvd_rental: CommandLine) -> CommandLine:
-    """A small chain of stores after its first run, on a source that stays up."""
-    dvd_rental.ok("source", "start")
-    dvd_rental.ok("source", "generate", "--scale", "0.05")
-    dvd_rental.ok("run")
-    return dvd_rental
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Any]]]:
+    """Built once, and put aside, with the conditions at rest."""
+    with mock.patch.dict(os.environ):
+        home = Home(tmp_path_factory.mktemp("faults"))
+        build(home)
+        with home.open() as instance:
+            assert home.look(instance, TODAY - timedelta(hours=1)) == set()
+        shutil.move(home.settings.home, home.pristine)
+        yield home, home.remember()
 
 
-def source(business: CommandLine, *statements: str) -> None:
-    with psycopg.connect(business.json("source", "status")["url"], autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
+@pytest.fixture
+def deployment(home: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    """A copy of the home in which all is well."""
+    built, cursors = home
+    built.settings.export()
+    built.forget_since(cursors)
+    shutil.copytree(built.pristine, built.settings.home)
+    try:
+        with built.source.embedded.lease() as url, built.open() as instance:
+            deployment = Deployment(built, instance, url)
+            monkeypatch.setattr(alert_sensor, "_now", deployment.now)
+            # The sample data have payments for another customer's rental.
+            assert deployment.told() in ([], [KNOWN])
+            yield deployment
+    finally:
+        built.source.embedded.stop()
+        shutil.rmtree(built.settings.home)
 
 
-def outcomes(business: CommandLine, outcome: str) -> set[str]:
-    """The names of the checks that ended so, of the report."""
-    report = json.loads(business.run("checks", "report", "--format", "json", "--output", "-").stdout)
-    return {check["check"] for check in report["checks"] if check["outcome"] == outcome}
+@pytest.fixture(scope="module")
+def table() -> Iterator[Callable[..., None]]:
+    """Takes a line for each fault, and prints them in the end."""
+    lines: list[str] = []
+
+    def add(fault: str, deployment: Deployment, blocked: str) -> None:
+        caught = ", ".join(f"{name} ({it.severity.value})" for name, it in sorted(deployment.failed.items()))
+        lines.append(f"| {fault} | {caught} | {deployment.seconds:.1f} s | {blocked} |")
+
+    yield add
+    print("", "| fault | caught by | in a run of | blocked |", "|---|---|---|---|", *lines, sep="\n")
 
 
-def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(business: CommandLine) -> None:
-    usual = outcomes(business, "warned")
-    source(
-        business,
+def is_over(deployment: Deployment, told: list[str]) -> None:
+    """Three quarters of an hour later it is told that each trouble of `told` is over."""
+    assert deployment.told() == []
+    assert deployment.told(46) == [
+        "RESOLVED: " + title.removeprefix("ERROR: ").removeprefix("WARNING: ") for title in told
+    ]
+    assert deployment.told(600) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            "delete from dvd_rental.payment"
+            " where payment_id = (select min(payment_id) from dvd_rental.payment)",
+            {"payment:source_and_raw_agree", "payment:sync_count_is_right"},
+        ),
+        (
+            "insert into dvd_rental.payment from dvd_rental.payment limit 1",
+            {"payment:primary_key_is_sound", "payment:source_and_raw_agree", "payment:sync_count_is_right"},
+        ),
+    ],
+    ids=["a deleted raw row", "a duplicated payment"],
+)
+def test_a_spoilt_raw_table_holds_what_reads_it_until_it_is_copied_anew(
+    deployment: Deployment, table: Any, request: pytest.FixtureRequest, statement: str, found: set[str]
+) -> None:
+    deployment.in_warehouse(statement)
+    failed = deployment.sync()
+    assert set(failed) == found
+    assert {check.severity for check in failed.values()} == {ERROR}
+    requested = deployment.requested()
+    assert not {PAYMENTS, RENTALS} & requested
+    assert dg.AssetKey(["staging", "stg_dvd_rental__city"]) in requested, "other tables go on"
+    table(request.node.callspec.id, deployment, "all that reads payments")
+    told = deployment.told()
+    assert len(told) == 1
+    assert deployment.told(120) == []
+    assert deployment.run("group:raw", full_refresh=True) == {}
+    assert {PAYMENTS, RENTALS} <= deployment.requested()
+    is_over(deployment, told)
+
+
+@pytest.mark.parametrize(
+    ("statement", "release", "severity"),
+    [
+        (
+            "alter table film drop column description cascade",
+            "alter table film add column description text",
+            ERROR,
+        ),
+        ("alter table film add column studio text", "alter table film drop column studio", WARN),
+        (
+            "alter table film alter column replacement_cost type numeric(9,3)",
+            "alter table film alter column replacement_cost type numeric(5,2)",
+            ERROR,
+        ),
+    ],
+    ids=["a column dropped at the source", "a column added", "a type changed"],
+)
+def test_drift_is_caught_and_what_breaks_readers_holds_them(
+    deployment: Deployment,
+    table: Any,
+    *,
+    request: pytest.FixtureRequest,
+    statement: str,
+    release: str,
+    severity: dg.AssetCheckSeverity,
+) -> None:
+    deployment.at_source(statement)
+    failed = deployment.sync()
+    assert {name: check.severity for name, check in failed.items()} == {
+        "film:schema_matches_catalogue": severity
+    }
+    films = dg.AssetKey(["marts", "dim_film"])
+    requested = deployment.requested()
+    assert (films in requested) is (severity is WARN)
+    table(request.node.callspec.id, deployment, "nothing" if severity is WARN else "all that reads films")
+    told = deployment.told()
+    assert len(told) == 1
+    deployment.at_source(release)
+    assert deployment.sync() == {}
+    if severity is ERROR:
+        assert films in deployment.requested()
+    is_over(deployment, told)
+
+
+def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
+    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicated_tables, "SYNC_SLACK", timedelta())
+    records = deployment.instance.get_asset_records(list(deployment.home.keys("group:raw")))
+    said = {
+        record.asset_entry.asset_key.path[
+            -1
+        ]: record.asset_entry.last_materialization.asset_materialization.metadata
+        for record in records
+    }
+    deployment.at_source("update rental set return_date = now() where return_date is null")
+    with monkeypatch.context() as silent:
+        silent.setattr(
+            EmbeddedIngestion,
+            "sync",
+            lambda *_, **__: SyncOutcome(
+                {
+                    name: {key: value for key, value in metadata.items() if key == "dagster/row_count"}
+                    for name, metadata in said.items()
+                }
+            ),
+        )
+        failed = deployment.sync()
+    assert set(failed) == {"rental:sync_count_is_right"}
+    assert RENTALS not in deployment.requested()
+    table("a sync that stops silently", deployment, "all that reads rentals")
+    told = deployment.told()
+    assert len(told) == 1
+    assert deployment.sync() == {}
+    assert RENTALS in deployment.requested()
+    is_over(deployment, told)
+
+
+def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
+    deployment: Deployment, table: Any
+) -> None:
+    touched = 'key:"marts/fct_rental" or key:"marts/fct_payment" or key:"reports/customer_value"'
+    deployment.at_source(
         "alter table rental drop constraint rental_customer_id_fkey",
         "alter table payment drop constraint payment_customer_id_fkey",
         "insert into rental (rental_id, rental_date, inventory_id, customer_id, staff_id)"
@@ -45,28 +222,143 @@ def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(business
         "insert into payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date)"
         " select 900002, 9998, 1, min(rental_id), 1, max(rental_date) from rental",
     )
-    business.ok("run")
-    warned = " ".join(outcomes(business, "warned") - usual)
-    assert "not_negative_fct_payment_amount" in warned, "a negative amount"
-    assert "relationships_fct_rental_customer_id" in warned, "an orphan rental"
-    assert "relationships_fct_payment_customer_id" in warned, "a payment of an unknown customer"
-    # Nothing is left out: the totals still hold, and who is not known is shown as such.
-    assert outcomes(business, "failed") == set()
-    assert business.json("query", "select customer_key from marts.fct_rental where rental_id = 900001") == [
-        {"customer_key": "unknown"}
-    ]
-    for table in ("payment", "rental"):
-        source(business, f"delete from {table} where {table}_id > 900000")
-    business.ok("run")
-    assert outcomes(business, "warned") == usual
+    assert deployment.sync() == {}, "the raw tables are as the source is"
+    failed = deployment.run(touched)
+    found = {name.split(":")[1].split("__")[0]: check.severity for name, check in failed.items()}
+    assert found.pop("is_true_fct_payment_is_paid_by_renter") is WARN, "the sample data have such payments"
+    assert found == {
+        "not_negative_fct_payment_amount": WARN,
+        "relationships_fct_rental_customer_id": WARN,
+        "relationships_fct_payment_customer_id": WARN,
+        "customer_value_conserves_totals": ERROR,
+    }
+    table(
+        "a negative amount, an orphan rental, a payment for an unknown customer", deployment, "customer_value"
+    )
+    # In the facts nothing is left out: who is not known is shown as such.
+    with duckdb.connect(deployment.home.settings.warehouse_path, read_only=True) as warehouse:
+        row = warehouse.execute("select customer_key from marts.fct_rental where rental_id = 900001").fetchone()
+    assert row == ("unknown",)
+    told = deployment.told()
+    assert len(told) == 2, "each of the two teams is told once"
+    for name in ("payment", "rental"):
+        deployment.at_source(f"delete from {name} where {name}_id > 900000")
+    assert deployment.sync() == {}
+    left = {name.split(":")[1] for name in deployment.run(touched)}
+    assert left <= {"is_true_fct_payment_is_paid_by_renter"}
 
 
-def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone(business: CommandLine) -> None:
-    with duckdb.connect(business.home / "warehouse.duckdb") as warehouse:
-        warehouse.execute("insert into marts.fct_payment select f.* from marts.fct_payment f, range(2)")
-    done = business.run("checks", "run", "--select", 'key:"marts/fct_payment"')
-    assert done.returncode == 1
-    failed = outcomes(business, "failed")
-    assert {"unique_fct_payment_payment_id", "fct_payment_conserves_totals"} <= failed
-    business.ok("run", "--full-refresh", "--select", 'key:"marts/fct_payment"')
-    assert outcomes(business, "failed") == set()
+def test_a_password_in_staging_holds_what_reads_it_until_the_view_is_mended(
+    deployment: Deployment, table: Any
+) -> None:
+    staff = dg.AssetKey(["staging", "stg_dvd_rental__staff"])
+    deployment.in_warehouse(
+        "create or replace view staging.stg_dvd_rental__staff as select * from dvd_rental.staff"
+    )
+    failed = deployment.run(checks=deployment.checks_of(staff, "secret_columns"))
+    assert {name: check.severity for name, check in failed.items()} == {
+        "stg_dvd_rental__staff:secret_columns_stay_raw": ERROR
+    }
+    table("a staff password in staging", deployment, "all that reads staff")
+    told = deployment.told()
+    assert len(told) == 1
+    readers = {dg.AssetKey(["marts", "dim_staff"]), dg.AssetKey(["marts", "dim_store"])}
+    deployment.sync()
+    requested = deployment.requested()
+    assert staff in requested, "the view is built again"
+    assert not readers & requested
+    assert deployment.run('key:"staging/stg_dvd_rental__staff"') == {}
+    assert readers <= deployment.requested()
+    is_over(deployment, told)
+
+
+def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone_and_holds_the_reports(
+    deployment: Deployment, table: Any
+) -> None:
+    deployment.in_warehouse("insert into marts.fct_payment select f.* from marts.fct_payment f, range(2)")
+    failed = deployment.run(checks=deployment.checks_of(PAYMENTS))
+    names = {name.split(":")[1] for name, check in failed.items() if check.severity is ERROR}
+    assert {
+        "unique_fct_payment_payment_id",
+        "fct_payment_conserves_totals",
+        "fct_payment_equals_the_source_view_of_stores",
+        "revenue_within_learnt_bounds",
+        "rows_within_learnt_bounds",
+    } <= names
+    table("a fan-out join in a mart (revenue x3)", deployment, "the reports on payments")
+    told = deployment.told()
+    assert len(told) == 1
+    # The next morning, after a sync and the models: as if they were built, while the checks stay as they are.
+    morning = (TODAY + timedelta(days=1)).replace(hour=5)
+    assert deployment.requested(morning) == set()
+    for key in sorted(deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")):
+        deployment.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    requested = deployment.requested(morning + timedelta(minutes=10))
+    by_payment = deployment.home.graph.get(PAYMENTS).child_keys & deployment.home.keys("group:reports")
+    assert by_payment
+    assert not by_payment & requested
+    failed = deployment.run('key:"marts/fct_payment"', full_refresh=True)
+    assert not [name for name, check in failed.items() if check.severity is ERROR]
+    assert by_payment & deployment.requested(morning + timedelta(minutes=20))
+
+
+def test_a_stale_report_is_told_by_the_checks_of_the_next_sync(
+    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lags = [check for check in deployment.home.graph.asset_check_keys if check.name == "data_lag_is_short"]
+    report = dg.AssetKey(["reports", "revenue_by_day"])
+    assert deployment.run(checks=lags) == {}
+    deployment.at_source("update payment set amount = amount + 1 where payment_id % 2 = 0")
+    deployment.sync()
+    assert deployment.run(checks=lags) == {}, "there is time yet"
+    for hours, layers in ((2, {"marts"}), (27, {"marts", "reports"})):
+        monkeypatch.setattr(data_lag, "_now", lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours))
+        failed = deployment.run(checks=lags)
+        assert {check.severity for check in failed.values()} == {WARN}
+        assert {check.asset_key.path[0] for check in failed.values()} - {"snapshots"} == layers
+    assert report in {check.asset_key for check in failed.values()}
+    assert "dim_copy:data_lag_is_short" not in failed, "nothing has changed that it reads"
+    deployment.failed = {name: check for name, check in failed.items() if "revenue_by_day" in name}
+    table("a stale report (27 h, clock moved)", deployment, "nothing: old numbers are not wrong")
+    assert len(deployment.told()) >= 1
+    deployment.run('+key:"reports/revenue_by_day" and not group:raw')
+    assert "revenue_by_day:data_lag_is_short" not in deployment.run(checks=lags)
+
+
+def test_a_slot_that_grows_is_told_by_check_and_by_watch(
+    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicated_tables, "SLOT_SHARE", 1e-9)
+    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
+    slots = [check for check in deployment.home.graph.asset_check_keys if "slot" in check.name]
+    with psycopg.connect(deployment.url) as forgotten:
+        # A transaction that is left open: what comes after it stays in the log, however often it is read.
+        forgotten.execute("select pg_current_xact_id()")
+        deployment.at_source(
+            "create table noise as select repeat('x', 900) as x from generate_series(1, 5000)", "checkpoint"
+        )
+        deployment.sync()
+        failed = deployment.run(checks=slots)
+        assert {check.severity for check in failed.values()} == {WARN}
+        table("a slot that grows", deployment, "nothing; the watch of the slot tells too")
+        told = deployment.told()
+        assert len([title for title in told if "slot" in title]) >= 1
+        assert any(title == "WARNING: replication slot of dvd_rental" for title in told)
+    monkeypatch.undo()
+    monkeypatch.setattr(alert_sensor, "_now", deployment.now)
+    deployment.at_source("checkpoint")
+    assert deployment.sync() == {}
+    assert deployment.told() == []
+    assert all(title.startswith("RESOLVED") for title in deployment.told(46))
+
+
+def test_a_burst_of_business_is_no_trouble(deployment: Deployment, table: Any) -> None:
+    simulate(deployment.url, events=600, seed=5)
+    assert deployment.sync() == {}
+    assert {PAYMENTS, RENTALS} <= deployment.requested()
+    failed = deployment.run("group:snapshots or group:marts")
+    assert {name.split(":")[1]: check.severity for name, check in failed.items()} in (
+        {"is_true_fct_payment_is_paid_by_renter": WARN},
+        {},
+    )
+    table("a burst that is normal", deployment, "nothing")

@@ -24,7 +24,7 @@ copies as (
     select
         store_id,
         count(*) as copies
-    from {{ ref('stg_dvd_rental__inventory') }}
+    from {{ ref('dim_copy') }}
     group by store_id
 )
 

@@ -2,18 +2,6 @@ with customers as (
     select * from {{ ref('dim_customer') }}
 ),
 
--- Contact data is read here and nowhere else in the reports.
-contacts as (
-    select
-        customers.customer_id,
-        customers.email,
-        addresses.address,
-        addresses.postal_code,
-        addresses.phone
-    from {{ ref('stg_dvd_rental__customer') }} as customers
-    left join {{ ref('stg_dvd_rental__address') }} as addresses on customers.address_id = addresses.address_id
-),
-
 segments as (
     select * from {{ ref('customer_segments') }}
 ),
@@ -54,10 +42,11 @@ category_places as (
 select
     customers.customer_id,
     customers.customer_name,
-    contacts.email,
-    contacts.phone,
-    contacts.address,
-    contacts.postal_code,
+    -- Contact data is shown here and nowhere else in the reports.
+    customers.email,
+    customers.phone,
+    customers.address,
+    customers.postal_code,
     customers.city,
     customers.country,
     customers.store_id,
@@ -75,7 +64,6 @@ select
     payments.last_paid_on,
     category_places.category as favourite_category
 from customers
-left join contacts on customers.customer_id = contacts.customer_id
 left join segments on customers.customer_id = segments.customer_id
 left join rentals on customers.customer_id = rentals.customer_id
 left join payments on customers.customer_id = payments.customer_id

@@ -11,7 +11,7 @@ copies as (
         film_id,
         store_id,
         count(*) as copies
-    from {{ ref('stg_dvd_rental__inventory') }}
+    from {{ ref('dim_copy') }}
     group by film_id, store_id
 ),
 

@@ -1,5 +1,5 @@
 with copies as (
-    select * from {{ ref('stg_dvd_rental__inventory') }}
+    select * from {{ ref('dim_copy') }}
 ),
 
 films as (

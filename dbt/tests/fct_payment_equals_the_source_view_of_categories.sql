@@ -1,0 +1,52 @@
+{{ config(meta={
+    "description": "Each category earns what the source's own view sales_by_film_category says",
+    "dagster": {"ref": {"name": "fct_payment"}}
+}) }}
+
+-- The view: payments of rentals, by each category of the film. It counts a film of several categories several
+-- times, the facts once: the two are comparable while every film has one, as the data of the source has it.
+with source_view as (
+    select
+        categories.category,
+        sum(payments.amount) as total_sales
+    from {{ ref('stg_dvd_rental__payment') }} as payments
+    inner join {{ ref('stg_dvd_rental__rental') }} as rentals on payments.rental_id = rentals.rental_id
+    inner join {{ ref('stg_dvd_rental__inventory') }} as inventory
+        on rentals.inventory_id = inventory.inventory_id
+    inner join {{ ref('stg_dvd_rental__film_category') }} as film_categories
+        on inventory.film_id = film_categories.film_id
+    inner join {{ ref('stg_dvd_rental__category') }} as categories
+        on film_categories.category_id = categories.category_id
+    group by categories.category
+),
+
+films_of_several_categories as (
+    select film_id
+    from {{ ref('stg_dvd_rental__film_category') }}
+    group by film_id
+    having count(*) > 1
+),
+
+facts as (
+    select
+        films.category,
+        sum(payments.amount) as revenue
+    from {{ ref('fct_payment') }} as payments
+    inner join {{ ref('dim_film') }} as films on payments.film_id = films.film_id
+    where films.category != 'Unknown'
+    group by films.category
+)
+
+select
+    coalesce(source_view.category, facts.category) as category,
+    facts.revenue,
+    source_view.total_sales
+from source_view
+full outer join facts on source_view.category = facts.category
+where
+    not exists (select 1 from films_of_several_categories)
+    and (
+        source_view.category is null
+        or facts.category is null
+        or facts.revenue != source_view.total_sales
+    )

@@ -1,0 +1,161 @@
+"""Days in the life of a deployment, under Dagster's own daemons: each run has its cause, each word its reason.
+
+The source is real and business goes on in it; syncs and their checks are the pipeline's own. The models are
+steps that do nothing: what starts them, and what holds them, is what is looked at.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import psycopg
+import pytest
+from dagster._core.test_utils import freeze_time
+from psycopg.conninfo import conninfo_to_dict
+
+from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
+from dvd_rental_pipeline.automation import alert_sensor
+from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.checks import replicated_tables
+from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
+from dvd_rental_pipeline.definitions import WATCHES, build_definitions
+from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
+from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.settings import Settings
+from dvd_rental_pipeline.source.generator.generate import generate
+from dvd_rental_pipeline.source.server import EmbeddedPostgres
+from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline_tests.automation.conftest import KEYS
+from dvd_rental_pipeline_tests.automation.excerpt import excerpt_of
+from dvd_rental_pipeline_tests.end_to_end.living_deployment import LivingDeployment, living, started_by
+from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+
+MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
+QUARTER = timedelta(minutes=15)
+LITTLE = timedelta(minutes=5)
+TABLES = {"film", "payment", "rental"}
+SMALL = replace(DVD_RENTAL, tables=tuple(table for table in DVD_RENTAL.tables if table.name in TABLES))
+
+
+class Shop:
+    """The source: open from nine to ten, and sometimes away."""
+
+    def __init__(self, url: str, admin_url: str) -> None:
+        self.url, self._admin_url = url, admin_url
+        self._name = str(conninfo_to_dict(url)["dbname"])
+
+    def goes_on(self, now: datetime) -> None:
+        if 9 <= now.hour < 22 and now.minute == 0:
+            simulate(self.url, events=30 if now.hour in {12, 18, 19} else 8, seed=now.hour)
+
+    def away(self, away: bool) -> None:
+        with psycopg.connect(self._admin_url, autocommit=True) as admin:
+            admin.execute(f"alter database {self._name} with allow_connections {not away}")
+
+
+@pytest.fixture
+def shop(database_url: str, postgres: EmbeddedPostgres) -> Shop:
+    generate(database_url, scale=0.02, seed=1)
+    return Shop(database_url, postgres.url("postgres"))
+
+
+@pytest.fixture
+def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingDeployment]:
+    """All was built at ten to twelve, the night before."""
+    warehouse = tmp_path / "warehouse.duckdb"
+    definitions = excerpt_of(
+        build_definitions(Settings(home=tmp_path)),
+        KEYS,
+        raw=build_ingestion_assets(SMALL),
+        raw_checks=build_replication_checks(SMALL),
+        sensors=[*CONDITION_SENSORS, *WATCHES],
+        all_checks=False,
+        resources={
+            "alerts": KeptAlerts(),
+            "warehouse": DuckDBWarehouse(path=str(warehouse)),
+            "ingestion": EmbeddedIngestion(
+                postgres_dir=str(tmp_path / "none"),
+                warehouse_path=str(warehouse),
+                slot="living_day",
+                source_url=shop.url,
+            ),
+        },
+    )
+    SENT.clear()
+    with living(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
+        monkeypatch.setattr(alert_sensor, "_now", lambda: datetime.timestamp(deployment.now))
+        monkeypatch.setattr(replicated_tables, "_now", lambda: deployment.now)
+        real_moment = replicated_tables._moment
+        monkeypatch.setattr(replicated_tables, "_moment", lambda iso: deployment.told(real_moment(iso)))
+        everything = definitions.resolve_implicit_global_asset_job_def()
+        with freeze_time(deployment.now):
+            assert everything.execute_in_process(instance=deployment.instance).success
+        # The first look of a condition, and that of a schedule, starts nothing.
+        assert deployment.tick(timedelta(minutes=1)) == []
+        deployment.now = MIDNIGHT - LITTLE
+        yield deployment
+
+
+def live(deployment: LivingDeployment, shop: Shop, until: datetime, step: timedelta = LITTLE) -> Counter[str]:
+    """Tick until then, every five minutes or `step`; how many runs each schedule and sensor has started."""
+    started: Counter[str] = Counter()
+    while deployment.now + step <= until:
+        shop.goes_on(deployment.now)
+        runs = deployment.tick(step)
+        started += started_by(runs)
+        if deployment.now.minute % 15:
+            again = {"dvd_rental_sync", "models_follow_source"} & set(started_by(runs))
+            assert not again, f"at {deployment.now} nothing has changed"
+    return started
+
+
+def test_a_day_without_trouble_starts_what_it_should_and_nobody_is_told(
+    deployment: LivingDeployment, shop: Shop
+) -> None:
+    deployment.now = MIDNIGHT - QUARTER / 2
+    started = live(deployment, shop, MIDNIGHT + timedelta(days=1) - QUARTER / 2, QUARTER / 2)
+    assert started == {"dvd_rental_sync": 96, "models_follow_source": 96, "reports_every_morning": 1}
+    assert SENT == []
+    runs = deployment.instance.get_runs()
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_an_outage_is_one_story_for_each_who_must_know(deployment: LivingDeployment, shop: Shop) -> None:
+    def at(clock: str) -> datetime:
+        hours, minutes = clock.split(":")
+        return MIDNIGHT + timedelta(hours=int(hours), minutes=int(minutes))
+
+    deployment.now = at("08:55")
+    live(deployment, shop, at("10:05"))
+    SENT.clear()
+
+    # Half an hour: nothing was late yet, but two syncs have failed.
+    shop.away(True)
+    started = live(deployment, shop, at("10:40"))
+    assert started == {"dvd_rental_sync": 2}, "nothing is built of what did not come"
+    shop.away(False)
+    live(deployment, shop, at("12:05"))
+    assert [(alert.subject, alert.resolved) for alert in SENT] == [
+        ("runs of dvd_rental_sync", False),
+        ("runs of dvd_rental_sync", True),
+    ]
+
+    # Nearly three hours: the tables and the models are late, and that is told to whom they belong.
+    SENT.clear()
+    shop.away(True)
+    started = live(deployment, shop, at("14:50"))
+    assert started == {"dvd_rental_sync": 11, "source_catch_up": 1}
+    shop.away(False)
+    started = live(deployment, shop, at("16:00"))
+    assert started["source_catch_up"] == 0, "the schedule has brought it"
+    assert started["models_follow_source"] == started["dvd_rental_sync"] == 5
+    told = [(alert.owner, alert.resolved) for alert in SENT]
+    owners = ["team:data_engineering", "team:data_platform", "team:analytics_engineering"]
+    assert sorted(told) == sorted((owner, resolved) for owner in owners for resolved in (False, True))
+    assert [resolved for _, resolved in told] == [False] * 3 + [True] * 3
