@@ -27,7 +27,8 @@ from dvd_rental_pipeline.replication import publication, relations, slot, snapsh
 from dvd_rental_pipeline.replication.changes import Followed, HistoryDiffersError, Stream, iso
 from dvd_rental_pipeline.replication.continuity import reason_to_begin_anew, require_ours
 from dvd_rental_pipeline.replication.drift import Drift, compare
-from dvd_rental_pipeline.replication.folding import Fold, StreamMismatchError
+from dvd_rental_pipeline.replication.fold_rows import StreamMismatchError
+from dvd_rental_pipeline.replication.folding import Fold
 from dvd_rental_pipeline.replication.outcome import Step, SyncResult, TableSync
 from dvd_rental_pipeline.replication.past_states import PastStates
 from dvd_rental_pipeline.replication.raw_tables import Counts, RawTable, Stamp, UnholdableKeyError
@@ -200,7 +201,6 @@ class Replicator:
         if run.known.source is None:
             raise AssertionError("changes are followed only from a known position")
         known_lsn = run.known.source.lsn
-        followed: dict[int, Followed] = {}
         for relation in usable:
             before = run.known.tables.get(relation.name)
             if before is None or before.stopped is not None:
@@ -216,8 +216,8 @@ class Replicator:
             fold = Fold(relation, before, keep_superseded=relation.name in self._history)
             table = _Table(raw, before, drift, fold)
             run.followed[relation.name] = table
-            followed[relation.oid] = Followed(table.fold, max(before.lsn, known_lsn))
-        stream = Stream(run.known.source, confirmed, target, followed, lambda: self._apply(run))
+            run.streamed[relation.oid] = Followed(table.fold, max(before.lsn, known_lsn))
+        stream = Stream(run.known.source, confirmed, target, run.streamed, lambda: self._apply(run))
         end = stream.read(run.connection)
         for name, mismatch in end.mismatches.items():
             run.give_up(name, mismatch)
@@ -229,28 +229,28 @@ class Replicator:
     def _apply(self, run: "_Run") -> None:
         """Write one stretch of folded changes."""
         for name, table in list(run.followed.items()):
-            fold = table.fold
-            if not fold.changes and fold.truncated is None:
-                continue
             started = time.monotonic()
-            times = [change.time for change in fold.changes.values()]
             try:
-                table.counts += table.raw.apply(fold)
+                stretch = table.fold.take()
+                if not stretch:
+                    continue
+                table.counts += table.raw.apply(stretch)
             except StreamMismatchError as mismatch:
                 run.give_up(name, str(mismatch))
+                continue
             except UnholdableKeyError as error:
                 raise _TableStoppedError(name, str(error)) from error
-            table.truncated |= fold.truncated is not None
-            table.last_commit_at = max([*times, *([fold.truncated[1]] if fold.truncated else [])])
-            table.touched = True
-            fold.clear()
+            table.truncated |= stretch.truncated is not None
+            table.last_commit_at = stretch.first_and_last()[1]
             table.seconds += time.monotonic() - started
             self._on_step(Step.STRETCH_APPLIED)
 
     def _outcome(self, run: "_Run", table: "_Table") -> tuple[TableSync, StoredTable]:
         relation = table.raw.relation
         before = table.before
-        rows, tombstones = table.raw.count() if table.touched else (before.rows, before.tombstones)
+        counts = table.counts
+        rows = before.rows + counts.inserted - counts.deleted
+        tombstones = before.rows + before.tombstones + counts.added - rows
         stored = replace(
             state.stored(
                 relation,
@@ -267,9 +267,9 @@ class Replicator:
             mode="changes",
             rows=rows,
             rows_before=before.rows,
-            inserted=table.counts.inserted,
-            updated=table.counts.updated,
-            deleted=table.counts.deleted,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            deleted=counts.deleted,
             truncated=table.truncated,
             tombstones=tombstones,
             bytes=table.fold.bytes,
@@ -334,8 +334,8 @@ class Replicator:
         raw = self._raw(run, relation, retired, generation)
         raw.start_replacement(keep_tombstones=before is not None and before.key == relation.key)
         copied = reader.copy(raw, lsn, moment)
-        gone = raw.finish_replacement(lsn, moment)
-        rows, tombstones = raw.count()
+        gone, tombstones = raw.finish_replacement(lsn, moment)
+        rows = copied.rows
         stored = replace(
             state.stored(
                 relation,
@@ -464,7 +464,6 @@ class _Table:
     fold: Fold
     counts: Counts = field(default_factory=Counts)
     truncated: bool = False
-    touched: bool = False
     last_commit_at: str | None = None
     seconds: float = 0.0
 
@@ -480,6 +479,7 @@ class _Run:
     extracted_at: str
     members: Mapping[int, str]
     followed: dict[str, _Table] = field(default_factory=dict)
+    streamed: dict[int, Followed] = field(default_factory=dict)
     to_copy: dict[str, _Copy] = field(default_factory=dict)
     tables: dict[str, TableSync] = field(default_factory=dict)
     stored: dict[str, StoredTable] = field(default_factory=dict)
@@ -487,6 +487,7 @@ class _Run:
     def give_up(self, name: str, reason: str) -> None:
         """The changes of this table do not suffice: it is copied when the stream has ended."""
         table = self.followed.pop(name)
+        self.streamed.pop(table.raw.relation.oid, None)
         self.to_copy[name] = _Copy(table.raw.relation, reason, table.drift)
 
     def keep(self, name: str, outcome: tuple[TableSync, StoredTable]) -> None:
