@@ -153,8 +153,10 @@ class RawTable:
         if self._past is not None:
             self._past.prepare()
 
-    def copy(self, reader: pa.RecordBatchReader, lsn: int, time: str) -> int:
+    def copy(self, parts: Sequence[pa.RecordBatchReader], lsn: int, time: str) -> int:
         """Take in the rows of a snapshot, selected by `snapshot_columns`. The number of rows.
+
+        Several parts are read at the same time, each by a thread of its own.
 
         Raises:
             UnholdableKeyError: a key cannot be held.
@@ -173,16 +175,23 @@ class RawTable:
                 parsed = kind.parse.format(came)
                 values.append(parsed)
                 notes += [_note(column, came, parsed)] if kind.fallible else []
-        self._warehouse.register("_replication_rows", reader)
+        names = [f"_replication_rows_{number}" for number in range(len(parts))]
+        for name, part in zip(names, parts, strict=True):
+            self._warehouse.register(name, part)
+        # In order, the parts would be read one after the other.
+        self._warehouse.execute(f"SET preserve_insertion_order = {str(len(parts) == 1).lower()}")
         try:
             row = self._warehouse.execute(
                 f"INSERT INTO {self._table} ({', '.join([*self._columns, *_RAW_TYPES])})"
                 f" SELECT {', '.join(values)}, gen_random_uuid(), $extracted::TIMESTAMPTZ,"
-                f" {self._meta(notes)}, {self._generation}, $lsn, $time, NULL FROM _replication_rows",
+                f" {self._meta(notes)}, {self._generation}, $lsn, $time, NULL"
+                f" FROM ({' UNION ALL '.join(f'FROM {name}' for name in names)})",
                 {"extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time},
             ).fetchone()
         finally:
-            self._warehouse.unregister("_replication_rows")
+            self._warehouse.execute("RESET preserve_insertion_order")
+            for name in names:
+                self._warehouse.unregister(name)
         unheld = " OR ".join(f"{key} IS NULL" for key in self._key)
         if self._row(f"SELECT count(*) FROM {self._table} WHERE {unheld}")[0]:
             raise self._unholdable_key()

@@ -27,6 +27,7 @@ def relation(*key: str) -> Relation:
     return Relation(
         "public", "t", 7, "r", "p", "d", readable=True, key=key, key_is_deferrable=False, identity_key=(),
         columns=columns, last_number=4, last_dropped_number=0, storage="1", row_estimate=0,
+        pages=0,
     )  # fmt: skip
 
 
