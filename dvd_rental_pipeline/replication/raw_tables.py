@@ -31,8 +31,8 @@ _RAW_TYPES = {
 }
 # A relation's columns are called by position in between, whatever their names are: c0, c1 ...
 _STRETCH = "_replication_stretch"
-_CHANGES = "temp._replication_changes"
-_SUPERSEDED = "temp._replication_superseded"
+_CHANGES = "_replication_changes"
+_SUPERSEDED = "_replication_superseded"
 _FORMER = "temp._replication_former"
 
 
@@ -94,6 +94,7 @@ class RawTable:
         self._stamp = stamp
         self._past = past
         self._superseded = False  # whether `_SUPERSEDED` is there
+        warehouse.execute("SET python_scan_all_frames = true")
         self._columns = [quoted(column.name) for column in relation.columns]
         self._key = [quoted(name) for name in relation.key]
 
@@ -116,16 +117,17 @@ class RawTable:
             UnholdableKeyError: a key cannot be held.
         """
         counts = Counts()
-        if stretch.changes is not None:
-            self._stage(stretch.changes, _CHANGES)
+        # DuckDB finds Arrow tables by the names of these variables (`_CHANGES`, `_SUPERSEDED`).
+        _replication_changes = self._staged(stretch.changes)
+        _replication_superseded = self._staged(stretch.superseded if self._past is not None else None)
+        if _replication_changes is not None:
             counts = self._check_staged()
-            self._keep_superseded(stretch.superseded)
+        self._superseded = _replication_superseded is not None
+        self._keep_superseded()
         if stretch.truncated is not None:
             counts = self._truncate(*stretch.truncated, counts)
-        if stretch.changes is not None:
+        if _replication_changes is not None:
             self._replace(truncated=stretch.truncated is not None)
-            self._warehouse.execute(f"DROP TABLE {_CHANGES}")
-        self._warehouse.execute(f"DROP TABLE IF EXISTS {_SUPERSEDED}")
         return counts
 
     def start_replacement(self, *, keep_tombstones: bool) -> None:
@@ -240,12 +242,10 @@ class RawTable:
             {name: f"target.{quoted(name)}" for name in names},
         )
 
-    def _keep_superseded(self, superseded: Folded | None) -> None:
+    def _keep_superseded(self) -> None:
         """Keep the states that came and went within the stretch, and never reach the raw table."""
-        self._superseded = self._past is not None and superseded is not None
-        if self._past is None or superseded is None:
+        if self._past is None or not self._superseded:
             return
-        self._stage(superseded, _SUPERSEDED)
         staged = {
             described.name: f"c{position}"
             for position, described in enumerate(self.relation.columns)
@@ -272,8 +272,13 @@ class RawTable:
             {name: f"former.{quoted(name)}" for name in names},
         )
 
-    def _stage(self, folded: Folded, into: str) -> None:
-        """Changes as a temporary table of typed columns, beside what the raw table holds of them."""
+    def _staged(self, folded: Folded | None) -> pa.Table | None:
+        """Changes as typed columns, beside what the raw table holds of them.
+
+        In Arrow, and not registered: a temporary table or view that is dropped stays in memory to the commit.
+        """
+        if folded is None:
+            return None
         arrays: dict[str, pa.Array] = {}
         typed, staged, notes = [], [], []
         for position, described in enumerate(self.relation.columns):
@@ -309,17 +314,13 @@ class RawTable:
                 f" AND (base.{self._key[0]} IS NULL OR base._ab_cdc_deleted_at IS NOT NULL)"
             )
         live = f"target.{self._key[0]} IS NOT NULL AND target._ab_cdc_deleted_at IS NULL"
-        self._warehouse.register(_STRETCH, pa.table(arrays))
-        try:
-            self._warehouse.execute(
-                f"CREATE OR REPLACE TEMP TABLE {into.removeprefix('temp.')} AS"
-                f" SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
-                f" target.rowid AS _row, {live} AS _live, {baseless} AS _baseless"
-                f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn + {self._stamp.offset} AS _lsn, _time,"
-                f" _expected, {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
-            )
-        finally:
-            self._warehouse.unregister(_STRETCH)
+        _replication_stretch = pa.table(arrays)
+        return self._warehouse.sql(
+            f"SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
+            f" target.rowid AS _row, {live} AS _live, {baseless} AS _baseless"
+            f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn + {self._stamp.offset} AS _lsn, _time,"
+            f" _expected, {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
+        ).to_arrow_table()
 
     def _check_staged(self) -> Counts:
         unheld = " OR ".join(f"c{position} IS NULL" for position in self.relation.key_positions)
