@@ -27,7 +27,9 @@ from dvd_rental_pipeline.replication.pgoutput import RelationMessage, Truncate, 
 from dvd_rental_pipeline.replication.session import composed, format_lsn
 from dvd_rental_pipeline.replication.state import StoredSource
 
-STRETCH_CHANGES = 100_000
+# DuckDB puts inserted rows on disk by whole row groups of this size, and keeps smaller parts in memory until
+# the commit.
+STRETCH_CHANGES = 122_880
 STRETCH_BYTES = 64 * 1024 * 1024
 # Kinds of messages that say nothing of rows (origin, type, logical message) or are told by others (commit).
 _SILENT = np.frombuffer(b"COYM", np.uint8)
