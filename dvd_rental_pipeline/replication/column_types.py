@@ -174,7 +174,7 @@ _NATIVE = {
     1042: _native("VARCHAR", "bpchar", "{}"),
     1043: _native("VARCHAR", "varchar", "{}"),
     1082: _temporal("DATE", "date", "isfinite({})"),
-    1114: _temporal("TIMESTAMP", "timestamp", "isfinite({0}) AND {0} < '294246-12-31'"),
-    1184: _temporal("TIMESTAMP WITH TIME ZONE", "timestamptz", "isfinite({0}) AND {0} < '294246-12-31'"),
+    1114: _temporal("TIMESTAMP", "timestamp", "{0} > '-infinity' AND {0} < '294246-12-31'"),
+    1184: _temporal("TIMESTAMP WITH TIME ZONE", "timestamptz", "{0} > '-infinity' AND {0} < '294246-12-31'"),
 }
 _LIST_ELEMENTS = {16: "BOOLEAN", 20: "BIGINT", 21: "SMALLINT", 23: "INTEGER", 700: "FLOAT", 701: "DOUBLE"}

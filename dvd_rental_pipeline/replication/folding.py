@@ -1,68 +1,32 @@
-"""The last change of each key: what a stretch of the change stream comes to, for one table."""
+"""The changes of one table, collected from the stream, and folded to the last change of each key."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-
-from dvd_rental_pipeline.replication.pgoutput import UNCHANGED, Delete, Insert, RelationMessage, Update, Value
+from dvd_rental_pipeline.replication.fold_columns import fold_columns
+from dvd_rental_pipeline.replication.fold_rows import RowFold, StreamMismatchError
+from dvd_rental_pipeline.replication.folded import Stretch
+from dvd_rental_pipeline.replication.message_blocks import RowMessages, iso_times
+from dvd_rental_pipeline.replication.pgoutput import Delete, Insert, RelationMessage, Update, decode
 from dvd_rental_pipeline.replication.relations import Relation
 from dvd_rental_pipeline.replication.state import StoredTable
 
-Key = tuple[Value, ...]
-
-
-class StreamMismatchError(Exception):
-    """The stream does not tell all of a table's changes: copy the table again. The text is the reason."""
-
-
-@dataclass(slots=True)
-class Change:
-    """What became of one key.
-
-    `values` are those of the relation's columns, None for a deleted row. `expected` says whether the raw table
-    must have held the key live before, None where the stream does not tell. Where `values` has UNCHANGED, the
-    value is that of the row `base` of the raw table.
-    """
-
-    values: list[Value] | None
-    lsn: int
-    time: str
-    expected: bool | None
-    base: Key | None
-
-
-def column_values(
-    changes: Iterable[tuple[Key, Change]], key_positions: Sequence[int], position: int
-) -> Iterator[Value]:
-    """The values of one column over `changes`, None for deleted rows (but not in key columns)."""
-    if position in key_positions:
-        at = key_positions.index(position)
-        return (key[at] for key, _ in changes)
-    return (None if change.values is None else change.values[position] for _, change in changes)
-
 
 class Fold:
-    """Folds the changes of one table, and can be emptied after each stretch (`clear`).
+    """Collects the changes of one table; `take` gives a stretch of them, and the next begins.
 
-    `truncated` is the position and the time of the last TRUNCATE of the stretch. With `keep_superseded`,
-    `superseded` are the states that a transaction committed and a later one of the stretch replaced.
+    `bytes` are those of all changes so far. With `keep_superseded` a stretch has the superseded states too.
     """
 
     def __init__(self, relation: Relation, before: StoredTable, *, keep_superseded: bool = False) -> None:
         self.relation = relation
-        self.changes: dict[Key, Change] = {}
-        self.superseded: list[tuple[Key, Change]] = []
-        self.truncated: tuple[int, str] | None = None
         self.bytes = 0
+        self._runs: list[RowMessages | tuple[int, str]] = []  # a pair: the table was truncated
         self._before = before
         self._keep_superseded = keep_superseded
-        self._key = relation.key_positions
         self._sources: tuple[int | None, ...] | None = None
 
-    def clear(self) -> None:
-        """Start the next stretch."""
-        self.changes = {}
-        self.superseded = []
-        self.truncated = None
+    @property
+    def sources(self) -> tuple[int | None, ...] | None:
+        """Where each column stands in the rows that are sent now; None: where it stands in the relation."""
+        return self._sources
 
     def describe(self, message: RelationMessage) -> None:
         """From here on, rows have this shape.
@@ -94,79 +58,41 @@ class Fold:
         positions = tuple(sent.index(name) if name in sent else None for name in current)
         self._sources = None if positions == tuple(range(len(sent))) else positions
 
-    def insert(self, message: Insert, lsn: int, time: str) -> None:
-        """A row appears."""
-        values = self._arranged(message.new)
-        key = tuple([values[position] for position in self._key])
-        self._set(key, Change(values, lsn, time, self._taken(key), None))
-
-    def update(self, message: Update, lsn: int, time: str) -> None:
-        """A row changes, its key perhaps too.
-
-        Raises:
-            StreamMismatchError: it does not follow from what was sent before.
-        """
-        values = self._arranged(message.new)
-        key = tuple([values[position] for position in self._key])
-        old_key = key
-        if message.old is not None:
-            old = self._arranged(message.old)
-            old_key = tuple([old[position] for position in self._key])
-            if message.partial:
-                key = tuple([was if is_ is UNCHANGED else is_ for was, is_ in zip(old_key, key, strict=True)])
-                for position, value in zip(self._key, key, strict=True):
-                    values[position] = value
-        former = self.changes.get(old_key)
-        base: Key | None = None
-        if message.partial and any(value is UNCHANGED for value in values):
-            if former is None:
-                base = old_key
-            elif former.values is None:
-                raise StreamMismatchError("a deleted row was updated in the stream")
-            else:
-                base = former.base
-                values = [
-                    was if is_ is UNCHANGED else is_ for was, is_ in zip(former.values, values, strict=True)
-                ]
-        if key == old_key:
-            expected = former.expected if former is not None else True
-        else:
-            gone = Change(None, lsn, time, former.expected if former is not None else True, None)
-            self._set(old_key, gone)
-            expected = self._taken(key)
-        self._set(key, Change(values, lsn, time, expected, base))
-
-    def delete(self, message: Delete, lsn: int, time: str) -> None:
-        """A row disappears."""
-        old = self._arranged(message.old)
-        key = tuple([old[position] for position in self._key])
-        former = self.changes.get(key)
-        gone = Change(None, lsn, time, former.expected if former is not None else True, None)
-        self._set(key, gone)
+    def add(self, rows: RowMessages) -> None:
+        """Rows appear, change and disappear."""
+        self._runs.append(rows)
+        self.bytes += rows.size
 
     def truncate(self, lsn: int, time: str) -> None:
         """All rows disappear."""
-        for key, change in self.changes.items():
-            if change.values is not None:
-                self._set(key, Change(None, lsn, time, change.expected, None))
-        self.truncated = (lsn, time)
+        self._runs.append((lsn, time))
 
-    def _set(self, key: Key, change: Change) -> None:
-        if self._keep_superseded:
-            former = self.changes.get(key)
-            if former is not None and former.lsn != change.lsn:
-                self.superseded.append((key, former))
-        self.changes[key] = change
+    def take(self) -> Stretch:
+        """What the changes since the last stretch come to.
 
-    def _taken(self, key: Key) -> bool | None:
-        """Whether the raw table held this key live, of which the stream says that it is free now."""
-        former = self.changes.get(key)
-        if former is not None:
-            return former.expected
-        # What a TRUNCATE of this stretch removed is not known row by row.
-        return None if self.truncated else False
+        Raises:
+            StreamMismatchError: they do not follow from each other.
+        """
+        runs, self._runs = self._runs, []
+        rows = [run for run in runs if isinstance(run, RowMessages)]
+        if len(rows) == len(runs):
+            quick = fold_columns(self.relation, rows, keep_superseded=self._keep_superseded)
+            if quick is not None:
+                return Stretch(*quick, None)
+        return self._take_one_by_one(runs)
 
-    def _arranged(self, values: list[Value]) -> list[Value]:
-        if self._sources is None:
-            return values
-        return [None if source is None else values[source] for source in self._sources]
+    def _take_one_by_one(self, runs: list[RowMessages | tuple[int, str]]) -> Stretch:
+        fold = RowFold(self.relation, keep_superseded=self._keep_superseded)
+        truncated: tuple[int, str] | None = None
+        for run in runs:
+            if not isinstance(run, RowMessages):
+                truncated = run
+                fold.truncate(*run)
+                continue
+            times = iso_times(run.microseconds).to_pylist()
+            for at, lsn, time in zip(run.at.tolist(), run.lsns.tolist(), times, strict=True):
+                message = decode(run.block.message(at))
+                if not isinstance(message, Insert | Update | Delete):
+                    raise AssertionError("only rows are collected")
+                fold.add(message, run.sources, lsn, time)
+        return Stretch(fold.folded(), fold.folded_superseded(), truncated)

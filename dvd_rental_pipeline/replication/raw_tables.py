@@ -10,20 +10,20 @@ of the caller's.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
 
 from dvd_rental_pipeline.replication.column_types import array_json
-from dvd_rental_pipeline.replication.folding import Change, Fold, Key, StreamMismatchError, column_values
+from dvd_rental_pipeline.replication.fold_rows import StreamMismatchError
+from dvd_rental_pipeline.replication.folded import Folded, Stretch
 from dvd_rental_pipeline.replication.past_states import CHANGE_COLUMNS, PastStates
-from dvd_rental_pipeline.replication.pgoutput import UNCHANGED, Value
 from dvd_rental_pipeline.replication.relations import Column, Relation
 from dvd_rental_pipeline.replication.session import literal, quoted
 
 _RAW_TYPES = {
-    "_airbyte_raw_id": "VARCHAR",
+    "_airbyte_raw_id": "UUID",
     "_airbyte_extracted_at": "TIMESTAMP WITH TIME ZONE",
     "_airbyte_meta": "JSON",
     "_airbyte_generation_id": "BIGINT",
@@ -31,12 +31,9 @@ _RAW_TYPES = {
 }
 # A relation's columns are called by position in between, whatever their names are: c0, c1 ...
 _STRETCH = "_replication_stretch"
-_CHANGES = "temp._replication_changes"
-_SUPERSEDED = "temp._replication_superseded"
+_CHANGES = "_replication_changes"
+_SUPERSEDED = "_replication_superseded"
 _FORMER = "temp._replication_former"
-# DuckDB keeps updated rows in memory until the commit, some 600 bytes each; deleted and inserted ones hardly.
-# But small changes are faster, and smaller on disk, by updates.
-REPLACE_FROM = 20_000
 
 
 class UnholdableKeyError(Exception):
@@ -45,15 +42,19 @@ class UnholdableKeyError(Exception):
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of a raw table, or rows that a step changed in it."""
+    """Rows that a step changed in a raw table; `added` are keys that it did not hold, even as tombstones."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    added: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
-            self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.deleted + other.deleted,
+            self.added + other.added,
         )
 
 
@@ -93,16 +94,9 @@ class RawTable:
         self._stamp = stamp
         self._past = past
         self._superseded = False  # whether `_SUPERSEDED` is there
+        warehouse.execute("SET python_scan_all_frames = true")
         self._columns = [quoted(column.name) for column in relation.columns]
         self._key = [quoted(name) for name in relation.key]
-
-    def count(self) -> tuple[int, int]:
-        """Live rows, and tombstones."""
-        row = self._row(
-            f"SELECT count(*) FILTER (WHERE _ab_cdc_deleted_at IS NULL), count(_ab_cdc_deleted_at)"
-            f" FROM {self._table}"
-        )
-        return row[0], row[1]
 
     def alter(self, added: Sequence[Column], widened: Sequence[Column]) -> None:
         """Follow the source's columns. Added ones are NULL in the rows there are."""
@@ -115,24 +109,25 @@ class RawTable:
                 f"ALTER TABLE {self._table} ALTER COLUMN {quoted(column.name)} TYPE {column.type.warehouse}"
             )
 
-    def apply(self, fold: Fold) -> Counts:
-        """Bring the raw table level with a stretch of folded changes.
+    def apply(self, stretch: Stretch) -> Counts:
+        """Bring the raw table level with a stretch of changes.
 
         Raises:
             StreamMismatchError: the changes do not follow from the rows that are in the table.
             UnholdableKeyError: a key cannot be held.
         """
         counts = Counts()
-        if fold.changes:
-            self._stage(list(fold.changes.items()), _CHANGES)
+        # DuckDB finds Arrow tables by the names of these variables (`_CHANGES`, `_SUPERSEDED`).
+        _replication_changes = self._staged(stretch.changes)
+        _replication_superseded = self._staged(stretch.superseded if self._past is not None else None)
+        if _replication_changes is not None:
             counts = self._check_staged()
-            self._keep_superseded(fold.superseded)
-        if fold.truncated is not None:
-            counts = self._truncate(*fold.truncated, counts)
-        if fold.changes:
-            self._merge(len(fold.changes))
-            self._warehouse.execute(f"DROP TABLE {_CHANGES}")
-        self._warehouse.execute(f"DROP TABLE IF EXISTS {_SUPERSEDED}")
+        self._superseded = _replication_superseded is not None
+        self._keep_superseded()
+        if stretch.truncated is not None:
+            counts = self._truncate(*stretch.truncated, counts)
+        if _replication_changes is not None:
+            self._replace(truncated=stretch.truncated is not None)
         return counts
 
     def start_replacement(self, *, keep_tombstones: bool) -> None:
@@ -160,8 +155,10 @@ class RawTable:
         if self._past is not None:
             self._past.prepare()
 
-    def copy(self, reader: pa.RecordBatchReader, lsn: int, time: str) -> int:
+    def copy(self, parts: Sequence[pa.RecordBatchReader], lsn: int, time: str) -> int:
         """Take in the rows of a snapshot, selected by `snapshot_columns`. The number of rows.
+
+        Several parts are read at the same time, each by a thread of its own.
 
         Raises:
             UnholdableKeyError: a key cannot be held.
@@ -180,31 +177,38 @@ class RawTable:
                 parsed = kind.parse.format(came)
                 values.append(parsed)
                 notes += [_note(column, came, parsed)] if kind.fallible else []
-        self._warehouse.register("_replication_rows", reader)
+        names = [f"_replication_rows_{number}" for number in range(len(parts))]
+        for name, part in zip(names, parts, strict=True):
+            self._warehouse.register(name, part)
+        # In order, the parts would be read one after the other.
+        self._warehouse.execute(f"SET preserve_insertion_order = {str(len(parts) == 1).lower()}")
         try:
             row = self._warehouse.execute(
                 f"INSERT INTO {self._table} ({', '.join([*self._columns, *_RAW_TYPES])})"
-                f" SELECT {', '.join(values)}, gen_random_uuid()::VARCHAR, $extracted::TIMESTAMPTZ,"
-                f" {self._meta(notes)}, {self._generation}, $lsn, $time, NULL FROM _replication_rows",
+                f" SELECT {', '.join(values)}, gen_random_uuid(), $extracted::TIMESTAMPTZ,"
+                f" {self._meta(notes)}, {self._generation}, $lsn, $time, NULL"
+                f" FROM ({' UNION ALL '.join(f'FROM {name}' for name in names)})",
                 {"extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time},
             ).fetchone()
         finally:
-            self._warehouse.unregister("_replication_rows")
+            self._warehouse.execute("RESET preserve_insertion_order")
+            for name in names:
+                self._warehouse.unregister(name)
         unheld = " OR ".join(f"{key} IS NULL" for key in self._key)
         if self._row(f"SELECT count(*) FROM {self._table} WHERE {unheld}")[0]:
             raise self._unholdable_key()
         return int(row[0]) if row else 0
 
-    def finish_replacement(self, lsn: int, time: str) -> int:
+    def finish_replacement(self, lsn: int, time: str) -> tuple[int, int]:
         """Turn former rows that are no more into tombstones, so that readers of changes see them go.
 
-        The number of rows that were live before and are gone.
+        The number of rows that were live before and are gone, and of all tombstones.
         """
         if not self._row(
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'temp'"
             " AND table_name = '_replication_former'"
         )[0]:
-            return 0
+            return 0, 0
         self._keep_former()
         gone = f"FROM {_FORMER} AS former ANTI JOIN {self._table} USING ({', '.join(self._key)})"
         count = int(self._row(f"SELECT count(*) {gone} WHERE former._ab_cdc_deleted_at IS NULL")[0])
@@ -212,17 +216,17 @@ class RawTable:
         parameters = {
             "extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time
         }  # fmt: skip
-        self._warehouse.execute(
+        ((tombstones,),) = self._warehouse.execute(
             f"INSERT INTO {self._table} ({', '.join([*self._key, *_RAW_TYPES])})"
-            f" SELECT {', '.join(f'former.{key}' for key in self._key)}, gen_random_uuid()::VARCHAR,"
+            f" SELECT {', '.join(f'former.{key}' for key in self._key)}, gen_random_uuid(),"
             f" $extracted::TIMESTAMPTZ, {self._meta([])}, {self._generation},"
             f" CASE WHEN {was_live} THEN $lsn ELSE former._ab_cdc_lsn END,"
             f" CASE WHEN {was_live} THEN $time ELSE former._ab_cdc_updated_at END,"
             f" CASE WHEN {was_live} THEN $time ELSE former._ab_cdc_deleted_at END {gone}",
             parameters,
-        )
+        ).fetchall()
         self._warehouse.execute(f"DROP TABLE {_FORMER}")
-        return count
+        return count, int(tombstones)
 
     def _keep_past(self, which: str) -> None:
         """Keep the states that rows of the raw table, `target`, are about to lose."""
@@ -238,12 +242,10 @@ class RawTable:
             {name: f"target.{quoted(name)}" for name in names},
         )
 
-    def _keep_superseded(self, superseded: Sequence[tuple[Key, Change]]) -> None:
+    def _keep_superseded(self) -> None:
         """Keep the states that came and went within the stretch, and never reach the raw table."""
-        self._superseded = self._past is not None and bool(superseded)
-        if self._past is None or not superseded:
+        if self._past is None or not self._superseded:
             return
-        self._stage(superseded, _SUPERSEDED)
         staged = {
             described.name: f"c{position}"
             for position, described in enumerate(self.relation.columns)
@@ -270,42 +272,40 @@ class RawTable:
             {name: f"former.{quoted(name)}" for name in names},
         )
 
-    def _stage(self, items: Sequence[tuple[Key, Change]], into: str) -> None:
-        """Folded changes as a temporary table of typed columns, beside what the raw table holds of them."""
+    def _staged(self, folded: Folded | None) -> pa.Table | None:
+        """Changes as typed columns, beside what the raw table holds of them.
+
+        In Arrow, and not registered: a temporary table or view that is dropped stays in memory to the commit.
+        """
+        if folded is None:
+            return None
         arrays: dict[str, pa.Array] = {}
         typed, staged, notes = [], [], []
         for position, described in enumerate(self.relation.columns):
             name = f"c{position}"
-            values = list(column_values(items, self.relation.key_positions, position))
             parsed = described.type.parse.format(name)
-            unchanged = [value is UNCHANGED for value in values]
-            arrays[name] = _texts(values, array=described.type.array)
+            arrays[name] = _sent(folded.texts[position], array=described.type.array)
             typed.append(f"{parsed} AS {name}")
             if described.type.fallible:
                 notes.append(_note(described, name, parsed))
-            if any(unchanged):
-                arrays[f"u{position}"] = pa.array(unchanged)
+            if position in folded.unchanged:
+                arrays[f"u{position}"] = folded.unchanged[position]
                 typed.append(f"u{position}")
                 staged.append(
                     f"CASE WHEN s.u{position} THEN base.{quoted(described.name)} ELSE s.{name} END AS {name}"
                 )
             else:
                 staged.append(f"s.{name}")
-        changes = [change for _, change in items]
-        offset = self._stamp.offset
-        arrays["_deleted"] = pa.array([change.values is None for change in changes])
-        arrays["_lsn"] = pa.array([change.lsn + offset for change in changes], pa.int64())
-        arrays["_time"] = pa.array([change.time for change in changes], pa.string())
-        arrays["_expected"] = pa.array([change.expected for change in changes], pa.bool_())
+        arrays["_deleted"] = folded.deleted
+        arrays["_lsn"] = folded.lsns
+        arrays["_time"] = folded.times
+        arrays["_expected"] = folded.expected
         joins = f"LEFT JOIN {self._table} AS target ON {self._on('target', 's.c')}"
         baseless = "FALSE"
-        if any(change.base is not None for change in changes):
-            for index, position in enumerate(self.relation.key_positions):
+        if folded.bases is not None:
+            for base, position in zip(folded.bases, self.relation.key_positions, strict=True):
                 kind = self.relation.columns[position].type
-                arrays[f"b{position}"] = _texts(
-                    [None if change.base is None else change.base[index] for change in changes],
-                    array=kind.array,
-                )
+                arrays[f"b{position}"] = _sent(base, array=kind.array)
                 typed.append(f"{kind.parse.format(f'b{position}')} AS b{position}")
             joins += f" LEFT JOIN {self._table} AS base ON {self._on('base', 's.b')}"
             first = self.relation.key_positions[0]
@@ -314,23 +314,20 @@ class RawTable:
                 f" AND (base.{self._key[0]} IS NULL OR base._ab_cdc_deleted_at IS NOT NULL)"
             )
         live = f"target.{self._key[0]} IS NOT NULL AND target._ab_cdc_deleted_at IS NULL"
-        self._warehouse.register(_STRETCH, pa.table(arrays))
-        try:
-            self._warehouse.execute(
-                f"CREATE OR REPLACE TEMP TABLE {into.removeprefix('temp.')} AS"
-                f" SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
-                f" {live} AS _live, {baseless} AS _baseless"
-                f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn, _time, _expected,"
-                f" {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
-            )
-        finally:
-            self._warehouse.unregister(_STRETCH)
+        _replication_stretch = pa.table(arrays)
+        return self._warehouse.sql(
+            f"SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
+            f" target.rowid AS _row, {live} AS _live, {baseless} AS _baseless"
+            f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn + {self._stamp.offset} AS _lsn, _time,"
+            f" _expected, {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
+        ).to_arrow_table()
 
     def _check_staged(self) -> Counts:
         unheld = " OR ".join(f"c{position} IS NULL" for position in self.relation.key_positions)
-        inserted, updated, deleted, misfits, keyless = self._row(
+        inserted, updated, deleted, added, misfits, keyless = self._row(
             "SELECT count(*) FILTER (WHERE NOT _deleted AND NOT _live),"
             " count(*) FILTER (WHERE NOT _deleted AND _live), count(*) FILTER (WHERE _deleted AND _live),"
+            " count(*) FILTER (WHERE _row IS NULL),"
             f" count(*) FILTER (WHERE _expected <> _live OR _baseless), count(*) FILTER (WHERE {unheld})"
             f" FROM {_CHANGES}"
         )
@@ -340,18 +337,17 @@ class RawTable:
             raise StreamMismatchError(
                 f"{misfits} of its changes did not fit the raw table, which was out of step"
             )
-        return Counts(inserted, updated, deleted)
+        return Counts(inserted, updated, deleted, added)
 
     def _truncate(self, lsn: int, time: str, counts: Counts) -> Counts:
         """Make tombstones of all rows. Those of which the stretch says more are written again by the merge."""
-        live = self.count()[0]
         at = lsn + self._stamp.offset
         self._keep_past(f"WHERE target._ab_cdc_deleted_at IS NULL AND target._ab_cdc_lsn <> {at}")
         values = {
             name: "NULL" for name in (*self._columns, *map(quoted, self._retired)) if name not in self._key
         }
         values |= {
-            "_airbyte_raw_id": "gen_random_uuid()::VARCHAR",
+            "_airbyte_raw_id": "gen_random_uuid()",
             "_airbyte_extracted_at": "$extracted::TIMESTAMPTZ",
             "_airbyte_meta": self._meta([]),
             "_airbyte_generation_id": str(self._generation),
@@ -359,18 +355,23 @@ class RawTable:
             "_ab_cdc_updated_at": "$time",
             "_ab_cdc_deleted_at": "$time",
         }
-        self._warehouse.execute(
+        ((live,),) = self._warehouse.execute(
             f"UPDATE {self._table} SET {', '.join(f'{name} = {value}' for name, value in values.items())}"
             " WHERE _ab_cdc_deleted_at IS NULL",
             {"extracted": self._stamp.extracted_at, "lsn": at, "time": time},
-        )
-        return Counts(counts.inserted, counts.updated, live - counts.updated)
+        ).fetchall()
+        return replace(counts, deleted=live - counts.updated)
 
-    def _merge(self, changes: int) -> None:
+    def _replace(self, *, truncated: bool) -> None:
+        """Write the staged rows in place of those that the table has of them.
+
+        Rows are deleted and inserted, never updated: an update makes DuckDB write anew, at its next checkpoint,
+        the column of every row around it, and keep some 600 bytes in memory for each row until the commit.
+        """
         values = {name: f"s.c{position}" for position, name in enumerate(self._columns)}
         values |= {quoted(name): "NULL" for name in self._retired}
         values |= {
-            "_airbyte_raw_id": "gen_random_uuid()::VARCHAR",
+            "_airbyte_raw_id": "gen_random_uuid()",
             "_airbyte_extracted_at": "$extracted::TIMESTAMPTZ",
             "_airbyte_meta": "s._meta",
             "_airbyte_generation_id": str(self._generation),
@@ -378,25 +379,14 @@ class RawTable:
             "_ab_cdc_updated_at": "s._time",
             "_ab_cdc_deleted_at": "CASE WHEN s._deleted THEN s._time END",
         }
-        matched = self._on("target", "s.c")
-        self._keep_past(f"SEMI JOIN {_CHANGES} AS s ON {matched} AND target._ab_cdc_lsn <> s._lsn")
-        extracted = {"extracted": self._stamp.extracted_at}
-        if changes >= REPLACE_FROM:
-            self._warehouse.execute(
-                f"DELETE FROM {self._table} AS target USING {_CHANGES} AS s WHERE {matched}"
-            )
-            self._warehouse.execute(
-                f"INSERT INTO {self._table} ({', '.join(values)})"
-                f" SELECT {', '.join(values.values())} FROM {_CHANGES} AS s",
-                extracted,
-            )
-            return
-        updates = ", ".join(f"{name} = {value}" for name, value in values.items() if name not in self._key)
+        # The update of a TRUNCATE may have moved rows.
+        same = self._on("target", "s.c") if truncated else "target.rowid = s._row"
+        self._keep_past(f"SEMI JOIN {_CHANGES} AS s ON {same} AND target._ab_cdc_lsn <> s._lsn")
+        self._warehouse.execute(f"DELETE FROM {self._table} AS target USING {_CHANGES} AS s WHERE {same}")
         self._warehouse.execute(
-            f"MERGE INTO {self._table} AS target USING {_CHANGES} AS s ON {matched}"
-            f" WHEN MATCHED THEN UPDATE SET {updates}"
-            f" WHEN NOT MATCHED THEN INSERT ({', '.join(values)}) VALUES ({', '.join(values.values())})",
-            extracted,
+            f"INSERT INTO {self._table} ({', '.join(values)})"
+            f" SELECT {', '.join(values.values())} FROM {_CHANGES} AS s",
+            {"extracted": self._stamp.extracted_at},
         )
 
     def _on(self, table: str, prefix: str) -> str:
@@ -408,9 +398,13 @@ class RawTable:
     def _meta(self, notes: Sequence[str]) -> str:
         """Airbyte's note on a row: the sync that wrote it, and what could not be held."""
         start = literal(f'{{"sync_id":{self._stamp.sync},"changes":[')
-        return (
-            f"({start} || concat_ws(',', {', '.join(notes)}) || ']}}')::JSON" if notes else f"{start[:-1]}]}}'"
-        )
+        nothing = f"{start[:-1]}]}}'::JSON"
+        if not notes:
+            return nothing
+        # Hardly any row has a note: those that have none need no text put together.
+        noted = " OR ".join(f"({note}) IS NOT NULL" for note in notes)
+        listed = f"({start} || concat_ws(',', {', '.join(notes)}) || ']}}')::JSON"
+        return f"CASE WHEN {noted} THEN {listed} ELSE {nothing} END"
 
     def _holds_key(self) -> bool:
         held = self._columns_there("current", self._schema, self.relation.name)
@@ -464,9 +458,8 @@ def _note(column: Column, text: str, parsed: str) -> str:
     return f"CASE WHEN {text} IS NOT NULL AND {parsed} IS NULL THEN {literal(note)} END"
 
 
-def _texts(values: Sequence[Value], *, array: bool) -> pa.Array:
-    if array:
-        return pa.array(
-            [array_json(value.decode()) if isinstance(value, bytes) else None for value in values], pa.string()
-        )
-    return pa.array([value if isinstance(value, bytes) else None for value in values], pa.string())
+def _sent(texts: pa.Array, *, array: bool) -> pa.Array:
+    """Texts as `ColumnType.parse` takes them."""
+    if not array:
+        return texts
+    return pa.array([None if text is None else array_json(text) for text in texts.to_pylist()], pa.string())

@@ -43,7 +43,7 @@ class Relation:
     """One table as the source's catalogue has it now. Generated columns are left out: the log has them not.
 
     `storage` changes whenever the table's file is written anew (rewriting ALTER TABLE, TRUNCATE, VACUUM FULL,
-    CLUSTER), and, for a partitioned table, when its partitions change.
+    CLUSTER), and, for a partitioned table, when its partitions change. `pages` are those of its own file now.
     """
 
     schema: str
@@ -61,6 +61,7 @@ class Relation:
     last_dropped_number: int
     storage: str
     row_estimate: int
+    pages: int
 
     @property
     def is_partitioned(self) -> bool:
@@ -219,7 +220,11 @@ select
             where tree.isleaf
         )
         else c.reltuples::bigint
-    end, 0) as row_estimate
+    end, 0) as row_estimate,
+    case c.relkind
+        when 'r' then pg_relation_size(c.oid) / current_setting('block_size')::bigint
+        else 0
+    end as pages
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relname = any (%(tables)s)

@@ -1,8 +1,9 @@
 """Full copies: tables read through ADBC as Arrow, within one exported snapshot, in bounded memory."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import adbc_driver_manager
@@ -22,7 +23,10 @@ from dvd_rental_pipeline.replication.session import (
 )
 
 _BATCH_BYTES = 8 * 1024 * 1024
-_TELL_EVERY_SECONDS = 5.0
+TELL_EVERY_SECONDS = 5.0
+# A table of so many pages (64 MB) is read by several sessions at once.
+SPLIT_PAGES = 8_192
+_SESSIONS = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,15 @@ class Copied:
 
 
 class SnapshotReader:
-    """A session of the source that sees one exported snapshot. Made by `joined`."""
+    """Sessions of the source that see one exported snapshot, of which the first is open. Made by `joined`."""
 
-    def __init__(self, connection: dbapi.Connection, url: str, announce: Callable[[str], None]) -> None:
-        self._connection = connection
+    def __init__(
+        self, open_session: Callable[[], dbapi.Connection], url: str, announce: Callable[[str], None]
+    ) -> None:
+        self._open_session = open_session
+        self._sessions = [open_session()]
         self._url = url
         self._announce = announce
-        self._bytes = 0
 
     def count(self, relation: Relation) -> int:
         """The rows of a table.
@@ -49,7 +55,7 @@ class SnapshotReader:
         Raises:
             ReplicationError: the source fails on the way.
         """
-        with _explained(self._url), self._connection.cursor() as cursor:
+        with _explained(self._url), self._sessions[0].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM {_rows_of(relation)}")
             row = cursor.fetchone()
         return int(row[0]) if row else 0
@@ -61,46 +67,85 @@ class SnapshotReader:
             ReplicationError: the source fails on the way.
         """
         relation = raw.relation
-        started = time.monotonic()
-        self._bytes = 0
         sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
-        with _explained(self._url), self._connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            cursor.execute(f"SELECT {snapshot_columns(relation)} FROM {_rows_of(relation)}{sample}")
-            source = cursor.fetch_record_batch()
-            batches = self._told(source, relation, started)
+        query = f"SELECT {snapshot_columns(relation)} FROM {_rows_of(relation)}{sample}"
+        progress = _Progress(relation, self._announce)
+        with _explained(self._url), ExitStack() as opened:
+            sources: list[pa.RecordBatchReader] = []
+            for number, part in enumerate(_parts(relation)):
+                if number == len(self._sessions):
+                    self._sessions.append(self._open_session())
+                cursor = opened.enter_context(self._sessions[number].cursor())
+                cursor.adbc_statement.set_options(
+                    **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
+                )
+                cursor.execute(query + part)
+                source = cursor.fetch_record_batch()
+                sources.append(pa.RecordBatchReader.from_batches(source.schema, progress.told(source)))
             try:
-                rows = raw.copy(pa.RecordBatchReader.from_batches(source.schema, batches), lsn, moment)
+                rows = raw.copy(sources, lsn, moment)
             except duckdb.Error as error:
                 raise ReplicationError(
                     f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The "
                     "warehouse is as it was before; mend the cause (a lost connection? a full disk?) and sync "
                     "again."
                 ) from error
-        return Copied(rows, self._bytes, time.monotonic() - started)
+        return Copied(rows, progress.bytes, time.monotonic() - progress.started)
 
-    def _told(
-        self, batches: pa.RecordBatchReader, relation: Relation, started: float
-    ) -> Iterator[pa.RecordBatch]:
-        rows, told = 0, started
+
+class _Progress:
+    """How far the copy of a table has come, told every few seconds; several threads may read it at once."""
+
+    def __init__(self, relation: Relation, announce: Callable[[str], None]) -> None:
+        self.started = time.monotonic()
+        self.bytes = 0
+        self._relation = relation
+        self._announce = announce
+        self._rows = 0
+        self._told = self.started
+        self._lock = threading.Lock()
+
+    def told(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        """The same batches, counted."""
         for batch in batches:
-            rows += batch.num_rows
-            self._bytes += batch.nbytes
-            now = time.monotonic()
-            if now - told > _TELL_EVERY_SECONDS:
-                told = now
-                share = f" of about {relation.row_estimate:,}" if relation.row_estimate > rows else ""
-                left = (now - started) * (relation.row_estimate - rows) / rows
-                eta = f", {left:.0f} s left" if left > 0 else ""
-                self._announce(
-                    f"{relation.name}: {rows:,}{share} rows copied ({self._bytes / 1e6:,.0f} MB{eta})"
-                )
+            with self._lock:
+                self._rows += batch.num_rows
+                self.bytes += batch.nbytes
+                self._tell()
             yield batch
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told < TELL_EVERY_SECONDS:
+            return
+        self._told = now
+        estimate = self._relation.row_estimate
+        share = f" of about {estimate:,}" if estimate > self._rows else ""
+        left = (now - self.started) * (estimate - self._rows) / max(1, self._rows)
+        eta = f", {left:.0f} s left" if left > 0 else ""
+        self._announce(
+            f"{self._relation.name}: {self._rows:,}{share} rows copied ({self.bytes / 1e6:,.0f} MB{eta})"
+        )
 
 
 def _rows_of(relation: Relation) -> str:
     """What follows FROM; a table that is inherited from is read without its heirs, as it is published."""
     return f"{'' if relation.is_partitioned else 'ONLY '}{quoted(relation.schema, relation.name)}"
+
+
+def _parts(relation: Relation) -> Sequence[str]:
+    """What follows, to read a large table in parts at the same time: ranges of where its rows stand.
+
+    The last range is open, so that no row is left out if the table has grown since it was looked at.
+    """
+    if relation.pages < SPLIT_PAGES:
+        return ("",)
+    bounds = [relation.pages * number // _SESSIONS for number in range(_SESSIONS)]
+    return tuple(
+        f" WHERE ctid >= '({bound},0)'::pg_catalog.tid"
+        + (f" AND ctid < '({bounds[number + 1]},0)'::pg_catalog.tid" if number + 1 < _SESSIONS else "")
+        for number, bound in enumerate(bounds)
+    )
 
 
 @contextmanager
@@ -110,18 +155,22 @@ def joined(url: str, snapshot: str, announce: Callable[[str], None]) -> Iterator
     Raises:
         ReplicationError: the source refuses.
     """
-    with (
-        _explained(url),
-        dbapi.connect(connection_string(url), autocommit=True) as connection,
-    ):
-        with connection.cursor() as cursor:
-            for statement in (
-                SESSION_SQL,
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                f"SET TRANSACTION SNAPSHOT {literal(snapshot)}",
-            ):
-                cursor.execute(statement)
-        yield SnapshotReader(connection, url, announce)
+    with ExitStack() as opened:
+
+        def open_session() -> dbapi.Connection:
+            connection = opened.enter_context(dbapi.connect(connection_string(url), autocommit=True))
+            with connection.cursor() as cursor:
+                for statement in (
+                    SESSION_SQL,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                    f"SET TRANSACTION SNAPSHOT {literal(snapshot)}",
+                ):
+                    cursor.execute(statement)
+            return connection
+
+        with _explained(url):
+            reader = SnapshotReader(open_session, url, announce)
+        yield reader
 
 
 @contextmanager

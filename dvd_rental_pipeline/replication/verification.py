@@ -21,7 +21,8 @@ from dvd_rental_pipeline.replication import publication, relations, slot, snapsh
 from dvd_rental_pipeline.replication.changes import Followed, HistoryDiffersError, Stream, iso
 from dvd_rental_pipeline.replication.continuity import reason_to_begin_anew
 from dvd_rental_pipeline.replication.drift import Drift, compare
-from dvd_rental_pipeline.replication.folding import Fold, StreamMismatchError
+from dvd_rental_pipeline.replication.fold_rows import StreamMismatchError
+from dvd_rental_pipeline.replication.folding import Fold
 from dvd_rental_pipeline.replication.outcome import TableVerification
 from dvd_rental_pipeline.replication.raw_tables import RawTable, Stamp, UnholdableKeyError
 from dvd_rental_pipeline.replication.relations import Relation
@@ -176,15 +177,20 @@ class Verifier:
         name = it.relation.name
         moment = iso(datetime.now(UTC))
         raw = quoted(_STORED, self._target, name)
-        pending = len(it.fold.changes)
-        if pending or it.fold.truncated or it.drift.added or it.drift.widened:
+        try:
+            stretch = it.fold.take()
+        except StreamMismatchError as mismatch:
+            return TableVerification(name, format_lsn(lsn), error=str(mismatch))
+        pending = len(stretch)
+        since = stretch.first_and_last()[0] if pending else None
+        if stretch or it.drift.added or it.drift.widened:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted('raw')}")
             warehouse.execute(f"CREATE TABLE {quoted('raw', name)} AS FROM {raw}")
             raw = quoted("memory", "raw", name)
             scratch = self._raw(warehouse, "raw", it)
             scratch.alter(it.drift.added, it.drift.widened)
             try:
-                scratch.apply(it.fold)
+                scratch.apply(stretch)
             except (StreamMismatchError, UnholdableKeyError) as error:
                 return TableVerification(name, format_lsn(lsn), pending=pending, error=str(error))
         rows = reader.count(it.relation)
@@ -194,7 +200,7 @@ class Verifier:
         compared = reader.copy(copy, lsn, moment, percent=percent).rows
         try:
             return self._difference(
-                warehouse, it, raw=raw, rows=rows, compared=compared, pending=pending, lsn=lsn
+                warehouse, it, raw=raw, rows=rows, compared=compared, pending=(pending, since), lsn=lsn
             )
         finally:
             warehouse.execute(f"DROP TABLE {quoted('source', name)}")
@@ -208,7 +214,7 @@ class Verifier:
         raw: str,
         rows: int,
         compared: int,
-        pending: int,
+        pending: tuple[int, str | None],
         lsn: int,
     ) -> TableVerification:
         """Compare the copy of the source with `raw`, both as rows of the warehouse's own types."""
@@ -248,8 +254,8 @@ class Verifier:
             surplus=surplus_rows,
             differing=differing_rows,
             keys=tuple(found[:_SAMPLE_KEYS]),
-            pending=pending,
-            pending_since=min((change.time for change in it.fold.changes.values()), default=None),
+            pending=pending[0],
+            pending_since=pending[1],
         )
 
     def _raw(self, warehouse: duckdb.DuckDBPyConnection, schema: str, it: "_Followed") -> RawTable:

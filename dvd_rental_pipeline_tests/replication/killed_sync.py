@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dvd_rental_pipeline.replication import changes, raw_tables
+from dvd_rental_pipeline.replication import changes
 from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline.replication.replicator import Replicator
 
@@ -25,7 +25,7 @@ _LONGEST_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Work:
-    """One sync: the replicator's arguments, how many changes it applies at once and replaces, and its limits.
+    """One sync: the replicator's arguments, how many changes it applies at once, and its limits.
 
     `limits` are those of the process, by the constants of the module `resource`.
     """
@@ -37,7 +37,6 @@ class Work:
     history: dict[str, tuple[str, ...]]
     full_refresh: bool = False
     stretch_changes: int = 100
-    replace_from: int = 40
     limits: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -120,7 +119,6 @@ def _sync(work: Work, at: tuple[Step, int] | None, tell: Connection) -> None:
 
 def _replicator(work: Work, on_step: Callable[[Step], None]) -> Replicator:
     changes.STRETCH_CHANGES = work.stretch_changes
-    raw_tables.REPLACE_FROM = work.replace_from
     for limit, value in work.limits.items():
         resource.setrlimit(limit, (value, value))
     return Replicator(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dvd_rental_pipeline.replication import changes, raw_tables
+from dvd_rental_pipeline.replication import changes
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
 pytestmark = pytest.mark.every_postgres
@@ -180,7 +180,6 @@ def test_asynchronous_commits_are_not_missed(pair: Pair) -> None:
 
 def test_a_large_sync_is_applied_in_stretches(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "STRETCH_CHANGES", 100)
-    monkeypatch.setattr(raw_tables, "REPLACE_FROM", 50)
     pair.run(
         TABLE,
         "alter table t alter big set storage external",
