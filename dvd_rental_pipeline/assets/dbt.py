@@ -169,7 +169,7 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
 
 
 def _events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent]:
-    """What Dagster has to know, as soon as dbt tells it; tables with the rows that dbt counted and their time."""
+    """What Dagster has to know, as soon as dbt tells it; of tables also their rows and their time."""
     rows: dict[str, int] = {}
     for message in invocation.stream_raw_events():
         if told := ROWS_TOLD.match(str(message)):
