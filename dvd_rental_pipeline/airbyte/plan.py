@@ -17,6 +17,8 @@ from dvd_rental_pipeline.replication.capture_drift import Deviation
 
 HIDDEN = "********"
 _STREAMS = "configurations.streams"
+# What a stream does not say of itself, Airbyte takes from the source.
+_OF_THE_SOURCE = {"namespace", "cursorField", "primaryKey"}
 
 
 class Part(StrEnum):
@@ -100,9 +102,8 @@ def connection_drift(connection: Answer, domain: Domain) -> Sequence[Deviation]:
         stream, _, field = difference.path.removeprefix(_STREAMS).removeprefix(".").partition(".")
         if not difference.path.startswith(_STREAMS) or not field:
             deviations.append(Deviation(None, f"in the connection {told}", False))
-        elif stream not in absent:
-            # Without a key of its own a stream takes the source's.
-            is_fault = field == "syncMode" or (field == "primaryKey" and bool(difference.now))
+        elif stream not in absent and (difference.now or field not in _OF_THE_SOURCE):
+            is_fault = field in {"syncMode", "primaryKey"}
             deviations.append(Deviation(stream, f"in the connection {told}", is_fault))
     return deviations
 
