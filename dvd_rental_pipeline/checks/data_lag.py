@@ -21,6 +21,8 @@ from dvd_rental_pipeline.errors import PipelineError
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import FAILED_ROWS, RUNBOOK, Section
 
+# Snowflake prints times to the millisecond: what is noted may be so much too early.
+AS_PRINTED = timedelta(milliseconds=1)
 # After the sync that it shares a run with.
 LATER = {"dagster/priority": "-100"}
 
@@ -150,7 +152,7 @@ def _unseen(
     selects = [
         f"select {number} as question, count(*) as unseen, cast(min(_airbyte_extracted_at) as varchar) as since"
         f" from {domain.name}.{source} where cast(_ab_cdc_updated_at as timestamp)"
-        f" > cast('{time:%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
+        f" > cast('{time + AS_PRINTED:%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
         for number, (source, time) in enumerate(questions)
     ]
     rows = warehouse.query(" union all ".join(selects)).values

@@ -49,12 +49,14 @@ class Shop:
     def __init__(self, url: str, admin_url: str) -> None:
         self.url, self._admin_url = url, admin_url
         self._name = str(conninfo_to_dict(url)["dbname"])
+        self._is_away = False
 
     def goes_on(self, now: datetime) -> None:
-        if 9 <= now.hour < 22 and now.minute == 0:
+        if 9 <= now.hour < 22 and now.minute == 0 and not self._is_away:
             simulate(self.url, events=30 if now.hour in {12, 18, 19} else 8, seed=now.hour)
 
     def away(self, away: bool) -> None:
+        self._is_away = away
         with psycopg.connect(self._admin_url, autocommit=True) as admin:
             admin.execute(f"alter database {self._name} with allow_connections {not away}")
 
