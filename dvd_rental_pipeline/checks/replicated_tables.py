@@ -48,7 +48,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Check:
-    """A check that every table has. `judge` says what it found."""
+    """A check that every table has. `judge` says what it found.
+
+    One that blocks fails with an error or passes: to the conditions, a warning is a failure like any other.
+    What only warns is a check of its own.
+    """
 
     name: str
     description: str
@@ -71,9 +75,9 @@ def agreement(evidence: Evidence) -> Found:
     """Whether the raw table has the rows of its source."""
     found = evidence.verification
     if found is None:
-        return False, WARN, f"Not compared. {evidence.inspection.not_compared}", {}
+        return True, ERROR, f"Not compared. {evidence.inspection.not_compared}", {}
     if found.error is not None:
-        return False, WARN, f"Not compared: {found.error}.", {}
+        return True, ERROR, f"Not compared: {found.error}.", {}
     failed = found.missing + found.surplus + found.differing
     metadata = {
         "source_rows": found.source_rows,
@@ -97,10 +101,10 @@ def agreement(evidence: Evidence) -> Found:
 
 
 def drift(evidence: Evidence) -> Found:
-    """Whether the source's columns are those of the catalogue."""
+    """Whether the source has the columns of the catalogue."""
     facts = evidence.inspection.facts
     if facts is None:
-        return False, WARN, f"Not looked at. {evidence.inspection.not_compared}", {}
+        return True, ERROR, f"Not looked at. {evidence.inspection.not_compared}", {}
     wanted = {column.name: column.type for column in evidence.table.columns}
     found = facts.columns.get(evidence.table.name, {})
     if not found:
@@ -111,18 +115,22 @@ def drift(evidence: Evidence) -> Found:
         for name, kind in wanted.items()
         if name in found and found[name] != kind
     ]
+    changes = [*dropped, *retyped]
+    metadata = {FAILED_ROWS: len(changes), "dropped": len(dropped), "retyped": len(retyped)}
+    told = f"All {len(wanted)} columns are as declared."
+    return not changes, ERROR, "; ".join(changes) + "." if changes else told, metadata
+
+
+def additions(evidence: Evidence) -> Found:
+    """Whether the catalogue has the columns of the source."""
+    facts = evidence.inspection.facts
+    if facts is None:
+        return False, WARN, f"Not looked at. {evidence.inspection.not_compared}", {}
+    wanted = {column.name for column in evidence.table.columns}
+    found = facts.columns.get(evidence.table.name, {})
     added = [f"{name} ({kind}) is new" for name, kind in found.items() if name not in wanted]
-    changes = [*dropped, *retyped, *added]
-    if not changes:
-        return True, ERROR, f"All {len(wanted)} columns are as declared.", {FAILED_ROWS: 0}
-    severity = ERROR if dropped or retyped else WARN
-    metadata = {
-        FAILED_ROWS: len(changes),
-        "dropped": len(dropped),
-        "retyped": len(retyped),
-        "added": len(added),
-    }
-    return False, severity, "; ".join(changes) + ".", metadata
+    told = "; ".join(added) + "." if added else "No column is new."
+    return not added, WARN, told, {FAILED_ROWS: len(added)}
 
 
 def lag(evidence: Evidence) -> Found:
@@ -149,7 +157,7 @@ def sync_count(evidence: Evidence) -> Found:
     sync, rows = evidence.sync, evidence.counts["rows"]
     said = sync.get("dagster/row_count")
     if said is None or evidence.synced_at is None:
-        return False, WARN, "The table was never synced by a run that is known here.", {}
+        return True, ERROR, "Not known: no run that is known here has synced the table.", {}
     metadata: dict[str, Any] = {"rows": rows, "rows_said": said}
     problems = []
     if said != rows:
@@ -218,11 +226,17 @@ CHECKS = (
     ),
     Check(
         "schema_matches_catalogue",
-        "The source's columns and types are those that the catalogue declares. A new column warns; one that is "
-        "gone or has another type fails.",
+        "The source has every column that the catalogue declares, of the same type.",
         Section.SCHEMA_DRIFT,
         True,
         drift,
+    ),
+    Check(
+        "columns_are_known",
+        "The source has no column that the catalogue does not declare: whether it is private is not known yet.",
+        Section.SCHEMA_DRIFT,
+        False,
+        additions,
     ),
     Check(
         "commit_lag_is_short",

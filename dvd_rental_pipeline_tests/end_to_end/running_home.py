@@ -75,6 +75,7 @@ class Deployment:
     def __init__(self, home: Home, instance: dg.DagsterInstance, url: str) -> None:
         self.home, self.instance, self.url = home, instance, url
         self.minutes = 0.0
+        self.ingestion = home.resources["ingestion"]
         self._watched: dict[str, str | None] = {}
         self.seconds = 0.0
         self.failed: dict[str, dg.AssetCheckEvaluation] = {}
@@ -135,7 +136,7 @@ class Deployment:
                 repository_def=self.home.definitions.get_repository_def(),
                 resources={
                     "alerts": KeptAlerts(),
-                    "ingestion": self.home.resources["ingestion"],
+                    "ingestion": self.ingestion,
                 },
             )
             self._watched[watch.name] = watch.evaluate_tick(context).cursor
