@@ -123,13 +123,13 @@ class Deployment:
     def checks_of(self, key: dg.AssetKey, name: str = "") -> list[dg.AssetCheckKey]:
         return [check for check in self.home.graph.get_check_keys_for_assets({key}) if name in check.name]
 
-    def pretend(self, keys: set[dg.AssetKey], failing: set[str]) -> None:
-        """Note that `keys` were built, and that of their checks those called `failing` have failed."""
+    def pretend(self, keys: set[dg.AssetKey], failing: set[dg.AssetCheckKey]) -> None:
+        """Note that `keys` were built, and that of their checks `failing` have failed."""
         for key in [key for key in self.home.graph.toposorted_asset_keys if key in keys]:
             self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
             for check in self.checks_of(key):
                 evaluation = dg.AssetCheckEvaluation(
-                    asset_key=key, check_name=check.name, passed=check.name not in failing
+                    asset_key=key, check_name=check.name, passed=check not in failing
                 )
                 self.instance.report_runless_asset_event(evaluation)
 

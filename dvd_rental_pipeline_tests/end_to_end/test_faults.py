@@ -290,7 +290,7 @@ def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone_and_holds_the_reports(
     morning = (TODAY + timedelta(days=1)).replace(hour=5)
     assert deployment.requested(morning) == set()
     built = deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")
-    deployment.pretend(built, failing=names)
+    deployment.pretend(built, failing={dg.AssetCheckKey(PAYMENTS, name) for name in names})
     requested = deployment.requested(morning + timedelta(minutes=10))
     reports = deployment.home.keys("group:reports")
     by_payment = deployment.home.graph.get(PAYMENTS).child_keys & reports
