@@ -29,6 +29,8 @@ from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
+pytestmark = pytest.mark.heavy
+
 Table = Counter[tuple[Any, ...]]
 
 
@@ -153,7 +155,6 @@ def test_the_second_build_added_to_the_first(chain: Chain) -> None:
     assert any("merge into" in sql and "customer_versions" in sql for sql in statements)
 
 
-@pytest.mark.heavy
 def test_a_whole_build_passes_all_data_tests_and_unit_tests(chain: Chain) -> None:
     said = chain.dbt("production", "build")
     counted = re.search(r"PASS=(\d+) .*ERROR=0 SKIP=0", said)
