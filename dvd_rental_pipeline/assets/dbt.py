@@ -29,6 +29,7 @@ from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
 from dvd_rental_pipeline.errors import PipelineError
+from dvd_rental_pipeline.resources.dbt_output import end, messages
 from dvd_rental_pipeline.resources.warehouse import Warehouse
 from dvd_rental_pipeline.runbook import RUNBOOK
 
@@ -125,6 +126,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
             except DagsterDbtCliRuntimeError as error:
                 failure = dg.Failure(description=_in_the_words_of_dbt(error), allow_retries=False)
             finally:
+                end(invocation)
                 run_results = _run_results(invocation)
                 # Each invocation leaves a folder of artifacts, megabytes that nobody would ever remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
@@ -171,7 +173,7 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
 def _events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent]:
     """What Dagster has to know, as soon as dbt tells it; of tables also their rows and their time."""
     rows: dict[str, int] = {}
-    for message in invocation.stream_raw_events():
+    for message in messages(invocation):
         if told := ROWS_TOLD.match(str(message)):
             rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(told["rows"])
         for event in message.to_default_asset_events(

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from packaging.version import Version
 from pydantic import PrivateAttr
 
 from dvd_rental_pipeline.errors import PipelineError, UnwritableFolderError
+from dvd_rental_pipeline.resources.dbt_output import end
 from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, Deployment, Settings
 
 
@@ -73,18 +73,13 @@ class InstalledDbt(DbtCliResource):
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
-        """Whatever ends the step, no dbt outlives it.
-
-        dagster-dbt passes an interrupt on only while it waits for dbt, not while Dagster stores an event.
-        """
+        """Whatever ends the step, no dbt outlives it: an interrupt may come while Dagster stores an event."""
         try:
             with super().yield_for_execution(context) as resource:
                 yield resource
         finally:
             for invocation in self._started:
-                if invocation.process.poll() is None:
-                    invocation.process.send_signal(signal.SIGINT)
-                    invocation.process.wait(timeout=invocation.termination_timeout_seconds)
+                end(invocation)
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
         """No adapter in this process: only `fetch_row_counts` and its like need one.

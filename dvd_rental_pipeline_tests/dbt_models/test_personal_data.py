@@ -22,7 +22,7 @@ def test_every_personal_column_gets_the_policy_in_production(dbt: Dbt) -> None:
     pytest.importorskip("dbt.adapters.snowflake", reason="needs dbt-snowflake")
     masked = _compile(dbt, "model.dvd_rental.dim_customer")
     policy = "set masking policy DVD_RENTALS.governance.personal_text force"
-    names = ("customer_name", "first_name", "last_name", "email")
+    names = ("customer_name", "first_name", "last_name", "email", "address", "postal_code", "phone")
     columns = ", ".join(f"column {name} {policy}" for name in names)
     assert f"[alter table DVD_RENTALS.marts.dim_customer modify {columns}]" in masked
     made = [each.makes.name for each in Account().statements() if each.makes and "POLICY" in each.makes.kind]

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_dbt import DbtCliInvocation, DbtCliResource
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.resources import dbt
-from dvd_rental_pipeline.resources.dbt import DbtProjectError, build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.resources.dbt import (
+    DbtProjectError,
+    InstalledDbt,
+    build_dbt_resource,
+    load_dbt_project,
+)
 from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, Settings
 
 
@@ -48,15 +53,24 @@ def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
     assert not list(project_dir.glob("target")), "nothing is left in the project's own folder"
 
 
-def test_the_version_is_that_of_the_program(project_dir: Path, settings: Settings) -> None:
-    resource = build_dbt_resource(load_dbt_project(settings))
+@pytest.fixture
+def resource(tmp_path: Path) -> DbtCliResource:
+    """The resource of a project that nobody has parsed yet."""
+    project = DbtProject(
+        project_dir=DBT_PROJECT_DIR, target_path=tmp_path, profiles_dir=DBT_PROJECT_DIR, target="local"
+    )
+    return build_dbt_resource(project)
+
+
+def test_the_version_is_that_of_the_program(resource: DbtCliResource) -> None:
+    assert isinstance(resource, InstalledDbt)
     told = subprocess.run([resource.dbt_executable, "--version"], capture_output=True, text=True, check=True)
     found = re.search(r"installed: *(\S+)", told.stdout)
     assert found
     assert str(resource._cli_version) == found.group(1)
 
 
-def test_no_dbt_outlives_the_step_that_started_it(project_dir: Path, settings: Settings) -> None:
+def test_no_dbt_outlives_the_step_that_started_it(resource: DbtCliResource) -> None:
     started: list[DbtCliInvocation] = []
 
     @dg.asset
@@ -64,6 +78,5 @@ def test_no_dbt_outlives_the_step_that_started_it(project_dir: Path, settings: S
         started.append(dbt.cli(["parse", "--no-partial-parse"]))
         raise dg.Failure("while dbt is still at work")
 
-    resource = build_dbt_resource(load_dbt_project(settings))
     dg.materialize([ends_early], resources={"dbt": resource}, raise_on_error=False)
     assert started[0].process.returncode not in {0, None}, "it was ended, and waited for"

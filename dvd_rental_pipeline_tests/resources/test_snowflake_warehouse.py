@@ -92,8 +92,12 @@ def test_a_run_builds_counts_and_tags_what_it_asks_and_shows_no_secret(
     built = [each for each in statements if "create or replace transient table" in each["sql"].lower()]
     of_the_run = {"app": "dvd_rental", "deployment": "production", "run": result.run_id}
     assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in built]
-    (counted,) = [each for each in statements if each["sql"].startswith("select 'model.dvd_rental.dim_actor'")]
-    assert json.loads(counted["query_tag"]) == of_the_run
+    counted = [
+        each for each in statements if "count(*) from dvd_rentals.marts.dim_actor" in each["sql"].lower()
+    ]
+    assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in counted]
+    asked = [each for each in statements if "max(cast(_ab_cdc_updated_at" in each["sql"]]
+    assert of_the_run in [json.loads(each["query_tag"]) for each in asked], "what the pipeline asks itself, too"
     masked = [each["sql"] for each in statements if "set masking policy" in each["sql"]]
     assert not masked, "these three models have no personal column"
 
