@@ -3,7 +3,11 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import START, Dbt, RawTables, fill, put_customer
+
+pytestmark = pytest.mark.heavy
 
 DAWN = datetime(1900, 1, 1)
 HISTORY = """

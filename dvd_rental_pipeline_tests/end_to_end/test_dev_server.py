@@ -17,6 +17,8 @@ from dagster_graphql import DagsterGraphQLClient
 from dvd_rental_pipeline.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
+pytestmark = pytest.mark.heavy
+
 FINISHED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
+pytestmark = pytest.mark.heavy
+
 MOMENTS = {
     "while the graph loads": "dbt/*/parse.lock",
     "while the source is replicated": "warehouse.duckdb",
@@ -15,13 +17,7 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        pytest.param(moment, marks=() if moment == "while dbt builds" else pytest.mark.heavy)
-        for moment in MOMENTS
-    ],
-)
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_can_be_interrupted_at_any_moment(dvd_rental: CommandLine, moment: str) -> None:
     home = dvd_rental.home
     process = subprocess.Popen(
