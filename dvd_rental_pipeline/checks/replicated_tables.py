@@ -226,7 +226,7 @@ def settings(inspection: Inspection) -> Found:
         return False, WARN, f"Not looked at. {inspection.not_compared}", {}
     found = [one for one in inspection.deviations if one.table is None or not one.is_fault]
     severity = ERROR if any(one.is_fault for one in found) or not found else WARN
-    told = [one.told if one.table is None else f"{one.table}: {one.told}" for one in found]
+    told = [one.told if one.table is None else f"table {one.table}: {one.told}" for one in found]
     return not found, severity, _told(told, "The capture is set up as the catalogue declares."), _counted(told)
 
 

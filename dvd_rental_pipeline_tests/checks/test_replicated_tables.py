@@ -286,7 +286,7 @@ def test_a_key_of_the_source_that_lacks_the_catalogues_is_an_error_and_one_that_
         shared: WARN,
         "film_category:table_is_captured": ERROR,
     }
-    assert "film_actor: " in str(found[shared].description)
+    assert "Table film_actor: its primary key" in str(found[shared].description)
     assert "in the catalogue (film_id, category_id)" in str(
         found["film_category:table_is_captured"].description
     )
