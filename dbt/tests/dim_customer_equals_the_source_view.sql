@@ -3,8 +3,8 @@
     "dagster": {"ref": {"name": "dim_customer"}}
 }) }}
 
--- The view: id, name, address, zip code, phone, city, country, notes ("active" or nothing) and store. It leaves out
--- a customer whose address is not known, whom the dimension keeps.
+-- The view: id, name, address, zip code, phone, city, country, notes ("active" or nothing) and store. It leaves
+-- out a customer whose address is not known, whom the dimension keeps.
 with source_view as (
     select
         customers.customer_id as id,
