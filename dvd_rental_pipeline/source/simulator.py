@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 import psycopg
-from psycopg.errors import ForeignKeyViolation, UniqueViolation
+from psycopg.errors import DeadlockDetected, ForeignKeyViolation, UniqueViolation
 
 from dvd_rental_pipeline.source.database import is_empty
 from dvd_rental_pipeline.source.errors import SourceError
@@ -89,8 +89,9 @@ class _Business:
             try:
                 with self._connection.transaction():
                     event(self._shop)
-            except (NothingToDoError, ForeignKeyViolation, UniqueViolation):
-                # Either nothing to do, or what the event relied on has gone meanwhile: nothing was changed.
+            except (NothingToDoError, ForeignKeyViolation, UniqueViolation, DeadlockDetected):
+                # Nothing to do, or somebody else took what the event relied on, or both waited for each other:
+                # nothing was changed.
                 continue
             self.counts[event.__name__] += 1
             return

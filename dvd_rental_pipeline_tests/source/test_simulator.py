@@ -7,12 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dvd_rental_pipeline.source import simulator
 from dvd_rental_pipeline.source.database import KEYS, row_counts
 from dvd_rental_pipeline.source.errors import SourceError
 from dvd_rental_pipeline.source.generator.generate import generate
 from dvd_rental_pipeline.source.restore import restore
 from dvd_rental_pipeline.source.simulator import simulate
 from dvd_rental_pipeline.source.traffic.events import WEIGHTS
+from dvd_rental_pipeline.source.traffic.shop import Shop
 from dvd_rental_pipeline_tests.source.queries import fingerprint, rows, value
 
 
@@ -144,6 +146,33 @@ def test_two_at_once_keep_the_books(busy_url: str) -> None:
 
     assert failures == []
     _assert_books_in_order(busy_url)
+
+
+def test_two_that_wait_for_each_other_go_on(busy_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_hold_one = threading.Barrier(2)
+    met = threading.local()
+
+    def change_two_films(shop: Shop) -> None:
+        films = ordered[threading.current_thread().name]
+        shop.run("update film set length = length where film_id = %s", films[:1])
+        if not hasattr(met, "once"):
+            met.once = True
+            both_hold_one.wait(timeout=30)
+        shop.run("update film set length = length where film_id = %s", films[1:])
+
+    monkeypatch.setattr(simulator, "WEIGHTS", {change_two_films: 1})
+    ordered = {"up": [1, 2], "down": [2, 1]}
+    counts: list[dict[str, int]] = []
+    threads = [
+        threading.Thread(target=lambda: counts.append(simulate(busy_url, events=3)), name=name)
+        for name in ordered
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counts == [{"change_two_films": 3}] * 2
 
 
 def test_the_rate_is_kept_and_progress_told(busy_url: str) -> None:
