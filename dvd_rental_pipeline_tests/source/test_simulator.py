@@ -129,7 +129,7 @@ def test_the_same_seed_makes_the_same_choices(busy_url: str) -> None:
     assert simulate(busy_url, events=100, seed=4) != first
 
 
-def test_two_at_once_keep_the_books(busy_url: str) -> None:
+def test_four_at_once_keep_the_books(busy_url: str) -> None:
     failures: list[BaseException] = []
 
     def run(seed: int) -> None:
@@ -138,7 +138,7 @@ def test_two_at_once_keep_the_books(busy_url: str) -> None:
         except SourceError as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2)]
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in (1, 2, 3, 4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -165,7 +165,11 @@ def close_store(shop: Shop) -> None:
         "(select count(*) from inventory where inventory.store_id = store.store_id) <= 50"
         " and (select count(*) from store) > 1",
     )
-    other = shop.find("select store_id from store where store_id <> %s order by store_id limit 1", [store])
+    # First of all, so that nobody still brings a copy in.
+    shop.find("select store_id from store where store_id = %s for update", [store])
+    other = shop.find(
+        "select store_id from store where store_id <> %s order by store_id limit 1 for key share", [store]
+    )
     shop.run("update inventory set store_id = %s where store_id = %s", [other, store])
     shop.run("update customer set store_id = %s where store_id = %s", [other, store])
     shop.run("update staff set store_id = %s where store_id = %s", [other, store])

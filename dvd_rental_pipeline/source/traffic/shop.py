@@ -46,6 +46,8 @@ class Shop:
     def pick(self, table: str, condition: LiteralString = "true") -> int:
         """The key of a row at random, among those that meet the condition. Quick however large the table is.
 
+        A store stays until the transaction ends: what is done with it no foreign key would protect.
+
         Raises:
             NothingToDoError: there is none.
         """
@@ -59,8 +61,14 @@ class Shop:
             found = self._connection.execute(
                 sql.SQL(
                     "select {key} from {table} where {key} {comparison} %s and ({condition})"
-                    " order by {key} limit 1"
-                ).format(key=key, table=name, comparison=comparison, condition=sql.SQL(condition)),
+                    " order by {key} limit 1 {lock}"
+                ).format(
+                    key=key,
+                    table=name,
+                    comparison=comparison,
+                    condition=sql.SQL(condition),
+                    lock=sql.SQL("for key share" if table == "store" else ""),
+                ),
                 [start],
             ).fetchone()
             if found is not None:
@@ -114,12 +122,14 @@ class Shop:
         """Insert again, with their old keys, rows that were removed together.
 
         Raises:
-            NothingToDoError: nothing was removed.
-            psycopg.IntegrityError: what they belong to has gone meanwhile.
+            NothingToDoError: nothing was removed, or the store that they belong to has gone meanwhile.
+            psycopg.IntegrityError: something else that they belong to has.
         """
         if not self._removed:
             raise NothingToDoError
         for table, row in reversed(self._removed.pop(self.rng.randrange(len(self._removed)))):
+            if table != "store" and "store_id" in row:
+                self.find("select store_id from store where store_id = %s for key share", [row["store_id"]])
             self.run(
                 sql.SQL("insert into {} ({}) values ({})").format(
                     sql.Identifier(table),
