@@ -10,23 +10,15 @@ from dataclasses import dataclass
 import psycopg
 
 from dvd_rental_pipeline.catalog.tables import Domain
+from dvd_rental_pipeline.replication import publication
 from dvd_rental_pipeline.replication.session import connect, explained
 from dvd_rental_pipeline.source.capture import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
 
-_PUBLICATION_SQL = """
-select pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot
-from pg_publication where pubname = %s
-"""
-# Row filters and column lists came with PostgreSQL 15; reading the row as JSON works before, too.
-_MEMBERS_SQL = """
-select t.schemaname::text, t.tablename::text,
-    coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is null
-from pg_publication p
-join pg_publication_tables t on t.pubname = p.pubname
-join pg_namespace n on n.nspname = t.schemaname
-join pg_class c on c.relnamespace = n.oid and c.relname = t.tablename
-left join pg_publication_rel r on r.prpubid = p.oid and r.prrelid = c.oid
-where p.pubname = %s
+_NAMES_SQL = """
+select c.oid::bigint, n.nspname::text, c.relname::text
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where c.oid = any(%s)
 """
 _KEYS_SQL = """
 select c.relname::text, array_agg(a.attname::text order by k.position)
@@ -52,39 +44,40 @@ class Deviation:
     is_fault: bool
 
 
-def publication_drift(url: str, domain: Domain, publication: str) -> Sequence[Deviation]:
-    """Compare the publication and the primary keys of the source at `url` with the catalogue.
+def publication_drift(url: str, domain: Domain, name: str) -> Sequence[Deviation]:
+    """Compare the publication of that name and the primary keys of the source at `url` with the catalogue.
 
     Raises:
         ReplicationError: the source cannot be reached, or refuses.
     """
     with closing(connect(url)) as connection, explained(url):
-        return [*_of_publication(connection, domain, publication), *_of_keys(connection, domain)]
+        return [*_of_publication(connection, domain, name), *_of_keys(connection, domain)]
 
 
-def _of_publication(connection: psycopg.Connection, domain: Domain, publication: str) -> list[Deviation]:
-    everything = connection.execute(_PUBLICATION_SQL, [publication]).fetchone()
-    if everything is None:
-        told = f"the source has no publication {publication}"
+def _of_publication(connection: psycopg.Connection, domain: Domain, name: str) -> list[Deviation]:
+    has_every_kind = publication.has_every_kind(connection, name)
+    if has_every_kind is None:
+        told = f"the source has no publication {name}"
         return [Deviation(None, told, True), *(Deviation(table.name, told, True) for table in domain.tables)]
+    published, partial = publication.read(connection, name)
     members = {
-        (schema, table): whole
-        for schema, table, whole in connection.execute(_MEMBERS_SQL, [publication]).fetchall()
+        (schema, table): oid not in partial
+        for oid, schema, table in connection.execute(_NAMES_SQL, [[*published.members, *partial]]).fetchall()
     }
     wanted = {(domain.source_schema, table.name) for table in domain.tables}
     found = [
-        Deviation(table, f"the publication {publication} does not have it", True)
+        Deviation(table, f"the publication {name} does not have it", True)
         for schema, table in sorted(wanted - members.keys())
     ]
     found += [
-        Deviation(table, f"the publication {publication} has only some of its rows or columns", True)
+        Deviation(table, f"the publication {name} has only some of its rows or columns", True)
         for schema, table in sorted(wanted & members.keys())
         if not members[schema, table]
     ]
-    if not everything[0]:
-        found.append(Deviation(None, f"the publication {publication} leaves out some kinds of changes", True))
+    if not has_every_kind:
+        found.append(Deviation(None, f"the publication {name} leaves out some kinds of changes", True))
     found += [
-        Deviation(None, f"the publication {publication} has {schema}.{table} too much", False)
+        Deviation(None, f"the publication {name} has {schema}.{table} too much", False)
         for schema, table in sorted(members.keys() - wanted - {(HEARTBEAT_SCHEMA, HEARTBEAT_TABLE)})
     ]
     return found

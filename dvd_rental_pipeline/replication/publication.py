@@ -34,17 +34,13 @@ def ensure(
     Raises:
         psycopg.Error: the user may not create it, or does not own a table.
     """
-    whole = connection.execute(
-        "select pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot from pg_publication"
-        " where pubname = %s",
-        [name],
-    ).fetchone()
+    whole = has_every_kind(connection, name)
     if whole is None:
         announce(f"creating the publication {name}")
         connection.execute(
             composed("create publication {name} with (publish_via_partition_root = true)", name=name)
         )
-    elif not whole[0]:
+    elif not whole:
         announce(f"the publication {name} left out some kinds of changes: mending it")
         connection.execute(
             composed(
@@ -76,6 +72,16 @@ def ensure(
 
 def _at(relation: Relation) -> tuple[str, str]:
     return (relation.schema, relation.name)
+
+
+def has_every_kind(connection: psycopg.Connection, name: str) -> bool | None:
+    """Whether it has every kind of change, and those of partitions as their root's. None: there is none."""
+    found = connection.execute(
+        "select pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot from pg_publication"
+        " where pubname = %s",
+        [name],
+    ).fetchone()
+    return found[0] if found else None
 
 
 def read(connection: psycopg.Connection, name: str) -> tuple[Publication, set[int]]:
