@@ -3,33 +3,12 @@
     "dagster": {"ref": {"name": "customer_360"}}
 }) }}
 
--- The view: id, name, address, zip code, phone, city, country, notes ("active" or nothing) and store.
 with expected as (
-    select
-        customer_id,
-        customer_name,
-        address,
-        postal_code,
-        phone,
-        city,
-        country,
-        case when is_active then 'active' else '' end as notes,
-        store_id
-    from {{ ref('dim_customer') }}
+    {{ listed_customers(ref('dim_customer')) }}
 ),
 
 report as (
-    select
-        customer_id,
-        customer_name,
-        address,
-        postal_code,
-        phone,
-        city,
-        country,
-        case when is_active then 'active' else '' end as notes,
-        store_id
-    from {{ ref('customer_360') }}
+    {{ listed_customers(ref('customer_360')) }}
 ),
 
 missing as (

@@ -3,8 +3,7 @@
     "dagster": {"ref": {"name": "dim_customer"}}
 }) }}
 
--- The view: id, name, address, zip code, phone, city, country, notes ("active" or nothing) and store. It leaves
--- out a customer whose address is not known, whom the dimension keeps.
+-- The view leaves out a customer whose address is not known, whom the dimension keeps.
 with source_view as (
     select
         customers.customer_id as id,
@@ -24,17 +23,7 @@ with source_view as (
 ),
 
 dimension as (
-    select
-        customer_id,
-        customer_name,
-        address,
-        postal_code,
-        phone,
-        city,
-        country,
-        case when is_active then 'active' else '' end as notes,
-        store_id
-    from {{ ref('dim_customer') }}
+    {{ listed_customers(ref('dim_customer')) }}
 ),
 
 missing as (
