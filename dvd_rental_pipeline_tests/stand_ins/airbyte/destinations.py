@@ -21,13 +21,6 @@ class Destination(Protocol):
         """Merge `rows`, whose values are all text, by the key of `shape`; with `anew` replace the table."""
 
 
-class NowhereDestination:
-    """Takes everything and keeps nothing: for syncs whose data does not matter."""
-
-    def write(self, schema: str, shape: Shape, rows: pa.Table, *, anew: bool) -> None:
-        """Keep nothing."""
-
-
 class DuckDBDestination:
     """A DuckDB file with the tables as Airbyte would write them in Snowflake, types and all."""
 
