@@ -20,7 +20,7 @@ from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.automation import alert_sensor
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
 from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks import replicated_tables
+from dvd_rental_pipeline.checks import replicated_tables, table_judgements
 from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
 from dvd_rental_pipeline.definitions import WATCHES, build_definitions
 from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
@@ -93,8 +93,8 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     with living(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
         monkeypatch.setattr(alert_sensor, "_now", lambda: datetime.timestamp(deployment.now))
         monkeypatch.setattr(replicated_tables, "_now", lambda: deployment.now)
-        real_moment = replicated_tables._moment
-        monkeypatch.setattr(replicated_tables, "_moment", lambda iso: deployment.told(real_moment(iso)))
+        real_moment = table_judgements._moment
+        monkeypatch.setattr(table_judgements, "_moment", lambda iso: deployment.told(real_moment(iso)))
         everything = definitions.resolve_implicit_global_asset_job_def()
         with freeze_time(deployment.now):
             assert everything.execute_in_process(instance=deployment.instance).success
