@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -16,6 +17,12 @@ from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
 # Read before the tests clear the environment.
 _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdrental.tar"
+
+
+def pytest_configure() -> None:
+    # A shell ignores interrupts in what it starts in the background, and so would the commands under test.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
