@@ -307,7 +307,8 @@ def _outcome(check: dg.AssetCheckEvaluation) -> str:
 def _is_interrupted(event: dg.DagsterEvent) -> bool:
     """Whether Dagster turned an interrupt into the failure of a step, as it does inside of one."""
     error = event.step_failure_data.error
-    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+    interrupts = {dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__}
+    return error is not None and error.cls_name in interrupts
 
 
 def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:

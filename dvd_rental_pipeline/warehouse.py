@@ -72,6 +72,7 @@ def open_duckdb(
 
     Raises:
         WarehouseError: the file is missing (read-only), is no DuckDB file, or stayed taken for `wait_seconds`.
+        KeyboardInterrupt: an interrupt came while DuckDB was at work.
     """
     import duckdb  # noqa: PLC0415
 
@@ -81,7 +82,8 @@ def open_duckdb(
         lambda: duckdb.connect(path, read_only=read_only), path, wait_seconds=wait_seconds, on_wait=on_wait
     )
     try:
-        yield connection
+        with _interruptible():
+            yield connection
     finally:
         connection.close()
 
@@ -111,7 +113,19 @@ def open_beside_duckdb(
             wait_seconds=wait_seconds,
             on_wait=on_wait,
         )
-        yield connection
+        with _interruptible():
+            yield connection
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interrupt that comes while DuckDB works remains one; DuckDB makes an error of its own of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _patiently(

@@ -1,9 +1,11 @@
 """One process at a time writes the warehouse; whoever comes second waits, and is told."""
 
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -147,3 +149,30 @@ def test_a_home_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
         DuckDBWarehouse(path=str(tmp_path / "file" / "warehouse.duckdb")).writing(print),
     ):
         pass
+
+
+ASK_FOR_LONG = """
+import sys
+from pathlib import Path
+from dvd_rental_pipeline.warehouse import open_beside_duckdb, open_duckdb
+
+path = Path(sys.argv[1])
+with open_beside_duckdb(path, "there") if sys.argv[2:] else open_duckdb(path) as connection:
+    print("begun", flush=True)
+    connection.execute("select max(a.range * b.range) from range(100000000) a, range(100000) b")
+"""
+
+
+@pytest.mark.parametrize("beside", [[], ["beside"]], ids=["alone", "beside"])
+def test_an_interrupt_remains_one_while_duckdb_works(path: Path, beside: list[str]) -> None:
+    duckdb.connect(path).close()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASK_FOR_LONG, path, *beside], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert told.splitlines()[-1] == b"KeyboardInterrupt"
