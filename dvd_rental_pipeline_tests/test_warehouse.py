@@ -159,7 +159,7 @@ from dvd_rental_pipeline.warehouse import open_beside_duckdb, open_duckdb
 path = Path(sys.argv[1])
 with open_beside_duckdb(path, "there") if sys.argv[2:] else open_duckdb(path) as connection:
     print("begun", flush=True)
-    connection.execute("select max(a.range * b.range) from range(100000000) a, range(100000) b")
+    connection.execute("select max(a.range * b.range) from range(1000000) a, range(1000) b")
 """
 
 
