@@ -20,6 +20,8 @@ _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdre
 
 
 def pytest_configure() -> None:
+    # The commands under test are started hundreds of times: they must not be compiled each time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell ignores interrupts in what it starts in the background, and so would the commands under test.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

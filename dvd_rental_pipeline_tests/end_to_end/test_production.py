@@ -317,6 +317,8 @@ def test_an_alert_that_cannot_be_sent_changes_nothing_about_the_run(
 
 # Each deployment captures changes with a slot of its own: copies in full have two places in the log.
 OF_ONE_SLOT = {"change_lsn"}
+# The traffic may bring back all that was overdue in so small a sample.
+EMPTY_AT_TIMES = {"reports.overdue_rentals"}
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +374,7 @@ def test_every_report_and_mart_is_equal_in_both_deployments(whole: ProductionSit
         for model, columns in models.items():
             question = all_rows(model, columns)
             here, there = Counter(local.execute(question).fetchall()), Counter(whole.snowflake.query(question))
-            if here != there or not here:
+            if here != there or not (here or model in EMPTY_AT_TIMES):
                 unequal.append(f"{model}: {describe_difference(columns, here, there)}")
     assert unequal == []
 
