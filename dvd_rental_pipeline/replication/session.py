@@ -25,6 +25,11 @@ _SESSION = {
     "row_security": "off",
     "search_path": "pg_catalog",
     "statement_timeout": "0",
+    # Nor may the server, when the network falls silent, keep the slot and the locks of a sync that is gone.
+    "tcp_keepalives_count": "3",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_user_timeout": "60000",
     "timezone": "UTC",
 }
 SESSION_SQL = "select " + ", ".join(

@@ -1,7 +1,10 @@
 """Every kind of change of a row reaches the raw table."""
 
 import json
+import threading
+import time
 
+import psycopg
 import pytest
 
 from dvd_rental_pipeline.replication import changes
@@ -240,6 +243,72 @@ def test_partitioned_tables_are_followed_through_their_root(pair: Pair) -> None:
     assert pair.sync_one().mode == "snapshot"
     pair.run("truncate t", "insert into t values (9, '2024-06-06')")
     pair.sync()
+
+
+# Pagila's: a table of payments, a partition a month, whose key holds the date.
+PAYMENTS = (
+    "create table payment (payment_id serial, customer_id int not null, amount numeric(5, 2) not null,"
+    " payment_date timestamptz not null, primary key (payment_date, payment_id))"
+    " partition by range (payment_date)",
+    *(
+        f"create table payment_p2022_0{month} partition of payment"
+        f" for values from ('2022-0{month}-01') to ('2022-0{month + 1}-01')"
+        for month in range(1, 8)
+    ),
+)
+
+
+def test_pagilas_payments_under_traffic(pair: Pair) -> None:
+    pair.run(*PAYMENTS)
+    pay = (
+        "insert into payment (customer_id, amount, payment_date)"
+        " select n, n %% 10 + 0.99, '2022-01-01'::timestamptz + n %% 200 * interval '1 day'"
+        " from generate_series(1, %s) n"
+    )
+    pair.source.execute(pay, [5000])
+    over = threading.Event()
+    done = 0
+
+    def trade() -> None:
+        nonlocal done
+        with psycopg.connect(pair.url, autocommit=True) as till:
+            while not over.is_set():
+                till.execute(pay, [20])
+                # Into another partition: a deletion in one, an insertion in the other.
+                till.execute(
+                    "update payment set payment_date = payment_date + interval '31 days'"
+                    " where payment_date < '2022-06-01' and payment_id %% 50 = %s",
+                    [done % 50],
+                )
+                till.execute("delete from payment where payment_id %% 97 = %s", [done % 97])
+                done += 1
+
+    trader = threading.Thread(target=trade)
+    trader.start()
+    try:
+        modes = []
+        for turn in range(6):
+            seen = done
+            while trader.is_alive() and done < seen + 5:
+                time.sleep(0.01)
+            sync = pair.replicator().sync().tables["payment"]
+            modes.append((sync.mode, sync.reason))
+            if turn == 2:
+                pair.run(
+                    "create table payment_p2022_08 partition of payment"
+                    " for values from ('2022-08-01') to ('2022-09-01')",
+                    "insert into payment (customer_id, amount, payment_date) values (1, 1, '2022-08-08')",
+                )
+    finally:
+        over.set()
+        trader.join()
+    assert modes[0] == ("snapshot", "first sync")
+    # A new partition may have brought rows with it, which no log tells of.
+    assert modes[3][0] == "snapshot"
+    assert "its partitions changed" in (modes[3][1] or "")
+    assert {*modes[1:3], *modes[4:]} == {("changes", None)}
+    assert pair.sync_one("payment").mode == "changes"
+    assert all(found.agrees for found in pair.verify().values())
 
 
 def test_an_inheriting_table_is_not_taken_for_its_parent(pair: Pair) -> None:

@@ -2,13 +2,19 @@
 
 import os
 import resource
+import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from dvd_rental_pipeline.replication import changes
 from dvd_rental_pipeline.replication.outcome import Step
 from dvd_rental_pipeline.replication.session import ReplicationError
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
@@ -107,6 +113,89 @@ def test_a_disk_of_the_warehouse_that_is_full(pair: Pair, way: str) -> None:
     assert message.startswith("ReplicationError")
     assert "the warehouse" in message
     require_mended(pair, "snapshot" if way == "copy" else "changes")
+
+
+def command(name: str, *arguments: str) -> None:
+    subprocess.run([shutil.which(name) or name, *arguments], check=True)
+
+
+@contextmanager
+def silence(url: str) -> Iterator[None]:
+    """Whatever goes to the server of `url` or comes from it is lost, and nobody is told."""
+    port = str(conninfo_to_dict(url)["port"])
+    rules = [["INPUT", "-i", "lo", "-p", "tcp", way, port, "-j", "DROP"] for way in ("--sport", "--dport")]
+    with ExitStack() as undone:
+        for rule in rules:
+            command("iptables", "-w", "-I", *rule)
+            undone.callback(command, "iptables", "-w", "-D", *rule)
+        yield
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("iptables") is None, reason="needs root and iptables to drop packets"
+)
+@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.STRETCH_APPLIED])
+def test_a_network_that_falls_silent(
+    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    monkeypatch.setattr(changes, "STRETCH_CHANGES", 5_000)
+    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
+    try:
+        with (
+            server.lease() as url,
+            Pair.connected(url, tmp_path / "warehouse.duckdb") as pair,
+            ExitStack() as way,
+        ):
+            pair.run(*SCHEMA)
+            if step is Step.STRETCH_APPLIED:
+                pair.sync()
+                pair.run(*CHANGES, "update t set name = 'x'", "update t set name = 'y'")
+
+            def fall_silent(at: Step) -> None:
+                if at is step:
+                    way.enter_context(silence(url))
+
+            started = time.monotonic()
+            with pytest.raises(ReplicationError, match="source PostgreSQL at"):
+                pair.replicator(on_step=fall_silent).sync()
+            assert time.monotonic() - started < 120
+            way.close()
+            # The server has noticed by itself, and holds neither slot nor locks for the sync that is gone.
+            require_mended(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
+            assert time.monotonic() - started < 150
+    finally:
+        server.stop()
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_disk_of_the_source_that_is_full(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
+    warehouse = tmp_path / "warehouse.duckdb"
+    with server.lease():
+        pass
+    server.stop()
+    # Where the server spills what it decodes of a large transaction.
+    (small,) = (tmp_path / "postgres").rglob("pg_replslot")
+    owner = small.stat()
+    small_disk = f"size=4m,uid={owner.st_uid},gid={owner.st_gid},mode=700"
+    command("mount", "-t", "tmpfs", "-o", small_disk, "none", str(small))
+    try:
+        with server.lease() as url, Pair.connected(url, warehouse) as pair:
+            pair.run(*SCHEMA)
+            pair.sync()
+            before = pair.raw("from dvd_rental.t order by id")
+            pair.run("update t set name = repeat(name, 20)", "insert into u values (7)")
+            pair.run("alter system set logical_decoding_work_mem = '64kB'", "select pg_reload_conf()")
+            message = failed(pair, url)
+            assert "The source's disk is full" in message
+            assert pair.raw("from dvd_rental.t order by id") == before
+            command("mount", "-o", "remount,size=500m", str(small))
+            require_mended(pair, "changes")
+    finally:
+        server.stop()
+        command("umount", str(small))
 
 
 @pytest.mark.heavy
