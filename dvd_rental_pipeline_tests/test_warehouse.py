@@ -169,10 +169,13 @@ def test_an_interrupt_remains_one_while_duckdb_works(path: Path, beside: list[st
     process = subprocess.Popen(
         [sys.executable, "-c", ASK_FOR_LONG, path, *beside], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"begun\n"
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == -signal.SIGINT
     assert told.splitlines()[-1] == b"KeyboardInterrupt"

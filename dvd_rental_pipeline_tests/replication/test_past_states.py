@@ -142,7 +142,7 @@ TRANSACTION = st.lists(STATEMENT, min_size=1, max_size=3)
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
