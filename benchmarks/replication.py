@@ -2,30 +2,31 @@
 
 A server and a warehouse of its own, in a temporary folder. Each sync runs in a process of its own, whose peak
 memory is told. What is compared with each other runs in turn, within one run, and medians are told: machines
-differ, and are shared.
+differ, and are shared. Other tools are measured beside it as far as they are here: `replication_neighbours.py`
+says how to get them.
 """
 
 import argparse
-import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import psycopg
+import replication_neighbours as neighbours
 from adbc_driver_postgresql import dbapi
+from measuring import Comparison, Cost, Line, heard, memory, table, tell, ten_times, timed
 
 from dvd_rental_pipeline.replication.replicator import Replicator
 from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.source.binaries import PostgresBinaries
 from dvd_rental_pipeline.source.server import EmbeddedPostgres
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "replication.md"
@@ -38,15 +39,6 @@ ROWS = (
     " 'payment ' || n from generate_series({first}, {last}) n"
 )
 TABLES = {"payment": ("payment_id",)}
-Line = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Wall clock, and the most memory that the process had."""
-
-    seconds: float
-    megabytes: float
 
 
 def main() -> None:
@@ -54,98 +46,136 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=9_000_000, help="rows of the table that is copied")
     parser.add_argument("--changes", type=int, default=600_000, help="changes that are followed")
     parser.add_argument("--large", type=int, default=3_000_000, help="changes of one large transaction")
-    parser.add_argument("--repeat", type=int, default=3, help="how often the copy is measured")
+    parser.add_argument("--repeat", type=int, default=3, help="how often copy and changes are measured")
+    parser.add_argument("--neighbours", type=Path, metavar="PYTHON", help="a Python that has dlt and Debezium")
+    parser.add_argument(
+        "--second-postgres",
+        type=Path,
+        metavar="FOLDER",
+        help="programs of a PostgreSQL that follows the changes, too, such as Debian's, which has wal2json",
+    )
     parser.add_argument("--sync", nargs=2, metavar=("URL", "WAREHOUSE"), help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.sync:
         _sync_here(*wanted.sync)
         return
+    programs = PostgresBinaries.find()
+    second = PostgresBinaries.find(wanted.second_postgres) if wanted.second_postgres else None
     with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedPostgres(Path(folder) / "postgres")
-        try:
-            with server.lease() as url:
-                report = _report(url, Path(folder), wanted)
-        finally:
-            server.stop()
+        parts = list(_parts(programs, Path(folder) / "first", wanted))
+        if second:
+            with _server(second, Path(folder) / "second") as (url, source):
+                parts.append(_changes(second, url, source, Path(folder) / "second", wanted))
+    report = "\n".join((*_head(programs, wanted), *parts))
     print(report)
     RESULTS.write_text(report)
 
 
-def _report(url: str, folder: Path, wanted: argparse.Namespace) -> str:
-    with psycopg.connect(url, autocommit=True) as source:
-        (version,) = source.execute("show server_version").fetchall()[0]
-        snapshot = _snapshot(url, source, folder, wanted.rows, wanted.repeat)
-        changes = _changes(url, source, folder, wanted.changes)
+def _head(programs: PostgresBinaries, wanted: argparse.Namespace) -> Sequence[str]:
+    memory_size = psutil.virtual_memory().total / 2**30
+    return (
+        "# Replication, measured",
+        "",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory_size:.0f} GB of memory,"
+        f" {platform.system()}, PostgreSQL {programs.version}. By `python benchmarks/replication.py --rows"
+        f" {wanted.rows} --changes {wanted.changes} --large {wanted.large} --repeat {wanted.repeat}"
+        f"{' --neighbours PYTHON' if wanted.neighbours else ''}"
+        f"{f' --second-postgres {wanted.second_postgres}' if wanted.second_postgres else ''}`."
+        f" Load of the machine at the end: {os.getloadavg()[0]:.1f}.",
+        "",
+    )
+
+
+def _parts(programs: PostgresBinaries, folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
+    with _server(programs, folder) as (url, source):
+        yield _snapshot(url, source, folder, wanted)
+        yield _changes(programs, url, source, folder, wanted)
+        yield f"## One transaction of {wanted.large:,} changes\n"
         large = _large_transaction(url, source, folder, wanted.large)
-        latency = _latency(url, source, folder)
+        yield table(("way", "seconds", "changes a second", "peak memory"), large)
+        yield "## From the commit in the source to the commit in the warehouse\n"
+        yield table(("one row, in a warm process", "milliseconds"), _latency(url, source, folder))
+        yield "## The same 1,000 changes to tables of different size\n"
         growth = _growth(url, source, folder, wanted.rows // 100)
-    memory = psutil.virtual_memory().total / 2**30
-    return "\n".join(
-        (
-            "# Replication, measured",
-            "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GB of memory,"
-            f" {platform.system()}, PostgreSQL {version}. By `python benchmarks/replication.py --rows"
-            f" {wanted.rows} --changes {wanted.changes} --large {wanted.large} --repeat {wanted.repeat}`."
-            f" Load of the machine at the end: {os.getloadavg()[0]:.1f}.",
-            "",
-            f"## Copying {wanted.rows:,} rows",
-            "",
-            _table(("way", "seconds", "times the limit", "peak memory"), snapshot),
-            f"## Following {wanted.changes:,} changes in transactions of 100",
-            "",
-            _table(("way", "seconds", "changes a second", "peak memory"), changes),
-            f"## One transaction of {wanted.large:,} changes",
-            "",
-            _table(("way", "seconds", "changes a second", "peak memory"), large),
-            "## From the commit in the source to the commit in the warehouse",
-            "",
-            _table(("one row, in a warm process", "milliseconds"), latency),
-            "## The same 1,000 changes to tables of different size",
-            "",
-            _table(("rows of the table", "seconds", "peak memory"), growth),
-        )
-    )
+        yield table(("rows of the table", "seconds", "peak memory"), growth)
 
 
-def _snapshot(url: str, source: psycopg.Connection, folder: Path, rows: int, repeat: int) -> Sequence[Line]:
+@contextmanager
+def _server(programs: PostgresBinaries, folder: Path) -> Iterator[tuple[str, psycopg.Connection]]:
+    """A server of its own, and a connection to it."""
+    server = EmbeddedPostgres(folder / "postgres", binaries=programs)
+    try:
+        with server.lease() as url, psycopg.connect(url, autocommit=True) as source:
+            yield url, source
+    finally:
+        server.stop()
+
+
+def _snapshot(url: str, source: psycopg.Connection, folder: Path, wanted: argparse.Namespace) -> str:
+    rows, python = wanted.rows, wanted.neighbours
     _fill(source, rows)
-    ways: dict[str, Callable[[], Cost]] = {
-        "`COPY payment TO '/dev/null'` in the server: the limit": lambda: _timed(
-            lambda: source.execute("copy payment to '/dev/null'")
-        ),
-        "ADBC alone, into nothing": lambda: _timed(lambda: _read_by_adbc(url)),
-        "psycopg, rows as tuples, into nothing (a tenth, times ten)": lambda: _ten_times(
-            _timed(lambda: _read_by_psycopg(url, rows // 10))
-        ),
-        "this project, into the committed warehouse": lambda: _copied(url, source, folder),
-    }
-    costs: dict[str, list[Cost]] = {name: [] for name in ways}
-    for _ in range(repeat):
-        for name, run in ways.items():
-            costs[name].append(run())
-    medians = {name: statistics.median(cost.seconds for cost in found) for name, found in costs.items()}
-    limit = next(iter(medians.values()))
-    return [
-        (name, f"{seconds:.1f}", f"{seconds / limit:.2f}", _memory(costs[name]))
-        for name, seconds in medians.items()
-    ]
+    compared = Comparison()
+    for _ in range(wanted.repeat):
+        compared.measure(
+            {
+                "`COPY payment TO '/dev/null'` in the server: the limit": lambda: timed(
+                    lambda: source.execute("copy payment to '/dev/null'")
+                ),
+                "ADBC alone, into nothing": lambda: timed(lambda: _read_by_adbc(url)),
+                "psycopg, rows as tuples, into nothing (a tenth, times ten)": lambda: ten_times(
+                    timed(lambda: _read_by_psycopg(url, rows // 10))
+                ),
+                "dlt, connectorx backend, into DuckDB": lambda: neighbours.copy_by_dlt(
+                    python, url, "connectorx", rows
+                ),
+                "dlt, pyarrow backend, into DuckDB": lambda: neighbours.copy_by_dlt(
+                    python, url, "pyarrow", rows
+                ),
+                "this project, into the committed warehouse": lambda: _copied(url, source, folder),
+            }
+        )
+    return f"## Copying {rows:,} rows\n\n{compared.table(rows, 'rows')}"
 
 
-def _changes(url: str, source: psycopg.Connection, folder: Path, changes: int) -> Sequence[Line]:
-    warehouse = folder / "changes.duckdb"
-    _fill(source, changes)
-    _sync(url, warehouse)
-    source.execute(
-        "do $$ begin for i in 0.." + str(changes // 100 - 1) + " loop update payment set amount = amount / 2"
-        " where payment_id between i * 100 + 1 and i * 100 + 100; commit; end loop; end $$"
+def _changes(
+    programs: PostgresBinaries,
+    url: str,
+    source: psycopg.Connection,
+    folder: Path,
+    wanted: argparse.Namespace,
+) -> str:
+    """What it takes to follow the same changes, behind the same position of the log."""
+    changes, warehouse = wanted.changes, folder / "changes.duckdb"
+    compared = Comparison()
+    for _ in range(wanted.repeat):
+        _fill(source, changes)
+        warehouse.unlink(missing_ok=True)
+        _sync(url, warehouse)
+        source.execute(
+            "do $$ begin for i in 0.."
+            + str(changes // 100 - 1)
+            + " loop update payment set amount = amount / 2"
+            " where payment_id between i * 100 + 1 and i * 100 + 100; commit; end loop; end $$"
+        )
+        compared.measure(
+            {
+                "decoding in the server alone: the limit": lambda: timed(lambda: _decode_only(source)),
+                "wal2json in the server, into nothing": lambda: neighbours.decode_by_wal2json(source),
+                "`pg_recvlogical`, into nothing": lambda: neighbours.read_by_pg_recvlogical(
+                    programs.folder, url, source
+                ),
+                "Debezium, embedded, into nothing": lambda: neighbours.read_by_debezium(
+                    wanted.neighbours, url, source, changes
+                ),
+                "dlt's pg_replication": neighbours.follow_by_dlt,
+                # The last: it moves the slot on, which the others begin at.
+                "this project, into the committed warehouse": lambda: _sync(url, warehouse),
+            }
+        )
+    return (
+        f"## Following {changes:,} changes in transactions of 100, PostgreSQL {programs.version}\n\n"
+        f"{compared.table(changes, 'changes')}"
     )
-    decoding = _timed(lambda: _decode_only(source))
-    ours = _sync(url, warehouse)
-    return [
-        ("decoding in the server alone: the limit", *_rate(changes, decoding), "-"),
-        ("this project, into the committed warehouse", *_rate(changes, ours), _memory([ours])),
-    ]
 
 
 def _large_transaction(url: str, source: psycopg.Connection, folder: Path, changes: int) -> Sequence[Line]:
@@ -157,7 +187,7 @@ def _large_transaction(url: str, source: psycopg.Connection, folder: Path, chang
             source.execute("update payment set amount = amount / 2")
         source.execute("insert into payment " + ROWS.format(first=changes, last=changes + changes // 3 - 1))
     ours = _sync(url, warehouse)
-    return [("this project, into the committed warehouse", *_rate(changes, ours), _memory([ours]))]
+    return [("this project, into the committed warehouse", *_rate(changes, ours), memory([ours]))]
 
 
 def _latency(url: str, source: psycopg.Connection, folder: Path) -> Sequence[Line]:
@@ -167,7 +197,7 @@ def _latency(url: str, source: psycopg.Connection, folder: Path) -> Sequence[Lin
     taken = []
     for number in range(1, 101):
         source.execute("update payment set amount = amount + 0.01 where payment_id = %s", [number])
-        taken.append(_timed(replicator.sync).seconds * 1000)
+        taken.append(timed(replicator.sync).seconds * 1000)
     taken.sort()
     return [("p50", f"{taken[49]:.0f}"), ("p99", f"{taken[98]:.0f}")]
 
@@ -185,7 +215,7 @@ def _growth(url: str, source: psycopg.Connection, folder: Path, rows: int) -> Se
             )
             costs.append(_sync(url, warehouse))
         seconds = statistics.median(cost.seconds for cost in costs)
-        lines.append((f"{rows * factor:,}", f"{seconds:.2f}", _memory(costs)))
+        lines.append((f"{rows * factor:,}", f"{seconds:.2f}", memory(costs)))
         warehouse.unlink()
     return lines
 
@@ -213,16 +243,12 @@ def _copied(url: str, source: psycopg.Connection, folder: Path) -> Cost:
 
 def _sync(url: str, warehouse: Path) -> Cost:
     """A sync in a process of its own; what it costs without the start of Python."""
-    answer = subprocess.run(
-        [sys.executable, __file__, "--sync", url, str(warehouse)], check=True, capture_output=True, text=True
-    )
-    return Cost(**json.loads(answer.stdout.splitlines()[-1]))
+    command = [sys.executable, __file__, "--sync", url, str(warehouse)]
+    return heard(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _sync_here(url: str, warehouse: str) -> None:
-    cost = _timed(lambda: Replicator(url, Path(warehouse), TABLES).sync())
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": cost.seconds, "megabytes": kibibytes * 1024 / 1e6}))
+    tell(timed(lambda: Replicator(url, Path(warehouse), TABLES).sync()).seconds)
 
 
 def _read_by_adbc(url: str) -> None:
@@ -246,28 +272,8 @@ def _decode_only(source: psycopg.Connection) -> None:
     )
 
 
-def _timed(work: Callable[[], object]) -> Cost:
-    started = time.perf_counter()
-    work()
-    return Cost(time.perf_counter() - started, 0.0)
-
-
-def _ten_times(cost: Cost) -> Cost:
-    return Cost(cost.seconds * 10, cost.megabytes)
-
-
 def _rate(changes: int, cost: Cost) -> tuple[str, str]:
     return f"{cost.seconds:.1f}", f"{changes / cost.seconds:,.0f}"
-
-
-def _memory(costs: Sequence[Cost]) -> str:
-    most = max(cost.megabytes for cost in costs)
-    return f"{most:,.0f} MB" if most else "-"
-
-
-def _table(head: Line, lines: Sequence[Line]) -> str:
-    rows = [head, tuple("---" for _ in head), *lines]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
 if __name__ == "__main__":
