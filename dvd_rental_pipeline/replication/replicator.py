@@ -34,6 +34,10 @@ from dvd_rental_pipeline.replication.session import ReplicationError, connect, e
 from dvd_rental_pipeline.replication.state import State, StoredSource
 from dvd_rental_pipeline.warehouse import open_duckdb
 
+# Of DuckDB's buffers, which would otherwise keep all that a sync writes until it ends. What does not fit is on
+# disk.
+_MEMORY_LIMIT = "256MB"
+
 
 class Replicator:
     """Keeps the raw tables of one source level with it.
@@ -97,6 +101,7 @@ class Replicator:
             explained(job.source_url),
             self._written(),
         ):
+            warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
             patience = f"{max(1, round(job.wait_seconds * 1000))}ms"
             connection.execute("select set_config('lock_timeout', %s, false)", [patience])
             _take_turn(job, connection)

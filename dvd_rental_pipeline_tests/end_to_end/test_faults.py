@@ -216,7 +216,7 @@ def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
         "insert into rental (rental_id, rental_date, inventory_id, customer_id, staff_id)"
         " select 900001, max(rental_date), min(inventory_id), 9999, 1 from rental",
         "insert into payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date)"
-        " select 900001, min(customer_id), 1, min(rental_id), -5, max(rental_date) from rental",
+        " select 900001, min(customer_id), 1, min(rental_id), -500, max(rental_date) from rental",
         "insert into payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date)"
         " select 900002, 9998, 1, min(rental_id), 1, max(rental_date) from rental",
     )
@@ -226,6 +226,7 @@ def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
     assert found.pop("is_true_fct_payment_is_paid_by_renter") is WARN, "the sample data have such payments"
     assert found == {
         "not_negative_fct_payment_amount": WARN,
+        "not_negative_fct_rental_revenue": WARN,
         "relationships_fct_rental_customer_id": WARN,
         "relationships_fct_payment_customer_id": WARN,
         "customer_value_conserves_totals": ERROR,
