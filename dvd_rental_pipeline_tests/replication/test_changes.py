@@ -303,7 +303,7 @@ def test_pagilas_payments_under_traffic(pair: Pair) -> None:
     trader.start()
     try:
         modes = []
-        for turn in range(3):
+        for turn in range(6):
             seen = done
             while trader.is_alive() and done < seen + 5:
                 time.sleep(0.01)
