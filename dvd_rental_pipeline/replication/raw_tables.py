@@ -10,6 +10,7 @@ of the caller's.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import duckdb
@@ -191,9 +192,11 @@ class RawTable:
                 {"extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time},
             ).fetchone()
         finally:
-            self._warehouse.execute("RESET preserve_insertion_order")
-            for name in names:
-                self._warehouse.unregister(name)
+            # In a transaction that has failed it is neither possible nor needed.
+            with suppress(duckdb.TransactionException):
+                self._warehouse.execute("RESET preserve_insertion_order")
+                for name in names:
+                    self._warehouse.unregister(name)
         unheld = " OR ".join(f"{key} IS NULL" for key in self._key)
         if self._row(f"SELECT count(*) FROM {self._table} WHERE {unheld}")[0]:
             raise self._unholdable_key()

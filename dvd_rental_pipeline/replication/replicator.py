@@ -102,6 +102,7 @@ class Replicator:
             self._written(),
         ):
             warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
+            memory_is_bound = True
             patience = f"{max(1, round(job.wait_seconds * 1000))}ms"
             connection.execute("select set_config('lock_timeout', %s, false)", [patience])
             _take_turn(job, connection)
@@ -114,6 +115,12 @@ class Replicator:
                     reason = "the source was restored to an earlier moment"
                 except TableStoppedError as stopped:
                     errors[stopped.table] = stopped.reason
+                except duckdb.OutOfMemoryException:
+                    if not memory_is_bound:
+                        raise
+                    memory_is_bound = False
+                    warehouse.execute("reset memory_limit")
+                    job.announce(f"values too large for {_MEMORY_LIMIT}: beginning again with more memory")
 
     def _attempt(
         self,

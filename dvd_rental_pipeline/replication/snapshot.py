@@ -65,6 +65,7 @@ class SnapshotReader:
 
         Raises:
             ReplicationError: the source fails on the way.
+            duckdb.OutOfMemoryException: a value does not fit into the memory that DuckDB may take.
         """
         relation = raw.relation
         sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
@@ -84,6 +85,8 @@ class SnapshotReader:
                 sources.append(pa.RecordBatchReader.from_batches(source.schema, progress.told(source)))
             try:
                 rows = raw.copy(sources, lsn, moment)
+            except duckdb.OutOfMemoryException:
+                raise
             except duckdb.Error as error:
                 raise ReplicationError(
                     f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The "

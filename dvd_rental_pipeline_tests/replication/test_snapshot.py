@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dvd_rental_pipeline.replication import snapshot
+from dvd_rental_pipeline.replication import replicator, snapshot
 from dvd_rental_pipeline_tests.replication.pair import Pair
 
 ROWS = "select n, repeat(md5(n::text), 4), n / 7.0 from generate_series(1, 30000) n"
@@ -43,3 +43,16 @@ def test_a_long_copy_tells_how_far_it_is(pair: Pair, monkeypatch: pytest.MonkeyP
     assert rows == sorted(rows)
     assert rows[-1] == 30_000
     assert all(match[2] is not None for match in found[:-1] if match)
+
+
+@pytest.mark.parametrize("way", ["copy", "changes"])
+def test_values_that_exceed_the_memory_of_a_sync_are_kept(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(replicator, "_MEMORY_LIMIT", "24MB")
+    pair.run("create table t (id int primary key, big text)")
+    if way == "changes":
+        pair.sync()
+    pair.run("insert into t select n, repeat('x', 15000000 + n) from generate_series(1, 3) n")
+    assert pair.sync_one().rows == 3
+    assert any("more memory" in said for said in pair.said)
