@@ -4,7 +4,7 @@ A table is as old as the oldest of what it was built from. Views have no time of
 read.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,12 +47,13 @@ def noted_data_times(
 
 
 def data_times(
-    built: Sequence[str],
+    asked: Collection[str],
+    built: Collection[str],
     nodes: Mapping[str, Any],
     newest: datetime,
     known: Callable[[str], datetime | None],
 ) -> Mapping[str, datetime]:
-    """As of when each table of `built` speaks, by dbt's id.
+    """As of when each table of `asked` speaks, by dbt's id, once those of `built` are built.
 
     `nodes` are the nodes of dbt's manifest, `newest` is as of when the sources speak, and `known` tells the
     same of a table that an earlier build has made. What stands on one of which it is not known is left out.
@@ -72,5 +73,5 @@ def data_times(
         found = [time for time in inputs if time is not None]
         return min(found, default=newest) if len(found) == len(inputs) else None
 
-    told = {unique_id: time_of(unique_id) for unique_id in built}
+    told = {unique_id: time_of(unique_id) for unique_id in asked}
     return {unique_id: time for unique_id, time in told.items() if time is not None}

@@ -5,6 +5,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -48,8 +49,8 @@ DbtEvent: TypeAlias = (
 )
 
 
-# Of dbt's id of a table that has just been built: the metadata that tells as of when it speaks.
-DataTimes: TypeAlias = Callable[[str], Mapping[str, dg.MetadataValue]]
+# As of when tables speak (the first, by dbt's id) once others (the second) are built.
+DataTimes: TypeAlias = Callable[[Collection[str], Collection[str]], Mapping[str, datetime]]
 
 # What the macro `tell_row_count` logs.
 ROWS_TOLD = re.compile(r"rows in \S+: (?P<rows>\d+)$")
@@ -113,7 +114,7 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
     ) -> Iterator[DbtEvent]:
         with warehouse.writing(context.log.info):
             times = _data_times(context, warehouse)
-            invocation = _start(dbt, project, context, full_refresh=config.full_refresh)
+            invocation = _start(dbt, project, context, times, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
             try:
@@ -140,7 +141,12 @@ def build_dbt_assets(project: DbtProject) -> dg.AssetsDefinition:
 
 
 def _start(
-    dbt: DbtCliResource, project: DbtProject, context: dg.AssetExecutionContext, *, full_refresh: bool
+    dbt: DbtCliResource,
+    project: DbtProject,
+    context: dg.AssetExecutionContext,
+    times: DataTimes,
+    *,
+    full_refresh: bool,
 ) -> DbtCliInvocation:
     """Start dbt for what is selected: models with their tests, or tests alone."""
     if not context.selected_asset_keys:
@@ -149,7 +155,7 @@ def _start(
         return dbt.cli(["test", "--select", " ".join(tests)], manifest=project.manifest_path)
     args = _build(full_refresh=full_refresh)
     if context.is_subset:
-        args += _select(_tests_that_read_further(context))
+        args += _select(_tests_that_read_further(context, times))
     return dbt.cli(args, context=context)
 
 
@@ -173,6 +179,7 @@ def _test_names(project: DbtProject, checks: Collection[dg.AssetCheckKey]) -> li
 def _events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent]:
     """What Dagster has to know, as soon as dbt tells it; of tables also their rows and their time."""
     rows: dict[str, int] = {}
+    built: list[str] = []
     for message in messages(invocation):
         if told := ROWS_TOLD.match(str(message)):
             rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(told["rows"])
@@ -185,8 +192,12 @@ def _events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent
         ):
             unique_id = str(event.metadata["unique_id"].value)
             if isinstance(event, dg.Output) and unique_id in rows:
-                as_of = times(unique_id)
-                yield event.with_metadata({**event.metadata, "dagster/row_count": rows[unique_id], **as_of})
+                built.append(unique_id)
+                metadata: dict[str, Any] = {**event.metadata, "dagster/row_count": rows[unique_id]}
+                as_of = times([unique_id], built).get(unique_id)
+                if as_of is not None:
+                    metadata[DATA_AS_OF] = dg.MetadataValue.timestamp(as_of)
+                yield event.with_metadata(metadata)
             elif isinstance(event, dg.AssetCheckEvaluation):
                 yield _check_result(event, {})
             else:
@@ -214,13 +225,18 @@ def _check_result(
     )
 
 
-def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]:
+def _tests_that_read_further(context: dg.AssetExecutionContext, times: DataTimes) -> Sequence[str]:
     """The full names of selected tests that read, beside what is selected, what an earlier run has built.
 
     Of a selection dbt runs only the tests that read nothing else (see DBT_INDIRECT_SELECTION): its default, to
-    run all of them, fails on models that do not exist yet. A check that is left out does not pass, and so holds
-    whatever is built after it.
+    run all of them, fails on models that do not exist yet. Nor can what is built now be compared with what was
+    built before the last sync. A check that is left out does not pass, and so holds whatever is built after it.
     """
+    selected = [
+        str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY])
+        for spec in context.assets_def.specs
+        if spec.key in context.selected_asset_keys
+    ]
     manifest, translator, project = get_manifest_and_translator_from_dbt_assets([context.assets_def])
     names = []
     for key in context.selected_asset_check_keys:
@@ -231,10 +247,12 @@ def _tests_that_read_further(context: dg.AssetExecutionContext) -> Sequence[str]
         if further != read and further:
             records = context.instance.get_asset_records(sorted(further))
             built = {one.asset_entry.asset_key for one in records if one.asset_entry.last_materialization}
-            if built == further:
-                names.append(".".join(test["fqn"]))
-            else:
+            if built != further:
                 context.log.info(f"check {key.name} is left out: it also reads models that do not exist yet")
+            elif len(set(times(test["depends_on"]["nodes"], selected).values())) > 1:
+                context.log.info(f"check {key.name} is left out: it also reads models of before the last sync")
+            else:
+                names.append(".".join(test["fqn"]))
     return names
 
 
@@ -243,27 +261,22 @@ def _select(names: Sequence[str]) -> Sequence[str]:
 
 
 def _data_times(context: dg.AssetExecutionContext, warehouse: Warehouse) -> DataTimes:
-    """What tells as of when a table speaks, once it is built. To be asked for before dbt begins."""
+    """What tells as of when tables speak. To be asked for before dbt begins."""
     try:
         newest = newest_commit(warehouse, DVD_RENTAL)
     except PipelineError as error:
         context.log.warning(f"How new the data of the tables are will not be known. {error}")
         newest = None
     if newest is None:
-        return lambda unique_id: {}
+        return lambda asked, built: {}
     manifest, _, _ = get_manifest_and_translator_from_dbt_assets([context.assets_def])
     keys = {
         str(spec.metadata[DAGSTER_DBT_UNIQUE_ID_METADATA_KEY]): spec.key for spec in context.assets_def.specs
     }
     noted = noted_data_times(context.instance, list(keys.values()))
-    built: list[str] = []
-
-    def tell(unique_id: str) -> Mapping[str, dg.MetadataValue]:
-        built.append(unique_id)
-        times = data_times(built, manifest["nodes"], newest, lambda other: noted.get(keys[other]))
-        return {DATA_AS_OF: dg.MetadataValue.timestamp(times[unique_id])} if unique_id in times else {}
-
-    return tell
+    return lambda asked, built: data_times(
+        asked, built, manifest["nodes"], newest, lambda other: noted.get(keys[other])
+    )
 
 
 def _in_the_words_of_dbt(error: DagsterDbtCliRuntimeError) -> str:

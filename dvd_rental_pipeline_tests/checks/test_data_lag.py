@@ -132,9 +132,9 @@ def test_a_table_is_as_old_as_the_oldest_of_what_it_was_built_from() -> None:
     }
     earlier = NOON - timedelta(hours=1)
     built = ["mart", "report", "lost"]
-    times = data_times(built, nodes, NOON, {"other": earlier}.get)
+    times = data_times(built, built, nodes, NOON, {"other": earlier}.get)
     assert times == {"mart": NOON, "report": earlier}, "what stands on the unknown is unknown"
-    assert data_times(["mart", "other", "report"], nodes, NOON, {}.get)["report"] == NOON
+    assert data_times(["report"], ["mart", "other", "report"], nodes, NOON, {}.get)["report"] == NOON
 
 
 def test_the_newest_commit_is_that_of_all_raw_tables(tables: Tables) -> None:

@@ -54,7 +54,10 @@ def test_after_more_business_a_second_run_makes_raw_and_source_equal_again(first
     assert raw_row_counts(first_run) != first_run.json("source", "status")["row_counts"]
     (rentals,) = [it for it in first_run.json("source", "verify") if it["table"] == "rental"]
     assert (rentals["agrees"], rentals["pending"] > 0) == (True, True)
-    first_run.ok("run", "--select", '+key:"reports/genre_performance"')
+    # Part of the marts is now newer than the rest: what compares the two is no alarm, but left for a whole run.
+    done = first_run.run("run", "--select", '+key:"reports/genre_performance"')
+    assert done.returncode == 0, done.stderr
+    assert "is_paid_by_renter" in done.stderr, "what compares what was built is checked"
     assert raw_row_counts(first_run) == first_run.json("source", "status")["row_counts"]
     assert all(it["agrees"] and it["pending"] == 0 for it in first_run.json("source", "verify"))
 
