@@ -259,7 +259,7 @@ def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.
         "from dvd_rental_pipeline.settings import Settings\n"
         "build_definitions(Settings.load())\n"
         "print(*sorted({'pandas', 'duckdb', 'pyarrow', 'adbc_driver_postgresql', 'snowflake.connector',"
-        " 'boto3', 'dagster_snowflake', 'dagster_aws'} & set(sys.modules)))"
+        " 'boto3', 'dagster_snowflake', 'dagster_aws', 'sqlalchemy'} & set(sys.modules)))"
     )
     told = {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": "production", "DVD_RENTAL_HOME": str(home / "production")}
     done = subprocess.run(

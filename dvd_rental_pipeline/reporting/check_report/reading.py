@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.execution.stats import StepEventStatus
@@ -17,7 +17,6 @@ from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dagster._core.storage.event_log.base import AssetRecord
 
 from dvd_rental_pipeline.reporting.check_report.records import (
     CheckRecord,
@@ -29,6 +28,10 @@ from dvd_rental_pipeline.reporting.check_report.records import (
 )
 from dvd_rental_pipeline.runbook import ERROR, FAILED_ROWS, RUNBOOK, RUNBOOK_FILE, SAMPLE
 from dvd_rental_pipeline.warehouse import Rows, WarehouseError
+
+if TYPE_CHECKING:
+    # Its module brings SQLAlchemy, a third of a second.
+    from dagster._core.storage.event_log.base import AssetRecord
 
 HISTORY = 10
 CONNECTIONS = 8
@@ -176,7 +179,7 @@ def _record(
     check: DeclaredCheck,
     executions: Sequence[AssetCheckExecutionRecord],
     runs: _Runs,
-    asset: AssetRecord | None,
+    asset: "AssetRecord | None",
     private: Collection[str],
 ) -> CheckRecord:
     history = [
@@ -254,7 +257,7 @@ def _found(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None, failed_
 
 
 def _is_stale(
-    execution: AssetCheckExecutionRecord, evaluation: dg.AssetCheckEvaluation, asset: AssetRecord | None
+    execution: AssetCheckExecutionRecord, evaluation: dg.AssetCheckEvaluation, asset: "AssetRecord | None"
 ) -> bool:
     """Whether the asset was materialized after the check last looked; within one run it was not."""
     materialized = asset.asset_entry.last_materialization_record if asset else None
