@@ -167,7 +167,6 @@ def _changes(
                 "Debezium, embedded, into nothing": lambda: neighbours.read_by_debezium(
                     wanted.neighbours, url, source, changes
                 ),
-                "dlt's pg_replication": neighbours.follow_by_dlt,
                 # The last: it moves the slot on, which the others begin at.
                 "this project, into the committed warehouse": lambda: _sync(url, warehouse),
             }

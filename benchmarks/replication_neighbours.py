@@ -62,11 +62,6 @@ def read_by_debezium(python: Path | None, url: str, source: psycopg.Connection, 
         return _elsewhere(python, "follow_with_debezium.py", url, COPY, PUBLICATION, str(changes))
 
 
-def follow_by_dlt() -> Cost:
-    """dlt's pg_replication is no package: `dlt init` downloads its code."""
-    raise NotHereError("It is no package: `dlt init pg_replication` downloads its code from GitHub.")
-
-
 def copy_by_dlt(python: Path | None, url: str, backend: str, rows: int) -> Cost:
     """dlt's sql_database, into a DuckDB of its own."""
     return _elsewhere(python, "copy_with_dlt.py", url, backend, str(rows))
