@@ -42,5 +42,5 @@ format: install ## Put Python and SQL in the house style
 
 .PHONY: render
 render: install ## Write what is generated: dbt's sources, the data model in docs/
-	$(BIN)/python -m dvd_rental_pipeline.assets.dbt_sources
-	$(BIN)/python -m dvd_rental_pipeline.reporting.data_model
+	$(BIN)/python -m dvd_rental_pipeline.transform.sources
+	$(BIN)/python -m dvd_rental_pipeline.publishing.documentation.data_model

@@ -24,10 +24,10 @@ import replication_neighbours as neighbours
 from adbc_driver_postgresql import dbapi
 from measuring import Comparison, Cost, Line, heard, memory, table, tell, ten_times, timed
 
-from dvd_rental_pipeline.replication.replicator import Replicator
-from dvd_rental_pipeline.settings import PROJECT_ROOT
-from dvd_rental_pipeline.source.binaries import PostgresBinaries
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
+from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "replication.md"
 PAYMENT = (

@@ -24,11 +24,11 @@ import dagster as dg
 import duckdb
 import psutil
 
-from dvd_rental_pipeline.assets.dbt import build_dbt_assets
-from dvd_rental_pipeline.launch import open_instance
-from dvd_rental_pipeline.resources.dbt import build_dbt_resource, load_dbt_project
-from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
+from dvd_rental_pipeline.runs.launch import open_instance
+from dvd_rental_pipeline.transform.assets import build_dbt_assets
+from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"
 DBT = Path(sys.executable).parent / "dbt"

@@ -5,27 +5,27 @@ from typing import Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.assets.consumers import build_consumer_specs
-from dvd_rental_pipeline.assets.dbt import build_dbt_assets
-from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
-from dvd_rental_pipeline.assets.links import with_links
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.schedules import build_sync_job, dvd_rental_job, sync_schedule
 from dvd_rental_pipeline.automation.slot_lag import slot_lag_alerts
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks.data_lag import build_data_lag_checks, watched_tables
-from dvd_rental_pipeline.checks.learnt_bounds import build_learnt_bounds_checks
-from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
-from dvd_rental_pipeline.checks.secret_columns import build_secret_columns_check
-from dvd_rental_pipeline.reporting.check_report.reading import declared_checks
-from dvd_rental_pipeline.reporting.checks_asset import build_checks_asset
-from dvd_rental_pipeline.reporting.docs_asset import build_docs_asset
-from dvd_rental_pipeline.resources.dbt import load_dbt_project
-from dvd_rental_pipeline.resources.deployment import resource_factories, runs_by_itself
-from dvd_rental_pipeline.settings import Settings
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.resources import resource_factories, runs_by_itself
+from dvd_rental_pipeline.publishing.check_report.reading import declared_checks
+from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
+from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
+from dvd_rental_pipeline.publishing.links import with_links
+from dvd_rental_pipeline.quality.anomaly_bounds import build_learnt_bounds_checks
+from dvd_rental_pipeline.quality.data_lag import build_data_lag_checks, watched_tables
+from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
+from dvd_rental_pipeline.quality.secret_columns import build_secret_columns_check
+from dvd_rental_pipeline.transform.assets import build_dbt_assets
+from dvd_rental_pipeline.transform.consumers import build_consumer_specs
+from dvd_rental_pipeline.transform.project import load_dbt_project
 
 WATCHES = [overdue_alerts, failed_check_alerts, slot_lag_alerts, run_failure_alerts]
 

@@ -10,9 +10,9 @@ from unittest import mock
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT, Settings
-from dvd_rental_pipeline.source.binaries import PostgresBinaries
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
 # Read before the tests clear the environment.

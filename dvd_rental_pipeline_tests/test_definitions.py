@@ -13,15 +13,15 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from dvd_rental_pipeline.assets.dbt import DBT_POOL
 from dvd_rental_pipeline.automation.schedules import SYNC_JOB
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks.data_lag import watched_tables
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.definitions import build_definitions
-from dvd_rental_pipeline.resources.dbt import load_dbt_project
-from dvd_rental_pipeline.resources.ingestion import Ingestion, Inspection, SyncOutcome
-from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
+from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.quality.data_lag import watched_tables
+from dvd_rental_pipeline.transform.assets import DBT_POOL
+from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
@@ -256,7 +256,7 @@ def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.
     code = (
         "import sys\n"
         "from dvd_rental_pipeline.definitions import build_definitions\n"
-        "from dvd_rental_pipeline.settings import Settings\n"
+        "from dvd_rental_pipeline.core.settings import Settings\n"
         "build_definitions(Settings.load())\n"
         "print(*sorted({'pandas', 'duckdb', 'pyarrow', 'adbc_driver_postgresql', 'snowflake.connector',"
         " 'boto3', 'dagster_snowflake', 'dagster_aws', 'sqlalchemy'} & set(sys.modules)))"

@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.damping import Damping, Subject, Tell
-from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
+from dvd_rental_pipeline.automation.alert_policy import Damping, Subject, Tell
+from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 
 MANY = 20
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import dagster as dg
 from dagster import AssetCheckEvaluation, AssetCheckSeverity
 
+from dvd_rental_pipeline.automation.alert_policy import Damping
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
-from dvd_rental_pipeline.automation.damping import Damping
-from dvd_rental_pipeline.resources.alerts import Alerts, Severity
+from dvd_rental_pipeline.automation.alerts import Alerts, Severity
 
 # The first failure is told at once. A check that flaps is one story: it ends when it has passed for a while.
 DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from dvd_rental_pipeline.catalog.tables import FreshnessTier
+from dvd_rental_pipeline.core.catalog import FreshnessTier
 
 SYNC_CRON = "*/15 * * * *"
 REPORTS_CRON = "0 5 * * *"

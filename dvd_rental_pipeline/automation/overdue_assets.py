@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
 
+from dvd_rental_pipeline.automation.alert_policy import Damping
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
-from dvd_rental_pipeline.automation.damping import Damping
-from dvd_rental_pipeline.resources.alerts import Alerts
+from dvd_rental_pipeline.automation.alerts import Alerts
 
 # What was late only because nobody ran it, as on a laptop in the morning, is there again before anyone is told.
 DAMPING = Damping(patience=timedelta(minutes=10), calm=timedelta(minutes=10))

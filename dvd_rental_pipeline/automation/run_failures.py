@@ -7,10 +7,10 @@ from datetime import timedelta
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
+from dvd_rental_pipeline.automation.alert_policy import Damping
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
-from dvd_rental_pipeline.automation.damping import Damping
+from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 from dvd_rental_pipeline.automation.run_tags import STORY
-from dvd_rental_pipeline.resources.alerts import Alert, Alerts, Severity
 
 OWNER = "team:data_engineering"
 """Who mends a run, whatever it was building."""

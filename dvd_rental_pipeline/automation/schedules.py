@@ -6,7 +6,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from dvd_rental_pipeline.automation.freshness import SYNC_CRON
 from dvd_rental_pipeline.automation.run_tags import CAUSE, STORY
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 UNFINISHED = [
     DagsterRunStatus.QUEUED,

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import dagster as dg
 
+from dvd_rental_pipeline.automation.alert_policy import Damping
 from dvd_rental_pipeline.automation.alert_sensor import Finding, Unjudged, build_alert_sensor
-from dvd_rental_pipeline.automation.damping import Damping
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.errors import PipelineError
-from dvd_rental_pipeline.replication.source_facts import SlotFacts, read_slot
-from dvd_rental_pipeline.resources.alerts import Alerts, Severity
-from dvd_rental_pipeline.resources.ingestion import Ingestion
+from dvd_rental_pipeline.automation.alerts import Alerts, Severity
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import SlotFacts, read_slot
+from dvd_rental_pipeline.ingestion.resource import Ingestion
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 WARN_BYTES = 1_000_000_000
 """A quarter of what the embedded source keeps (`max_slot_wal_keep_size`), a tenth of what RDS is set to."""

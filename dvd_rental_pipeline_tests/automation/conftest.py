@@ -7,9 +7,9 @@ from unittest import mock
 import dagster as dg
 import pytest
 
+from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
-from dvd_rental_pipeline.settings import Settings
-from dvd_rental_pipeline_tests.automation.excerpt import excerpt_of
+from dvd_rental_pipeline_tests.automation.graph_subset import excerpt_of
 from dvd_rental_pipeline_tests.automation.history import History
 
 KEYS = [

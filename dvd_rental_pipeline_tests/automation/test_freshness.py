@@ -7,7 +7,7 @@ from dagster._core.definitions.freshness import CronFreshnessPolicy, TimeWindowF
 
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES, REPORTS_CRON, SYNC_CRON
-from dvd_rental_pipeline.catalog.tables import FreshnessTier
+from dvd_rental_pipeline.core.catalog import FreshnessTier
 
 EVERY = timedelta(minutes=int(SYNC_CRON.split()[0].removeprefix("*/")))
 # A slow sync of a quarter of an hour makes the next turn pass; models take minutes.

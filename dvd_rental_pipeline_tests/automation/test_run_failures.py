@@ -16,9 +16,9 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from dvd_rental_pipeline.automation import alert_sensor
+from dvd_rental_pipeline.automation.alerts import Alert, Alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
-from dvd_rental_pipeline.errors import PipelineError
-from dvd_rental_pipeline.resources.alerts import Alert, Alerts
+from dvd_rental_pipeline.core.errors import PipelineError
 
 LOCATION = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="nowhere"), location_name="here")
 REPOSITORY = RemoteRepositoryOrigin(LOCATION, "__repository__")
@@ -97,7 +97,7 @@ def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_the
     assert set(alert.happened.splitlines()) >= {
         f"Run {first[:8]} failed.",
         "step rental: dbt could not build everything.",
-        "step film: dvd_rental_pipeline.errors.PipelineError: The bucket is closed.",
+        "step film: dvd_rental_pipeline.core.errors.PipelineError: The bucket is closed.",
     }
     assert alert.owner == "team:data_engineering"
     assert alert.link == f"https://dagster.example.com/runs/{first}"

@@ -10,9 +10,9 @@ from typing import Any
 
 import duckdb
 
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.catalog.tables import CHANGE_CAPTURE_COLUMNS, Table
-from dvd_rental_pipeline.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Table
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 TABLES = {table.name: table for table in DVD_RENTAL.tables}
 START = datetime(2020, 1, 1, 8)

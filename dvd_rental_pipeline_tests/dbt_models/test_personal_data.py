@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dvd_rental_pipeline.snowflake_account.design import Account
+from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
 
 STATEMENT = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlglot
 
-from dvd_rental_pipeline.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 
 
 @pytest.fixture(scope="module", params=["production", "branch"])

@@ -19,12 +19,12 @@ import duckdb
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.replication.replicator import Replicator
-from dvd_rental_pipeline.settings import DBT_PROJECT_DIR
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
-from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up

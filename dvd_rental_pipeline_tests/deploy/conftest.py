@@ -7,7 +7,7 @@ import boto3
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.ecs import RUN_FAMILY, EcsStandIn, running_ecs
 

@@ -20,7 +20,7 @@ import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.deploy.conftest import COMPUTE_LOGS, LOG_GROUP
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.ecs import EcsStandIn, process_environment

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dagster._grpc.client import DagsterGrpcClient
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 
 BIN = Path(sys.executable).parent
 BUILDAH = ["buildah", "--storage-driver", "vfs"]
@@ -133,8 +133,8 @@ def test_the_image_holds_no_secret_and_nothing_runs_as_root(image: str, containe
 @pytest.mark.timeout(1200)
 def test_the_manifest_is_prepared_and_not_parsed_again(container: str) -> None:
     code = (
-        "from dvd_rental_pipeline.resources.dbt import _manifest_is_stale, load_dbt_project;"
-        "from dvd_rental_pipeline.settings import Settings;"
+        "from dvd_rental_pipeline.transform.project import _manifest_is_stale, load_dbt_project;"
+        "from dvd_rental_pipeline.core.settings import Settings;"
         "p = load_dbt_project(Settings.load()); print(p.target, p.manifest_path.stat().st_mtime_ns)"
     )
     asked = inside(container, "python", "-c", code)

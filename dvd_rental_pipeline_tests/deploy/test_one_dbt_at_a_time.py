@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from dvd_rental_pipeline.assets.dbt import DBT_POOL
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+from dvd_rental_pipeline.transform.assets import DBT_POOL
 
 DEPLOYED = ["deploy/ecs/dagster.yaml", "deploy/compose/dagster.yaml"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from dvd_rental_pipeline.settings import ENV_PREFIX, PROJECT_ROOT, Settings
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, PROJECT_ROOT, Settings
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 
 TERRAFORM = PROJECT_ROOT / "deploy" / "terraform"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from dagster_cloud_cli.commands.ci import checks
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.deploy.test_image import BIN
 
 WORKFLOWS = sorted((PROJECT_ROOT / ".github" / "workflows").glob("*.yml"))

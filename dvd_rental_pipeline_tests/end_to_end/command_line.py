@@ -38,7 +38,7 @@ class CommandLine:
         return json.loads(self.ok(*arguments, "--json"))
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "dvd_rental_pipeline.cli", *arguments]
+        return [sys.executable, "-m", "dvd_rental_pipeline.cli.main", *arguments]
 
     def environment(self, **more: str) -> dict[str, str]:
         return {**os.environ, "DVD_RENTAL_HOME": str(self.home), "NO_COLOR": "1", **more}

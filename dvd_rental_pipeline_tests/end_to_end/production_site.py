@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
-from dvd_rental_pipeline_tests.source.test_capture import let_everybody_in
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import SnowflakeDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.airbyte.shapes import Shape
@@ -56,7 +56,7 @@ python_logs:
   dagster_handler_config:
     handlers:
       run_log:
-        (): dvd_rental_pipeline.resources.run_log.build_run_log
+        (): dvd_rental_pipeline.runs.log.build_run_log
 telemetry:
   enabled: false
 """

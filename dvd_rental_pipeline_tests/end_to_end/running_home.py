@@ -11,9 +11,9 @@ import duckdb
 import psycopg
 
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import WATCHES, build_definitions
-from dvd_rental_pipeline.settings import Settings
-from dvd_rental_pipeline.source.access import Source
+from dvd_rental_pipeline.sample.source import Source
 from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
 
 # Days ago: the conditions take nothing for new that was noted before they last looked.

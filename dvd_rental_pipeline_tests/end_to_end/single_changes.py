@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 # Who lives at an address changes with it: both count as changed. The simulator takes the refusal for one by the
 # schema itself, and lets something else happen.

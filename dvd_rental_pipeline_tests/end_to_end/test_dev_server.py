@@ -14,7 +14,7 @@ import requests
 from dagster import DagsterRunStatus
 from dagster_graphql import DagsterGraphQLClient
 
-from dvd_rental_pipeline.settings import PROJECT_ROOT
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
 pytestmark = pytest.mark.heavy

@@ -16,12 +16,13 @@ import duckdb
 import pytest
 
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
-from dvd_rental_pipeline.checks import data_lag, table_judgements
-from dvd_rental_pipeline.checks.learnt_bounds import LEAST_HISTORY, MEASURES
-from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
-from dvd_rental_pipeline.resources.ingestion import SyncOutcome
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
+from dvd_rental_pipeline.ingestion.resource import SyncOutcome
+from dvd_rental_pipeline.quality import data_lag
+from dvd_rental_pipeline.quality import evaluations as table_judgements
+from dvd_rental_pipeline.quality.anomaly_bounds import LEAST_HISTORY, MEASURES
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline_tests.end_to_end.running_home import KNOWN, TODAY, Deployment, Home
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]

@@ -5,7 +5,7 @@ import json
 import duckdb
 import pytest
 
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
 

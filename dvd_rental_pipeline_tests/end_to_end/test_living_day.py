@@ -16,22 +16,23 @@ import pytest
 from dagster._core.test_utils import freeze_time
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
 from dvd_rental_pipeline.automation import alert_sensor
 from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks import replicated_tables, table_judgements
-from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
+from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import WATCHES, build_definitions
-from dvd_rental_pipeline.resources.embedded_ingestion import EmbeddedIngestion
-from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.settings import Settings
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
-from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.quality import evaluations as table_judgements
+from dvd_rental_pipeline.quality import raw_tables as replicated_tables
+from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.automation.conftest import KEYS
-from dvd_rental_pipeline_tests.automation.excerpt import excerpt_of
-from dvd_rental_pipeline_tests.end_to_end.living_deployment import LivingDeployment, living, started_by
+from dvd_rental_pipeline_tests.automation.graph_subset import excerpt_of
+from dvd_rental_pipeline_tests.end_to_end.daemon_harness import LivingDeployment, living, started_by
 from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]

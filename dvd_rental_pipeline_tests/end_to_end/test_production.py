@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.dbt_models.comparison import VERSION_KEYS, all_rows
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 from dvd_rental_pipeline_tests.end_to_end.production_site import (

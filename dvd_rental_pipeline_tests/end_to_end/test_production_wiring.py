@@ -19,19 +19,19 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.airbyte.api import Airbyte
-from dvd_rental_pipeline.airbyte.plan import apply, make_plan
-from dvd_rental_pipeline.airbyte.wanted import wanted
-from dvd_rental_pipeline.assets.ingestion import build_ingestion_assets
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.checks.replicated_tables import build_replication_checks
-from dvd_rental_pipeline.resources.deployment import resource_factories
-from dvd_rental_pipeline.settings import Settings
-from dvd_rental_pipeline.source.capture import Reader, take
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte
+from dvd_rental_pipeline.ingestion.airbyte.desired_config import wanted
+from dvd_rental_pipeline.ingestion.airbyte.plan import apply, make_plan
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, take
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.resources import resource_factories
+from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.end_to_end.production_site import DestinationAsConfigured
-from dvd_rental_pipeline_tests.source.test_capture import let_everybody_in
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn

@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 
 from dvd_rental_pipeline.automation import alert_sensor
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.simulator import simulate
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline_tests.end_to_end.running_home import KNOWN, Deployment, Home
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(5400)]

@@ -2,7 +2,7 @@
 
 import logging
 
-from dvd_rental_pipeline.resources.alerts import Alert, Alerts
+from dvd_rental_pipeline.automation.alerts import Alert, Alerts
 
 SENT: list[Alert] = []
 """What was sent, oldest first. A resource is configuration alone and is made anew for each run."""

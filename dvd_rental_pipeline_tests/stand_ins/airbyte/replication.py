@@ -10,8 +10,8 @@ import duckdb
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from dvd_rental_pipeline.errors import PipelineError
-from dvd_rental_pipeline.replication.replicator import Replicator
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.shapes import Shape, shape_of, text_of
 

@@ -18,15 +18,15 @@ from dagster_airbyte import AirbyteWorkspace
 from fakesnow.instance import FakeSnow
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.airbyte.errors import AirbyteError
-from dvd_rental_pipeline.catalog.dvd_rental import DVD_RENTAL
-from dvd_rental_pipeline.resources.airbyte_ingestion import AirbyteIngestion
-from dvd_rental_pipeline.resources.ingestion import SyncOutcome
-from dvd_rental_pipeline.resources.warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.source.capture import Reader, take
-from dvd_rental_pipeline.source.generator.generate import generate
-from dvd_rental_pipeline.source.server import EmbeddedPostgres
-from dvd_rental_pipeline_tests.resources.conftest import Log
+from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteError
+from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, take
+from dvd_rental_pipeline.ingestion.resource import SyncOutcome
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.recorded_log import Log
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import (
     Destination,
     DuckDBDestination,

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 from snowflake.connector import SnowflakeConnection
 
-from dvd_rental_pipeline.catalog.tables import CHANGE_CAPTURE_COLUMNS, Column, Domain, Table
+from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Column, Domain, Table
 
 # destination-snowflake 4.x: what it adds to each table, other than the types of the source would say.
 ADDED = {

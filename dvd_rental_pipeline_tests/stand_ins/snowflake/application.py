@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from dvd_rental_pipeline.warehouse import UNSOUND_OPTIMIZERS
+from dvd_rental_pipeline.warehouse.duckdb_file import UNSOUND_OPTIMIZERS
 from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
 from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultyWay

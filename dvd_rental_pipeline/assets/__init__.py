@@ -1,1 +1,0 @@
-"""The assets: raw tables, dbt models, and who consumes the reports."""

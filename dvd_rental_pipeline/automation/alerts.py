@@ -1,0 +1,134 @@
+"""The role of alerts: telling people what went wrong, and when it is well again."""
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+from pydantic import Field
+
+from dvd_rental_pipeline.core.aws import AwsError, aws_client, aws_failures
+
+METRIC_NAMESPACE = "DvdRental"
+SUBJECT_CHARACTERS = 100
+TEXT_CHARACTERS = 4000
+
+
+class Severity(StrEnum):
+    """ERROR means that something people rely on is not there; WARNING that it may soon be."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a person should know.
+
+    `subject` is the asset, job or check it is about, `happened` what happened in words, `owner` the team that
+    mends it, `link` where to look. `resolved` says that what an earlier alert told is over.
+    """
+
+    subject: str
+    happened: str
+    owner: str
+    severity: Severity
+    link: str | None = None
+    resolved: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{'RESOLVED' if self.resolved else self.severity.upper()}: {self.subject}"
+
+    def text(self) -> str:
+        """For a person: one line each for what, whose and where."""
+        lines = [self.title, self.happened[:TEXT_CHARACTERS], f"Owner: {self.owner}"]
+        return "\n".join([*lines, f"Look at {self.link}"] if self.link else lines)
+
+
+class Alerts(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
+    """Where alerts go."""
+
+    dagster_url: str | None = Field(None, description="Address of the Dagster UI, for links")
+
+    @abstractmethod
+    def send(self, alert: Alert, log: logging.Logger) -> bool:
+        """Tell people, and say whether that worked.
+
+        Never raises: an alert that cannot be sent stands in `log`, and the pipeline goes on.
+        """
+
+    def run_link(self, run_id: str) -> str | None:
+        """Address of a run in the Dagster UI."""
+        return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
+
+    def asset_link(self, key: dg.AssetKey, check: str | None = None) -> str | None:
+        """Address of an asset in the Dagster UI, opened at one of its checks if that is named."""
+        if self.dagster_url is None:
+            return None
+        path = "/".join(quote(part, safe="") for part in key.path)
+        query = f"?view=checks&checkDetail={quote(check, safe='')}" if check else ""
+        return f"{self.dagster_url.rstrip('/')}/assets/{path}{query}"
+
+
+class ConsoleAlerts(Alerts):
+    """The log is all there is."""
+
+    def send(self, alert: Alert, log: logging.Logger) -> bool:
+        level = logging.ERROR if alert.severity is Severity.ERROR and not alert.resolved else logging.WARNING
+        log.log(level, alert.text())
+        return True
+
+
+class SnsAlerts(Alerts):
+    """An SNS topic, and the metric `Alerts` by severity that alarms look at.
+
+    E-mail gets the text, a program (SQS, Lambda, HTTPS) the JSON of the alert. `severity` and `resolved` are
+    message attributes, so that a subscription can choose.
+    """
+
+    topic: str = Field(description="ARN of the topic")
+
+    def send(self, alert: Alert, log: logging.Logger) -> bool:
+        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
+        try:
+            self._publish(alert)
+        except failures as error:
+            log.error(f"This alert could not be sent to {self.topic} ({error}):\n{alert.text()}")
+            return False
+        log.info(f"Alert sent: {alert.title}")
+        if not alert.resolved:
+            self._count(alert, log)
+        return True
+
+    def _publish(self, alert: Alert) -> None:
+        payload = json.dumps(asdict(alert))
+        bodies = {"default": alert.text(), **dict.fromkeys(("sqs", "lambda", "http", "https"), payload)}
+        self._client("sns").publish(
+            TopicArn=self.topic,
+            Subject=alert.title.encode("ascii", "replace").decode()[:SUBJECT_CHARACTERS],
+            MessageStructure="json",
+            Message=json.dumps(bodies),
+            MessageAttributes={
+                "severity": {"DataType": "String", "StringValue": alert.severity.value},
+                "resolved": {"DataType": "String", "StringValue": str(alert.resolved).lower()},
+            },
+        )
+
+    def _count(self, alert: Alert, log: logging.Logger) -> None:
+        dimensions = [{"Name": "Severity", "Value": alert.severity.value}]
+        datum = {"MetricName": "Alerts", "Value": 1, "Unit": "Count", "Dimensions": dimensions}
+        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
+        try:
+            self._client("cloudwatch").put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=[datum])
+        except failures as error:
+            log.warning(f"The metric {METRIC_NAMESPACE}/Alerts could not be written: {error}")
+
+    def _client(self, service: str) -> Any:
+        # An alert delays nothing for long: a quarter of a minute if AWS hangs.
+        region = self.topic.split(":")[3]
+        return aws_client(service, connect_seconds=3, read_seconds=5, attempts=2, region=region)

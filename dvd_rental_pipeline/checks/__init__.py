@@ -1,1 +1,0 @@
-"""Asset checks that no dbt test can be: of the source, of past runs, of what a sync said of itself."""

@@ -1,0 +1,107 @@
+"""`dvd-rental checks ...`: the asset checks, evaluated alone or reported on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvd_rental_pipeline.cli.graph_runs import loaded_graph, show_run, teller
+from dvd_rental_pipeline.cli.terminal import messages, progress
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="The asset checks: evaluate them alone, and report on them.")
+
+REPORT_FILES = {"html": "checks.html", "md": "checks.md", "json": "checks.json", "junit": "checks.xml"}
+
+
+@app.command()
+def run(
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help="Assets whose checks to evaluate, in Dagster's selection syntax, e.g. 'group:marts'."
+        ),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Let numbers beyond their learnt bounds pass, and learn them.")
+    ] = False,
+) -> None:
+    """Evaluate the checks on the data as they are, dbt's tests among them; materializes nothing.
+
+    Exit code 1 if a blocking check failed or a check could not be evaluated.
+    """
+    settings = Settings.load()
+    log_file = settings.home / "logs" / "run.log"
+    with loaded_graph(settings) as (definitions, instance, tell):
+        from dvd_rental_pipeline.runs.launch import run_checks
+
+        report = run_checks(
+            definitions,
+            instance,
+            selection=select,
+            accept=accept,
+            log_file=log_file,
+            on_event=teller(tell),
+        )
+    show_run(report, settings, log_file)
+    if not report.success:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    formats: Annotated[
+        str, typer.Option("--format", help="One or more of html, md, json and junit, with commas.")
+    ] = "html",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            help="A folder for the files; `-` prints one format. Default: `checks` in the home folder."
+        ),
+    ] = None,
+) -> None:
+    """Report what is known of every check, from the history of runs; evaluates nothing.
+
+    Exit code 1 if a blocking check failed or could not be evaluated, so that a CI job can end with it.
+    """
+    settings = Settings.load()
+    chosen = list(dict.fromkeys(formats.split(",")))
+    if unknown := set(chosen) - set(REPORT_FILES):
+        raise PipelineError(
+            f"Unknown format {', '.join(sorted(unknown))}: choose of {', '.join(REPORT_FILES)}."
+        )
+    if output == "-" and len(chosen) > 1:
+        raise PipelineError("Only one format can be printed: give one --format, or a folder as --output.")
+    with progress() as tell:
+        tell("reading the history of the checks")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.publishing.check_report.rendering import read_whole_report, render
+        from dvd_rental_pipeline.runs.launch import open_instance
+        from dvd_rental_pipeline.warehouse.query import query_warehouse
+
+        definitions = build_definitions(settings)
+        with open_instance(settings) as instance:
+            report = read_whole_report(
+                definitions, instance, settings, lambda sql: query_warehouse(settings, sql, tell)
+            )
+    messages.print(report.verdict)
+    if output == "-":
+        print(render(report, chosen[0]))
+    else:
+        folder = settings.home / "checks" if output is None else Path(output)
+        for name in chosen:
+            messages.print(str(_write(folder / REPORT_FILES[name], render(report, name))), soft_wrap=True)
+    if report.blocking_failures:
+        raise typer.Exit(1)
+
+
+def _write(path: Path, text: str) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(
+            f"Cannot write {path}: {error.strerror}. Choose another folder with --output."
+        ) from None
+    return path

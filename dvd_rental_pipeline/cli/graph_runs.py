@@ -1,0 +1,89 @@
+"""Commands that run the graph or its checks: how it is loaded, followed and told of."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from dvd_rental_pipeline.cli.terminal import messages, progress
+from dvd_rental_pipeline.core.home import require_room
+from dvd_rental_pipeline.core.settings import Deployment, Settings
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, Definitions, EventLogEntry
+
+    from dvd_rental_pipeline.runs.launch import RunReport
+
+
+@contextmanager
+def loaded_graph(
+    settings: Settings,
+) -> Iterator[tuple["Definitions", "DagsterInstance", Callable[[str], None]]]:
+    """The graph, the history of its runs, and a way to tell what is going on."""
+    require_room(settings.home)
+    with progress() as tell:
+        tell("loading the graph")
+        from dvd_rental_pipeline.definitions import build_definitions
+        from dvd_rental_pipeline.runs.launch import open_instance
+
+        definitions = build_definitions(settings)
+        with open_instance(settings) as instance:
+            yield definitions, instance, tell
+
+
+def teller(tell: Callable[[str], None]) -> Callable[["EventLogEntry"], None]:
+    """Turn the events of a run into lines of progress."""
+
+    def on_event(entry: "EventLogEntry") -> None:
+        event = entry.dagster_event
+        if event is None:
+            if int(entry.level) >= logging.INFO and entry.user_message:
+                tell(entry.user_message.splitlines()[0])
+        elif event.is_step_start:
+            tell(f"{event.step_key}: running")
+        elif event.is_step_materialization and event.asset_key is not None:
+            tell(f"{event.asset_key.to_user_string()}: done")
+
+    return on_event
+
+
+def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
+    table = Table(title=f"Run {report.run_id[:8]}", title_justify="left")
+    table.add_column("layer")
+    for heading in ("tables", "rows", "checks", "seconds"):
+        table.add_column(heading, justify="right")
+    for layer in report.layers:
+        checks = f"{layer.checks_passed} passed"
+        if layer.checks_warned:
+            checks += f", [yellow]{layer.checks_warned} warned[/]"
+        if layer.checks_failed:
+            checks += f", [bold red]{layer.checks_failed} failed[/]"
+        rows = f"{layer.rows:,}" if layer.rows else ""
+        table.add_row(layer.group, str(layer.tables), rows, checks, f"{layer.seconds:.1f}")
+    messages.print(table)
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.step_seconds.items())
+    messages.print(f"{report.seconds:.1f} s in all: {steps}", soft_wrap=True)
+    for warning in report.warnings:
+        messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
+    for problem in report.problems:
+        messages.print(f"[bold red]Failed:[/] {escape(problem)}", soft_wrap=True)
+    if "checks" in report.pages:
+        messages.print(f"Every check, what it found and what to do: {report.pages['checks']}", soft_wrap=True)
+    else:
+        messages.print("Every check, what it found and what to do: dvd-rental checks report")
+    if report.problems:
+        messages.print(f"What the steps printed is in {log_file}", soft_wrap=True)
+    else:
+        is_local = settings.deployment is Deployment.LOCAL
+        warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
+        messages.print(
+            "\nLook at it:\n"
+            "  dvd-rental query 'select * from reports.top_films limit 10'\n"
+            "  dagster dev                    the graph, its checks and this run, in the browser\n"
+            f"The warehouse is {warehouse}",
+            soft_wrap=True,
+        )

@@ -1,0 +1,29 @@
+"""The `dvd-rental` command, put together of its groups."""
+
+import typer
+
+from dvd_rental_pipeline.cli.main import airbyte, checks, doctor, query, run, snowflake, source
+from dvd_rental_pipeline.cli.terminal import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",
+)
+app.command()(run.run)
+app.command()(query.query)
+app.command()(doctor.doctor)
+app.add_typer(source.app, name="source")
+app.add_typer(checks.app, name="checks")
+app.add_typer(airbyte.app, name="airbyte")
+app.add_typer(snowflake.app, name="snowflake")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What every command shares: messages, progress, and how a command ends."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+from dvd_rental_pipeline.core.errors import PipelineError
+
+# Like `terraform plan -detailed-exitcode`: 0 nothing to do, 1 an error, 2 something to do.
+SOMETHING_TO_DO = 2
+
+messages = Console(stderr=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """All commands end alike: a mistake in one message and exit code 1, Ctrl-C in one and exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            messages.print("Interrupted. Nothing is half done: the same command starts again.")
+            raise typer.Exit(130) from None
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is going on now: a spinner on a terminal, silence elsewhere."""
+    if not messages.is_terminal:
+        yield lambda _: None
+        return
+    # A stream of its own: while the graph runs, what steps print to stderr goes to a file.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        console = Console(file=terminal, force_terminal=True, highlight=False)
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        ) as progress:
+            task = progress.add_task("starting")
+            yield lambda text: progress.update(task, description=escape(text))
+
+
+def show_counts(counts: Mapping[str, int], unit: str) -> None:
+    table = Table(show_header=False, box=None)
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    messages.print(table)
+    messages.print(f"{sum(counts.values()):,} {unit}")

@@ -1,0 +1,187 @@
+"""From settings and catalogue to Airbyte's own terms: the source, the destination and the connection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from dvd_rental_pipeline.core.catalog import Domain, Table
+from dvd_rental_pipeline.core.settings import Settings, SettingsError
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import HEARTBEAT_QUERY
+
+SECRETS = frozenset({"password", "private_key", "private_key_password", "ssh_key", "tunnel_user_password"})
+"""Fields that Airbyte never shows again."""
+
+_CURSOR = "_ab_cdc_lsn"
+_VERIFYING = {"verify-ca", "verify-full"}
+_SSL_MODES = {"disable", "allow", "prefer", "require", *_VERIFYING}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What should be in Airbyte, in the fields of its public API. The configurations hold secrets."""
+
+    source_name: str
+    source: Mapping[str, Any]
+    destination_name: str
+    destination: Mapping[str, Any]
+    connection: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Wanted({self.source_name!r}, {self.destination_name!r}, {self.connection['name']!r})"
+
+
+def wanted(settings: Settings, domain: Domain) -> Wanted:
+    """What Airbyte should have for `domain`.
+
+    Raises:
+        SettingsError: settings are missing, all told at once, or cannot be used.
+    """
+    settings.require(
+        "Airbyte's set-up", "source_url", "airbyte_destination_host", "airbyte_destination_key_path"
+    )
+    return Wanted(
+        source_name=f"{domain.name}: PostgreSQL",
+        source=_source(settings, domain),
+        destination_name=f"{domain.name}: Snowflake",
+        destination=_destination(settings, domain),
+        connection=wanted_connection(domain),
+    )
+
+
+def _source(settings: Settings, domain: Domain) -> dict[str, Any]:
+    url = settings.source_url.get_secret_value() if settings.source_url else ""
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError:
+        # The parser's own message may quote a part of the URL, and with it the password.
+        raise SettingsError(
+            "DVD_RENTAL_SOURCE_URL is not valid: postgresql://user:password@host:port/database, with special "
+            "characters percent-encoded."
+        ) from None
+    absent = [name for name in ("host", "dbname", "user", "password") if not given.get(name)]
+    if absent:
+        raise SettingsError(
+            f"DVD_RENTAL_SOURCE_URL lacks {', '.join(absent)}: Airbyte reaches the source by it, as the role "
+            "that `dvd-rental source setup` makes."
+        )
+    return {
+        "sourceType": "postgres",
+        "host": given["host"],
+        "port": int(given.get("port") or 5432),
+        "database": given["dbname"],
+        "username": given["user"],
+        "password": given["password"],
+        "schemas": [domain.source_schema],
+        "ssl_mode": _ssl(str(given.get("sslmode") or "require"), given.get("sslrootcert")),
+        "tunnel_method": _tunnel(settings),
+        "replication_method": {
+            "method": "CDC",
+            "plugin": "pgoutput",
+            "replication_slot": settings.replication_slot,
+            "publication": settings.replication_slot,
+            "initial_waiting_seconds": settings.airbyte_initial_waiting_seconds,
+            "lsn_commit_behaviour": "After loading Data in the destination",
+            # A lost slot means a gap: to be told, and mended by a full refresh, not papered over.
+            "invalid_cdc_cursor_position_behavior": "Fail sync",
+            "heartbeat_action_query": HEARTBEAT_QUERY,
+        },
+    }
+
+
+def _ssl(mode: str, root: object) -> dict[str, str]:
+    if mode not in _SSL_MODES:
+        raise SettingsError(
+            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} is none of {', '.join(sorted(_SSL_MODES))}."
+        )
+    if mode not in _VERIFYING:
+        return {"mode": mode}
+    if not root:
+        raise SettingsError(
+            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} needs sslrootcert=, the file of the certificates to trust."
+        )
+    return {"mode": mode, "ca_certificate": _read(Path(str(root)), "sslrootcert in DVD_RENTAL_SOURCE_URL")}
+
+
+def _tunnel(settings: Settings) -> dict[str, Any]:
+    if settings.airbyte_ssh_tunnel is None:
+        return {"tunnel_method": "NO_TUNNEL"}
+    try:
+        parts = urlsplit(settings.airbyte_ssh_tunnel.get_secret_value())
+        port = parts.port or 22
+    except ValueError:
+        parts, port = urlsplit(""), 22
+    if parts.scheme != "ssh" or not parts.hostname or not parts.username:
+        raise SettingsError("DVD_RENTAL_AIRBYTE_SSH_TUNNEL is not valid: ssh://user@host:22.")
+    tunnel = {"tunnel_host": parts.hostname, "tunnel_port": port, "tunnel_user": unquote(parts.username)}
+    if settings.airbyte_ssh_key_path is not None:
+        key = _read(settings.airbyte_ssh_key_path, "DVD_RENTAL_AIRBYTE_SSH_KEY_PATH")
+        return {"tunnel_method": "SSH_KEY_AUTH", **tunnel, "ssh_key": key}
+    if not parts.password:
+        raise SettingsError(
+            "DVD_RENTAL_AIRBYTE_SSH_TUNNEL needs a password in it, or DVD_RENTAL_AIRBYTE_SSH_KEY_PATH."
+        )
+    return {
+        "tunnel_method": "SSH_PASSWORD_AUTH",
+        **tunnel,
+        "tunnel_user_password": unquote(parts.password),
+    }
+
+
+def _destination(settings: Settings, domain: Domain) -> dict[str, Any]:
+    key_path = settings.airbyte_destination_key_path or Path()
+    credentials = {
+        "auth_type": "Key Pair Authentication",
+        "private_key": _read(key_path, "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PATH"),
+    }
+    if settings.airbyte_destination_key_passphrase is not None:
+        credentials["private_key_password"] = settings.airbyte_destination_key_passphrase.get_secret_value()
+    return {
+        "destinationType": "snowflake",
+        "host": settings.airbyte_destination_host,
+        "role": settings.airbyte_destination_role,
+        "warehouse": settings.airbyte_destination_warehouse,
+        "database": settings.airbyte_destination_database,
+        "schema": domain.name.upper(),
+        "username": settings.airbyte_destination_username,
+        "credentials": credentials,
+        # Staging filters tombstones; history and audit need them.
+        "cdc_deletion_mode": "Soft delete",
+    }
+
+
+def wanted_connection(domain: Domain) -> dict[str, Any]:
+    """The fields of the connection for `domain`, its two ends aside."""
+    return {
+        "name": domain.name,
+        "status": "active",
+        # Dagster schedules: a schedule here would sync behind its back.
+        "schedule": {"scheduleType": "manual"},
+        "namespaceDefinition": "custom_format",
+        "namespaceFormat": domain.name.upper(),
+        "prefix": "",
+        "nonBreakingSchemaUpdatesBehavior": "propagate_columns",
+        "configurations": {"streams": [_stream(domain, table) for table in domain.tables]},
+    }
+
+
+def _stream(domain: Domain, table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "namespace": domain.source_schema,
+        "syncMode": "incremental_deduped_history",
+        "cursorField": [_CURSOR],
+        "primaryKey": [[column] for column in table.primary_key],
+    }
+
+
+def _read(path: Path, setting: str) -> str:
+    try:
+        return path.expanduser().read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(f"{setting}: {path} cannot be read: {why}.") from None

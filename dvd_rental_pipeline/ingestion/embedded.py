@@ -1,0 +1,95 @@
+"""Ingestion by the pipeline's own replication: PostgreSQL's snapshot and change stream into DuckDB."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import read_facts
+from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableSync
+from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
+from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import publication_drift
+from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verifier
+from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
+from dvd_rental_pipeline.sample.source import Source
+
+# Rows of a table that an inspection compares by content; of larger tables a sample, and the number of all.
+COMPARED_ROWS = 100_000
+
+
+class EmbeddedIngestion(Ingestion):
+    """Replicates without Airbyte: for a laptop, and for tests."""
+
+    postgres_dir: str = Field(description="Folder of the embedded PostgreSQL")
+    warehouse_path: str = Field(description="The DuckDB file")
+    slot: str = Field(description="Name of the replication slot and of the publication")
+    source_url: str | None = Field(None, description="An external PostgreSQL instead of the embedded one")
+    source_port: int | None = Field(None, description="TCP port of the embedded PostgreSQL; unset: a free one")
+
+    def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
+        source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
+        with source.open(log.info) as url:
+            replicator = Replicator(
+                url,
+                Path(self.warehouse_path),
+                domain.primary_keys(),
+                history=domain.history(),
+                source_schema=domain.source_schema,
+                target_schema=domain.name,
+                slot=self.slot,
+                on_progress=log.info,
+            )
+            result = replicator.sync(full_refresh=full_refresh)
+        return SyncOutcome(
+            metadata={name: _metadata(table) for name, table in result.tables.items() if table.error is None},
+            failures={name: table.error for name, table in result.tables.items() if table.error is not None},
+        )
+
+    def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
+        source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
+        with source.open(log.info) as url:
+            verifier = Verifier(
+                url,
+                Path(self.warehouse_path),
+                list(domain.primary_keys()),
+                source_schema=domain.source_schema,
+                target_schema=domain.name,
+                slot=self.slot,
+                on_progress=log.info,
+            )
+            return Inspection(
+                facts=read_facts(url, domain, self.slot),
+                tables=verifier.verify(sample_rows=COMPARED_ROWS),
+                deviations=publication_drift(url, domain, self.slot),
+            )
+
+    def watched_slot(self) -> WatchedSlot | None:
+        return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
+
+
+def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:
+    """What the materialization of one raw table shows; numbers are plotted over time by the UI."""
+    metadata: dict[str, dg.MetadataValue] = {
+        "dagster/row_count": dg.IntMetadataValue(table.rows),
+        "sync_mode": dg.TextMetadataValue(table.mode),
+        "rows_before": dg.IntMetadataValue(table.rows_before),
+        "rows_inserted": dg.IntMetadataValue(table.inserted),
+        "rows_updated": dg.IntMetadataValue(table.updated),
+        "rows_deleted": dg.IntMetadataValue(table.deleted),
+        "tombstones": dg.IntMetadataValue(table.tombstones),
+        "bytes": dg.IntMetadataValue(table.bytes),
+        "lsn_to": dg.TextMetadataValue(table.lsn_to),
+        "slot_lag_bytes": dg.IntMetadataValue(table.slot_lag_bytes),
+        "seconds": dg.FloatMetadataValue(round(table.seconds, 3)),
+    }
+    if table.lsn_from is not None:
+        metadata["lsn_from"] = dg.TextMetadataValue(table.lsn_from)
+    if table.commit_lag_seconds is not None:
+        metadata["commit_lag_seconds"] = dg.FloatMetadataValue(round(table.commit_lag_seconds, 3))
+    if table.reason is not None:
+        metadata["full_refresh_reason"] = dg.TextMetadataValue(table.reason)
+    if table.schema_changes:
+        metadata["schema_changes"] = dg.TextMetadataValue("\n".join(table.schema_changes))
+    return metadata

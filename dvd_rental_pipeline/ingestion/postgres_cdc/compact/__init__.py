@@ -1,0 +1,1 @@
+"""Compacting a batch of changes to the last change of each key."""

@@ -1,0 +1,1 @@
+"""Sessions with the source, and what is set up there: publication, replication slot, role."""

@@ -1,0 +1,1 @@
+"""Full copies of tables from an exported snapshot."""

@@ -1,0 +1,1 @@
+"""Comparing raw tables and capture set-up with the source."""

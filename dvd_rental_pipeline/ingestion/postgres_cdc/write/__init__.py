@@ -1,0 +1,1 @@
+"""Writing the raw tables and their past states."""

@@ -1,0 +1,143 @@
+"""What each deployment plugs into the graph. The only place that asks which deployment this is."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtProject
+from pydantic import SecretStr
+
+from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAlerts
+from dvd_rental_pipeline.core.settings import Deployment, Settings
+from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
+from dvd_rental_pipeline.ingestion.resource import Ingestion
+from dvd_rental_pipeline.publishing.s3_site import S3Site
+from dvd_rental_pipeline.publishing.site import FolderSite, Site
+from dvd_rental_pipeline.transform.project import build_dbt_resource
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse, Warehouse
+
+
+def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[str, Callable[[], Any]]:
+    """For each resource of the graph, by its key, how to make it in this deployment.
+
+    They are factories so that a resource that is overridden is never made.
+    """
+    return {
+        "ingestion": lambda: _ingestion(settings),
+        "warehouse": lambda: _warehouse(settings),
+        "dbt": lambda: build_dbt_resource(dbt_project),
+        "site": lambda: _site(settings),
+        "alerts": lambda: _alerts(settings),
+    }
+
+
+def runs_by_itself(settings: Settings) -> bool:
+    """Whether schedules and sensors belong to this deployment.
+
+    A branch is there to be tried by hand. What must not run is not registered: a default status only says how a
+    schedule begins, and a click in the UI would start it for ever.
+    """
+    return settings.deployment is not Deployment.BRANCH
+
+
+def _warehouse(settings: Settings) -> Warehouse:
+    match settings.deployment:
+        case Deployment.LOCAL:
+            return DuckDBWarehouse(path=str(settings.warehouse_path))
+        case Deployment.BRANCH | Deployment.PRODUCTION:
+            return _snowflake(settings)
+
+
+def _snowflake(settings: Settings) -> Warehouse:
+    settings.require_snowflake()
+    # Only production pays for this import.
+    from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouse  # noqa: PLC0415
+
+    given = {name: getattr(settings, f"snowflake_{name}") for name in SnowflakeWarehouse.login_settings()}
+    for name, value in given.items():
+        if isinstance(value, SecretStr):
+            # By reference: a resource's configuration is shown in the UI.
+            given[name] = dg.EnvVar(f"DVD_RENTAL_SNOWFLAKE_{name.upper()}")
+        elif isinstance(value, Path):
+            given[name] = str(value)
+    return SnowflakeWarehouse(deployment=settings.deployment.value, **given)
+
+
+def _ingestion(settings: Settings) -> Ingestion:
+    match settings.deployment:
+        case Deployment.LOCAL:
+            # Only local pays for this import, of Arrow and pandas.
+            from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion  # noqa: PLC0415
+
+            return EmbeddedIngestion(
+                postgres_dir=str(settings.postgres_dir),
+                warehouse_path=str(settings.warehouse_path),
+                slot=settings.replication_slot,
+                # By reference: a resource's configuration is shown in the UI, and the URL may hold a password.
+                source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+                source_port=settings.source_port,
+            )
+        case Deployment.BRANCH:
+            return ObservedIngestion(warehouse=_warehouse(settings))
+        case Deployment.PRODUCTION:
+            return _airbyte(settings)
+
+
+def _airbyte(settings: Settings) -> Ingestion:
+    credentials = settings.airbyte_credentials
+    settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", "airbyte_connection_id")
+    # Only production pays for this import.
+    from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace  # noqa: PLC0415
+
+    from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion  # noqa: PLC0415
+
+    given: dict[str, Any] = {
+        "workspace_id": settings.airbyte_workspace_id,
+        "request_timeout": settings.airbyte_request_timeout,
+        "request_max_retries": settings.airbyte_request_max_retries,
+        "request_retry_delay": settings.airbyte_request_retry_delay,
+        "poll_interval": settings.airbyte_poll_interval,
+        "poll_timeout": settings.airbyte_poll_timeout,
+        "poll_previous_running_sync": True,
+        "cancel_on_termination": settings.airbyte_cancel_on_termination,
+    }
+    for name in credentials:
+        value = getattr(settings, name)
+        field = name.removeprefix("airbyte_")
+        if isinstance(value, SecretStr):
+            # By reference: the UI shows a resource's configuration.
+            given[field] = dg.EnvVar(f"DVD_RENTAL_{name.upper()}")
+        elif field != "url":
+            given[field] = value
+    with warnings.catch_warnings():
+        # The version is pinned, and nobody who runs the pipeline can do anything about its being in beta.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        if settings.airbyte_url is None:
+            workspace: Any = AirbyteCloudWorkspace(**given)
+        else:
+            base = settings.airbyte_url.rstrip("/")
+            workspace = AirbyteWorkspace(
+                rest_api_base_url=f"{base}/api/public/v1", configuration_api_base_url=f"{base}/api/v1", **given
+            )
+        return AirbyteIngestion(
+            workspace=workspace,
+            connection_id=str(settings.airbyte_connection_id),
+            warehouse=_warehouse(settings),
+            source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+            slot=settings.replication_slot,
+        )
+
+
+def _site(settings: Settings) -> Site:
+    # By setting, not by deployment: production on a server of one's own keeps its pages in a folder.
+    if settings.site_bucket is not None:
+        return S3Site(bucket=settings.site_bucket, url=settings.site_url)
+    return FolderSite(path=str(settings.site_dir))
+
+
+def _alerts(settings: Settings) -> Alerts:
+    if settings.alerts_topic is not None:
+        return SnsAlerts(topic=settings.alerts_topic, dagster_url=settings.dagster_url)
+    return ConsoleAlerts(dagster_url=settings.dagster_url)

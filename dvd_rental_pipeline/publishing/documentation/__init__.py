@@ -1,0 +1,1 @@
+"""The documentation pages: entity-relationship diagrams, column lineage, dbt docs."""

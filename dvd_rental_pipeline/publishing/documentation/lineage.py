@@ -1,0 +1,213 @@
+"""From which columns each column comes: read by sqlglot from the SQL that dbt has compiled.
+
+dagster-dbt traces one step for each model that a run builds, with column types asked of the warehouse. Here all
+models are traced at once and without a warehouse. A number of rows comes from the key of the rows that are
+counted. Only what makes a value is traced, not what filters, joins or orders rows.
+"""
+
+import graphlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp, parse_one
+from sqlglot.lineage import Node, lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, build_scope
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.transform.manifest import RAW_LAYER, Model, Table
+
+ROW = "_row"
+
+
+class LineageError(PipelineError):
+    """The SQL of a model cannot be traced."""
+
+
+@dataclass(frozen=True, order=True)
+class ColumnName:
+    """A column of a table; `table` is schema and table."""
+
+    table: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.table}.{self.column}"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The columns of every table in their order, and for each column those it is made of."""
+
+    columns: Mapping[str, Sequence[str]]
+    parents: Mapping[ColumnName, Sequence[ColumnName]]
+    raw_tables: frozenset[str]
+
+    def origins(self, column: ColumnName) -> set[ColumnName]:
+        """The raw columns that `column` comes from."""
+        found: set[ColumnName] = set()
+        seen: set[ColumnName] = set()
+        waiting = [column]
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            if name.table in self.raw_tables:
+                found.add(name)
+            waiting.extend(self.parents.get(name, ()))
+        return found
+
+
+def trace(manifest: Mapping[str, Any], model: Model) -> Lineage:
+    """The lineage of every column of `model`, from a manifest that holds compiled SQL.
+
+    Raises:
+        LineageError: the manifest is of a project that was parsed but not compiled.
+    """
+    dialect = manifest["metadata"]["adapter_type"]
+    by_id = {table.unique_id: table for table in model.tables.values()}
+    nodes = {**manifest["sources"], **manifest["nodes"]}
+    relations = {
+        _relation(nodes[unique_id]["relation_name"], dialect): table
+        for unique_id, table in by_id.items()
+        if nodes[unique_id].get("relation_name")
+    }
+    columns = {
+        table.name: [column.name for column in table.columns]
+        for table in by_id.values()
+        if table.layer == RAW_LAYER
+    }
+    parents: dict[ColumnName, Sequence[ColumnName]] = {}
+    order = graphlib.TopologicalSorter(
+        {
+            unique_id: [
+                parent for parent in nodes[unique_id].get("depends_on", {}).get("nodes", ()) if parent in by_id
+            ]
+            for unique_id in sorted(by_id)
+        }
+    )
+    for unique_id in order.static_order():
+        table, node = by_id[unique_id], nodes[unique_id]
+        if table.layer == RAW_LAYER:
+            continue
+        if not node.get("compiled_code"):
+            raise LineageError(f"{table.name} is not compiled: read the manifest that `dbt compile` writes.")
+        traced = _Query(node["compiled_code"], dialect, relations, columns).trace()
+        if node["resource_type"] == "snapshot":
+            traced |= _snapshot_columns(table, node, traced)
+        columns[table.name] = list(traced)
+        for name, sources in traced.items():
+            parents[ColumnName(table.name, name)] = sorted(
+                source for source in sources if source.table != table.name
+            )
+    return Lineage(
+        columns, parents, frozenset(name for name, table in model.tables.items() if table.layer == RAW_LAYER)
+    )
+
+
+def _relation(name: str, dialect: str) -> tuple[str, ...]:
+    return _parts(exp.to_table(name, dialect=dialect))
+
+
+def _parts(table: exp.Table) -> tuple[str, ...]:
+    return tuple(part.name.lower() for part in table.parts)
+
+
+def _marks_rows(value: exp.Expr) -> bool:
+    while isinstance(value, exp.Cast | exp.Neg | exp.Paren):
+        value = value.this
+    if isinstance(value, exp.Boolean):
+        return bool(value.this)
+    return isinstance(value, exp.Literal) and not value.is_string and float(value.name) != 0
+
+
+def _snapshot_columns(
+    table: Table, node: Mapping[str, Any], traced: Mapping[str, set[ColumnName]]
+) -> Mapping[str, set[ColumnName]]:
+    """The columns that dbt adds: when a version was valid, by the column that the strategy reads."""
+    updated_at: set[ColumnName] = traced.get(node["config"].get("updated_at") or "", set())
+    return {column.name: updated_at for column in table.columns if column.name not in traced and updated_at}
+
+
+class _Query:
+    """The SQL of one model, whose column names are traced to the relations that it reads."""
+
+    def __init__(
+        self,
+        sql: str,
+        dialect: str,
+        relations: Mapping[tuple[str, ...], Table],
+        columns: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._dialect = dialect
+        self._relations = relations
+        self._schema: dict[str, Any] = {}
+        for parts, table in relations.items():
+            if table.name in columns:
+                *outer, name = parts
+                level = self._schema
+                for part in outer:
+                    level = level.setdefault(part, {})
+                level[name] = dict.fromkeys(columns[table.name], "unknown")
+        self._query = qualify(
+            parse_one(sql, dialect=dialect),
+            schema=self._schema,
+            dialect=dialect,
+            validate_qualify_columns=False,
+        )
+
+    def trace(self) -> dict[str, set[ColumnName]]:
+        """For each column of the query, the columns of relations that it is made of."""
+        self._count_keys()
+        found = lineage(
+            None,
+            self._query,
+            self._schema,
+            dialect=self._dialect,
+            scope=build_scope(self._query),
+            trim_selects=False,
+            copy=False,
+        )
+        return {name.lower(): set(self._leaves(node)) for name, node in found.items() if name != ROW}
+
+    def _leaves(self, node: Node) -> Iterator[ColumnName]:
+        for step in node.walk():
+            if isinstance(step.expression, exp.Table):
+                table = self._relations.get(_parts(step.expression))
+                if table is not None:
+                    yield ColumnName(table.name, step.name.rpartition(".")[2].strip('"').lower())
+
+    def _count_keys(self) -> None:
+        """Let `count(*)` count the keys of the rows, which every subquery passes on in a column of its own.
+
+        A constant that marks rows, so that they can be summed (`1 as rented`), becomes the key as well.
+        """
+        root = build_scope(self._query)
+        for scope in root.traverse() if root else ():
+            select = scope.expression
+            if not isinstance(select, exp.Select):
+                continue
+            row = self._row_of(scope)
+            for count in list(scope.find_all(exp.Count)):
+                if isinstance(count.this, exp.Star):
+                    count.set("this", row.copy())
+            for projection in select.selects:
+                if isinstance(projection, exp.Alias) and _marks_rows(projection.this):
+                    projection.set("this", row.copy())
+            if not scope.is_subquery:
+                select.select(exp.alias_(row.copy(), ROW), copy=False)
+
+    def _row_of(self, scope: Scope) -> exp.Expr:
+        """The key of the relation or subquery that stands first in FROM."""
+        for alias, (_, source) in scope.selected_sources.items():
+            if isinstance(source, Scope):
+                if isinstance(source.expression, exp.Query):
+                    return exp.column(ROW, table=alias)
+            else:
+                table = self._relations.get(_parts(source))
+                if table is not None and table.key:
+                    return exp.func("concat", *(exp.column(name, table=alias) for name in table.key))
+            break
+        return exp.null()

@@ -1,0 +1,68 @@
+"""The site on S3, for CloudFront or an internal proxy to serve: the bucket stays closed to the public."""
+
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dvd_rental_pipeline.core.aws import AwsError, aws_client, aws_error_code, aws_failures
+from dvd_rental_pipeline.publishing.site import Site
+
+INDEX = "index.html"
+# The names stay the same when the content changes: a browser asks each time, and is told `304 Not Modified`.
+CACHE_CONTROL = "no-cache"
+BATCH = 1000
+
+
+class S3Site(Site):
+    """Parts are prefixes of a bucket.
+
+    A part changes page by page, its index last: until then whoever opens the part sees the old index. When an
+    upload fails, the old index stays and nothing is removed; to publish again mends it.
+    """
+
+    bucket: str = Field(description="Name of the bucket")
+    url: str | None = Field(None, description="Address under which browsers see the bucket")
+
+    def has(self, part: str) -> bool:
+        client = aws_client("s3")
+        try:
+            client.head_object(Bucket=self.bucket, Key=f"{part}/{INDEX}")
+        except aws_failures() as error:
+            if aws_error_code(error) in {"404", "NoSuchKey"}:
+                return False
+            raise self._failure(error) from None
+        return True
+
+    def publish(self, part: str, pages: Path) -> str:
+        client = aws_client("s3")
+        files = {file.relative_to(pages).as_posix(): file for file in pages.rglob("*") if file.is_file()}
+        try:
+            for name in sorted(files, key=lambda name: (name == INDEX, name)):
+                self._upload(client, files[name], f"{part}/{name}")
+            self._remove_others(client, part, {f"{part}/{name}" for name in files})
+        except aws_failures() as error:
+            raise self._failure(error) from None
+        address = self.url.rstrip("/") if self.url else f"s3://{self.bucket}"
+        return f"{address}/{part}/{INDEX}"
+
+    def _upload(self, client: Any, file: Path, key: str) -> None:
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if kind.startswith("text/") or kind in {"application/json", "application/javascript"}:
+            kind += "; charset=utf-8"
+        extra = {"ContentType": kind, "CacheControl": CACHE_CONTROL}
+        client.upload_file(str(file), self.bucket, key, ExtraArgs=extra)
+
+    def _remove_others(self, client: Any, part: str, kept: set[str]) -> None:
+        listing = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{part}/")
+        old = [item["Key"] for page in listing for item in page.get("Contents", []) if item["Key"] not in kept]
+        for start in range(0, len(old), BATCH):
+            objects = [{"Key": key} for key in old[start : start + BATCH]]
+            client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+
+    def _failure(self, error: Exception) -> AwsError:
+        return AwsError(
+            f"Cannot use the site in the bucket {self.bucket}: {error}. Mend DVD_RENTAL_SITE_BUCKET, or the "
+            "rights of this role: it reads, writes, lists and deletes objects there."
+        )

@@ -1,1 +1,0 @@
-"""The asset-check report: what the instance knows of each check, as records, and four ways to show them."""

@@ -1,1 +1,0 @@
-"""The templates, style and script of the documentation pages."""

@@ -1,0 +1,1 @@
+"""The DVD rental database: schema, sample data generator, simulated traffic."""

@@ -1,0 +1,1 @@
+"""The deterministic generator of sample data for the DVD rental database."""

@@ -1,0 +1,138 @@
+"""Films, who plays in them, and the copies that stand in the stores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvd_rental_pipeline.sample.dvd_rental.generator.chance import popularity, some
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.words import (
+    CATEGORIES,
+    DEEDS,
+    HEROES,
+    LANGUAGES,
+    PLACES,
+    SPECIAL_FEATURES,
+    STORIES,
+    TITLE_ENDINGS,
+    TITLE_OPENINGS,
+    TONES,
+)
+
+_RATES = np.array([99, 299, 499])
+_RATINGS = ("G", "PG", "PG-13", "R", "NC-17")
+_UNSTOCKED_SHARE = 0.042
+_WITHOUT_ACTORS = 3
+
+
+@dataclass(frozen=True)
+class Films:
+    """The films by index (key minus one). Prices are in cents, `days` is how long a copy may be kept."""
+
+    rate: NDArray[np.int64]
+    replacement_cost: NDArray[np.int64]
+    days: NDArray[np.int64]
+    popularity: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        return len(self.rate)
+
+
+@dataclass(frozen=True)
+class Stock:
+    """The copies by index (key minus one): film and store by index, and how much each is asked for."""
+
+    film: NDArray[np.int64]
+    store: NDArray[np.int64]
+    demand: NDArray[np.float64]
+
+    @property
+    def count(self) -> int:
+        return len(self.film)
+
+
+def make_films(plan: Plan) -> Films:
+    """Prices, terms and popularity of `plan.films` films."""
+    rng = plan.rng("films")
+    return Films(
+        rate=rng.choice(_RATES, plan.films),
+        replacement_cost=100 * rng.integers(9, 30, plan.films) + 99,
+        days=rng.integers(3, 8, plan.films),
+        popularity=popularity(rng, plan.films, 0.7),
+    )
+
+
+def make_stock(plan: Plan, films: Films, store_shares: NDArray[np.float64]) -> Stock:
+    """Copies of all but a few films, more of the popular ones, divided among the stores."""
+    rng = plan.rng("stock")
+    stocked = np.flatnonzero(~some(rng, films.count, _UNSTOCKED_SHARE))
+    wanted = np.sqrt(films.popularity[stocked])
+    # Every film that is stocked at all has one copy; the others go by popularity.
+    extra = rng.choice(len(stocked), size=plan.copies - len(stocked), p=wanted / wanted.sum())
+    film = np.sort(np.concatenate([stocked, stocked[extra]]))
+    store = rng.choice(plan.stores, size=len(film), p=store_shares)
+    copies = np.bincount(film, minlength=films.count)
+    return Stock(film=film, store=store, demand=films.popularity[film] / copies[film])
+
+
+def film_rows(plan: Plan, films: Films) -> Iterator[tuple[Any, ...]]:
+    """Rows of film_id, title, description, release_year, language_id, rental_duration, rental_rate, length,
+    replacement_cost, rating, last_update, special_features. Titles are unique.
+    """
+    rng = plan.rng("film texts")
+    count = films.count
+    titles = rng.choice(len(TITLE_OPENINGS) * len(TITLE_ENDINGS), size=count, replace=False)
+    years = plan.until.year - np.minimum(rng.exponential(14, count).astype(np.int64), 70)
+    foreign = rng.random(count) < 0.3
+    languages = np.where(foreign, rng.integers(2, len(LANGUAGES) + 1, count), 1)
+    lengths = np.clip(rng.normal(114, 32, count), 46, 185).astype(np.int64)
+    ratings = rng.choice(len(_RATINGS), count, p=[0.18, 0.19, 0.23, 0.2, 0.2])
+    features = rng.integers(1, 2 ** len(SPECIAL_FEATURES), count)
+    words = [rng.integers(0, len(list_), count) for list_ in (TONES, STORIES, HEROES, DEEDS, PLACES)]
+    for i in range(count):
+        opening, ending = divmod(int(titles[i]), len(TITLE_ENDINGS))
+        tone, story, hero, deed, place = (int(word[i]) for word in words)
+        yield (
+            i + 1,
+            f"{TITLE_OPENINGS[opening]} {TITLE_ENDINGS[ending]}",
+            f"A {TONES[tone]} {STORIES[story]} in which {HEROES[hero]} {DEEDS[deed]}, set in {PLACES[place]}",
+            int(years[i]),
+            int(languages[i]),
+            int(films.days[i]),
+            dollars(int(films.rate[i])),
+            int(lengths[i]),
+            dollars(int(films.replacement_cost[i])),
+            _RATINGS[ratings[i]],
+            plan.start,
+            [name for bit, name in enumerate(SPECIAL_FEATURES) if features[i] >> bit & 1],
+        )
+
+
+def film_category_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    """Rows of film_id, category_id, last_update: one category a film, some far more usual than others."""
+    rng = plan.rng("categories")
+    for film, category in enumerate(
+        rng.choice(len(CATEGORIES), plan.films, p=popularity(rng, len(CATEGORIES), 0.4)), start=1
+    ):
+        yield film, int(category) + 1, plan.start
+
+
+def film_actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    """Rows of actor_id, film_id, last_update: about five actors a film, three films without any."""
+    rng = plan.rng("casts")
+    sizes = np.clip(rng.poisson(5.5, plan.films), 1, 15)
+    sizes[rng.choice(plan.films, _WITHOUT_ACTORS, replace=False)] = 0
+    fame = np.cumsum(popularity(rng, plan.actors, 0.3))
+    for film, size in enumerate(sizes, start=1):
+        cast = np.minimum(np.searchsorted(fame, rng.random(size)), plan.actors - 1) + 1
+        for actor in np.unique(cast):
+            yield int(actor), film, plan.start
+
+
+def dollars(cents: int) -> str:
+    """An amount as PostgreSQL reads it: 99 is '0.99'."""
+    return f"{cents // 100}.{cents % 100:02d}"

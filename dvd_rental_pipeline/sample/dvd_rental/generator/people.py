@@ -1,0 +1,134 @@
+"""Customers, and the staff of the stores."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvd_rental_pipeline.sample.dvd_rental.generator.chance import popularity, some
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.words import FIRST_NAMES, LAST_NAMES
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Customers:
+    """The customers by index (key minus one), in the order in which they joined.
+
+    `joins` and `leaves` are days since the start of the history; from the day `leaves` on, nothing is rented.
+    `appetite` weighs how often each rents, `tardiness` is the chance that a copy comes back late.
+    """
+
+    store: NDArray[np.int64]
+    joins: NDArray[np.int64]
+    leaves: NDArray[np.int64]
+    appetite: NDArray[np.float64]
+    tardiness: NDArray[np.float64]
+    inactive: NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        return len(self.store)
+
+
+def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
+    """A quarter is there from the first day, the others join over the years; some leave, some never rent."""
+    rng = plan.rng("customers")
+    count, days = plan.customers, (plan.until - plan.start).days
+    founders = rng.random(count) < 0.25
+    joins = np.sort(np.where(founders, 0, rng.integers(0, days, count)))
+    stays = rng.random(count) < 0.55
+    leaves = np.where(stays, days + 1, joins + 30 + rng.exponential(400, count).astype(np.int64))
+    inactive = some(rng, count, 0.025)
+    leaves[inactive] = np.minimum(leaves[inactive], days - 30)
+    appetite = popularity(rng, count, 0.5)
+    appetite[some(rng, count, 0.01)] = 0.0
+    # Somebody rents on every day of the history.
+    joins[0], leaves[0], appetite[0], inactive[0] = 0, days + 1, 1 / count, False
+    return Customers(
+        store=rng.choice(plan.stores, size=count, p=store_shares),
+        joins=joins,
+        leaves=leaves,
+        appetite=appetite,
+        tardiness=rng.beta(5, 5, count),
+        inactive=inactive,
+    )
+
+
+def customer_rows(plan: Plan, customers: Customers, first_address: int) -> Iterator[tuple[Any, ...]]:
+    """Rows of customer_id, store_id, first_name, last_name, email, address_id, activebool, create_date,
+    last_update, active. `activebool` is always true, as in the original: `active` is the flag that is kept.
+    """
+    rng = plan.rng("customer names")
+    count = customers.count
+    names = _names(rng, count)
+    no_email, never_updated = some(rng, count, 0.01), some(rng, count, 0.01)
+    for i, (first, last) in enumerate(names):
+        created = plan.start.date() + timedelta(days=int(customers.joins[i]))
+        yield (
+            i + 1,
+            int(customers.store[i]) + 1,
+            first,
+            last,
+            None if no_email[i] else email(first, last, i + 1, "customer.example"),
+            first_address + i,
+            True,
+            created,
+            None
+            if never_updated[i]
+            else min(plan.start + timedelta(days=int(customers.joins[i]) + 1), plan.until),
+            0 if customers.inactive[i] else 1,
+        )
+
+
+def staff_rows(plan: Plan, first_address: int) -> Iterator[tuple[Any, ...]]:
+    """Rows of staff_id, first_name, last_name, address_id, email, store_id, active, username, password,
+    last_update, picture. The first of them manage a store each, store by store.
+    """
+    rng = plan.rng("staff")
+    count = plan.stores * plan.staff_per_store
+    pictured = some(rng, count, 0.5)
+    for i, (first, last) in enumerate(_names(rng, count)):
+        yield (
+            i + 1,
+            first,
+            last,
+            first_address + i,
+            email(first, last, i + 1, "staff.example"),
+            i % plan.stores + 1,
+            True,
+            f"{ascii_letters(first)[:11]}{i + 1}",
+            rng.bytes(20).hex(),
+            plan.start,
+            _PNG_SIGNATURE + rng.bytes(48) if pictured[i] else None,
+        )
+
+
+def actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+    """Rows of actor_id, first_name, last_name, last_update. Two of them share both names."""
+    rng = plan.rng("actors")
+    names = _names(rng, plan.actors)
+    names[plan.actors // 2] = names[plan.actors // 3]
+    for i, (first, last) in enumerate(names):
+        yield i + 1, first, last, plan.start
+
+
+def email(first: str, last: str, key: int, domain: str) -> str:
+    """An address of at most 50 characters that nobody can own."""
+    return f"{ascii_letters(first)}.{ascii_letters(last)}.{key}"[: 49 - len(domain)].lower() + f"@{domain}"
+
+
+def ascii_letters(name: str) -> str:
+    """`name` without accents and without what ASCII cannot say."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if c.isascii() and c.isalpha())
+
+
+def _names(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
+    first = rng.integers(0, len(FIRST_NAMES), count)
+    last = rng.integers(0, len(LAST_NAMES), count)
+    return [(FIRST_NAMES[f], LAST_NAMES[s]) for f, s in zip(first, last, strict=True)]

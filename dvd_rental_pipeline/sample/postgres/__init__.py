@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server: programs, cluster, supervisor, and how processes share it."""

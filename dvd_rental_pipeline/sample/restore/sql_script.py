@@ -1,0 +1,89 @@
+"""A plain SQL dump as it may be run: without what reaches beyond the one database that is being restored.
+
+Ownership and privileges are left out as well, since they name roles of the server the dump came from.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from dvd_rental_pipeline.sample.errors import SourceError
+
+_COPY = re.compile(rb"copy\s.*\sfrom\s+stdin\b.*;\s*$", re.IGNORECASE)
+_COPY_END = b"\\."
+_DOLLAR_QUOTE = re.compile(rb"\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$")
+
+# pg_dump writes each of these on a line of its own.
+_LEFT_OUT = re.compile(
+    rb"""
+      (?: (?:create|drop|alter|comment\s+on|security\s+label.*on)\s+database\b
+      | alter\s+.*\sowner\s+to\s
+      | alter\s+default\s+privileges\b
+      | grant\s | revoke\s
+      | set\s+(?:local\s+|session\s+)?(?:role|session\s+authorization)\b
+      | set\s+(?:transaction_timeout|default_with_oids)\b   # unknown to an older, or a newer, server
+      | create\s+schema\s+public\s*;
+      | (?:comment|security\s+label.*)\s+on\s+(?:schema\s+public|extension)\b
+      ).*;\s*$
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_LEFT_OUT_COMMAND = re.compile(rb"\\(?:c|connect|restrict|unrestrict|encoding)\b")
+_HEADER = b"-- PostgreSQL database dump"
+_TRAILER = b"-- PostgreSQL database dump complete"
+_ROLES_DUMP = b"-- PostgreSQL database cluster dump"
+
+
+def harmless_lines(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """The lines of the dump `name` to be run in the database that it is restored to.
+
+    Statements on databases, owners, privileges and roles are left out, as is `\\connect`. The data of COPY
+    blocks and the bodies of functions pass as they are.
+
+    Raises:
+        SourceError: the dump has other psql commands (`\\!`, `\\i`, ...), is one of a whole server, or ends
+            in the middle.
+    """
+    inside_copy = False
+    quote: bytes | None = None
+    header = trailer = False
+    for number, line in enumerate(lines, start=1):
+        if inside_copy:
+            inside_copy = line.rstrip(b"\r\n") != _COPY_END
+            yield line
+            continue
+        if quote is None:
+            text = line.strip()
+            if text == _ROLES_DUMP:
+                raise SourceError(
+                    f"{name} is a dump of a whole server (pg_dumpall), which may hold other databases and "
+                    "roles. Restore a pg_dump of the DVD rental database alone."
+                )
+            header |= text == _HEADER
+            trailer |= text == _TRAILER
+            if text.startswith(b"\\"):
+                if _LEFT_OUT_COMMAND.match(text):
+                    continue
+                command = text[:40].decode(errors="replace")
+                raise SourceError(
+                    f"Line {number} of {name} is a psql command, {command!r}, that "
+                    "may reach beyond the database. Remove it, or dump in the custom format (pg_dump -Fc)."
+                )
+            if _LEFT_OUT.match(text):
+                continue
+            inside_copy = _COPY.match(text) is not None
+        quote = _quote_after(line, quote)
+        yield line
+    if inside_copy or quote is not None or (header and not trailer):
+        raise SourceError(f"{name} was cut short: its end is missing. Fetch or copy it again.")
+
+
+def _quote_after(line: bytes, quote: bytes | None) -> bytes | None:
+    """The dollar quote that is open after `line`, when `quote` was open before it."""
+    if quote is None and line.lstrip().startswith(b"--"):
+        return None
+    for found in _DOLLAR_QUOTE.findall(line):
+        if quote is None:
+            quote = found
+        elif found == quote:
+            quote = None
+    return quote

@@ -1,1 +1,0 @@
-"""The source database: the embedded PostgreSQL, its schema, sample data, restore, simulated traffic."""

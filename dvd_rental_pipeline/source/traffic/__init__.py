@@ -1,1 +1,0 @@
-"""What happens in the business from moment to moment: a module a part of it, a function a kind of event."""

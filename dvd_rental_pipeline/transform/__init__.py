@@ -1,0 +1,1 @@
+"""dbt as assets: the project and its manifest, models, tests as asset checks, exposures."""

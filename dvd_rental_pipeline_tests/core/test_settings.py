@@ -1,0 +1,100 @@
+"""The environment is read once, and what is wrong with it is said at once."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def test_without_any_setting_everything_is_local(env_file: Path) -> None:
+    settings = Settings.load(env_file)
+    assert settings.deployment is Deployment.LOCAL
+    assert settings.home == PROJECT_ROOT / ".dvd_rental"
+    assert settings.source_url is None
+
+
+def test_the_environment_wins_over_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("DVD_RENTAL_HOME=/from_file\nDVD_RENTAL_REPLICATION_SLOT=from_file\n")
+    monkeypatch.setenv("DVD_RENTAL_HOME", "/from_environment")
+    settings = Settings.load(env_file)
+    assert settings.home == Path("/from_environment")
+    assert settings.replication_slot == "from_file"
+
+
+def test_a_relative_home_means_the_same_folder_from_anywhere(
+    env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVD_RENTAL_HOME", "state")
+    home = Settings.load(env_file).home
+    monkeypatch.chdir("/")
+    assert home == tmp_path / "state"
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz_ ", min_size=1).filter(lambda name: name not in set(Deployment)))
+def test_an_unknown_deployment_is_refused_and_the_known_are_named(name: str) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DVD_RENTAL_DEPLOYMENT", name)
+        with pytest.raises(SettingsError, match=r"DVD_RENTAL_DEPLOYMENT: .*local, branch, production"):
+            Settings.load(Path("/nonexistent"))
+
+
+def test_a_misspelt_variable_is_refused_with_the_right_spelling(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVD_RENTAL_DEPLOYMNET", "production")
+    with pytest.raises(SettingsError, match="did you mean DVD_RENTAL_DEPLOYMENT"):
+        Settings.load(env_file)
+
+
+def test_a_misspelt_variable_in_the_file_is_refused_too(env_file: Path) -> None:
+    env_file.write_text("DVD_RENTAL_HOEM=/somewhere\n")
+    with pytest.raises(SettingsError, match="did you mean DVD_RENTAL_HOME"):
+        Settings.load(env_file)
+
+
+def test_variables_of_others_in_the_file_are_none_of_our_business(env_file: Path) -> None:
+    env_file.write_text("SNOWFLAKE_ACCOUNT=somewhere\n")
+    assert Settings.load(env_file).deployment is Deployment.LOCAL
+
+
+@pytest.mark.parametrize("content", [b"DVD_RENTAL_HOME\n", b"\xff\xfe\x00", b"this is not a setting\n"])
+def test_a_broken_file_is_named(env_file: Path, content: bytes) -> None:
+    env_file.write_bytes(content)
+    with pytest.raises(SettingsError, match=str(env_file)):
+        Settings.load(env_file)
+
+
+def test_a_secret_stands_in_no_message(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVD_RENTAL_SOURCE_URL", "postgresql://user:planted-secret@host/db")
+    monkeypatch.setenv("DVD_RENTAL_SOURCE_PORT", "planted-secret")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(env_file)
+    assert "DVD_RENTAL_SOURCE_PORT" in str(caught.value)
+    assert "planted-secret" not in str(caught.value)
+    monkeypatch.delenv("DVD_RENTAL_SOURCE_PORT")
+    assert "planted-secret" not in repr(Settings.load(env_file))
+
+
+def test_a_secret_of_the_file_is_there_for_resources_that_refer_to_it(env_file: Path) -> None:
+    env_file.write_text(
+        "DVD_RENTAL_AIRBYTE_CLIENT_SECRET=secret\nDVD_RENTAL_SOURCE_ADMIN_URL=postgresql://admin:secret@host/db\n"
+    )
+    Settings.load(env_file).export()
+    assert os.environ["DVD_RENTAL_AIRBYTE_CLIENT_SECRET"] == "secret"
+    assert "DVD_RENTAL_SOURCE_ADMIN_URL" not in os.environ, "no child process needs it"
+
+
+def test_the_example_file_describes_every_setting() -> None:
+    example = (PROJECT_ROOT / ".env.example").read_text()
+    ours = [name for name, field in Settings.model_fields.items() if not field.validation_alias]
+    assert [name for name in ours if f"DVD_RENTAL_{name.upper()}=" not in example] == []

@@ -1,0 +1,126 @@
+"""Changes folded by the column come to the same as those folded one by one."""
+
+from struct import pack
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import fold_columns
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowFold
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Folded
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import PgType, column_type
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Column, Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import Block, RowMessages, iso_times
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import Delete, Insert, Update, decode
+
+TEXT = column_type(PgType(25, -1, "textout", 0, ""))
+Row = list[str | None]
+
+
+def relation(*key: str) -> Relation:
+    columns = tuple(
+        Column(name, number, 25, -1, "text", "1", {}, missing=False, type=TEXT)
+        for number, name in enumerate("abcd", start=1)
+    )
+    return Relation(
+        "public", "t", 7, "r", "p", "d", readable=True, key=key, key_is_deferrable=False, identity_key=(),
+        columns=columns, last_number=4, last_dropped_number=0, storage="1", row_estimate=0,
+        pages=0,
+    )  # fmt: skip
+
+
+def sent(row: Row) -> bytes:
+    """A row in the protocol's form; "u" stands for a value that is not sent."""
+    values = (
+        {None: b"n", "u": b"u"}.get(value) or b"t" + pack("!I", len(text)) + text
+        for value, text in ((value, (value or "").encode()) for value in row)
+    )
+    return pack("!H", len(row)) + b"".join(values)
+
+
+def message(kind: str, row: Row, mark: str = "N") -> bytes:
+    return kind.encode() + pack("!I", 7) + mark.encode() + sent(row)
+
+
+def rows(messages: list[bytes], lsns: list[int], sources: tuple[int | None, ...] | None = None) -> RowMessages:
+    """Messages as they come, with others of the stream between them."""
+    between = b"O" + bytes(20)
+    data = b"".join(between + each for each in messages)
+    ends = np.cumsum([len(between) + len(each) for each in messages])
+    starts = ends - np.array([len(each) for each in messages])
+    block = Block(np.frombuffer(data, np.uint8), starts, ends)
+    times = np.array(lsns, np.int64) * 1_000_001
+    return RowMessages(block, np.arange(len(messages)), np.array(lsns, np.int64), times, sources)
+
+
+def told(folded: Folded | None) -> list[tuple[object, ...]]:
+    """Changes in a form, and an order, that can be compared."""
+    if folded is None:
+        return []
+    columns = [*folded.texts, folded.deleted, folded.lsns, folded.times]
+    return sorted(zip(*(column.to_pylist() for column in columns), strict=True), key=repr)
+
+
+VALUE = st.sampled_from([None, "", "x", "nt", "a long one: " * 9, "é"])
+CHANGE = st.tuples(st.sampled_from("IUD"), st.sampled_from("123"), st.sampled_from(["1", "10"]), VALUE, VALUE)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    changes=st.lists(st.tuples(CHANGE, st.booleans()), min_size=1, max_size=30),
+    key=st.sampled_from([("a",), ("a", "b"), ("b", "a")]),
+    cut=st.integers(0, 30),
+    sources=st.sampled_from([None, (0, 1, 3, None), (0, 1, None, 2)]),
+)
+def test_both_ways_come_to_the_same(
+    changes: list[tuple[tuple[str, str, str, str | None, str | None], bool]],
+    key: tuple[str, ...],
+    cut: int,
+    sources: tuple[int | None, ...] | None,
+) -> None:
+    messages, lsns, lsn = [], [], 1
+    for (kind, *row), new_transaction in changes:
+        lsn += new_transaction
+        lsns.append(lsn)
+        messages.append(
+            message(kind, row if kind != "D" else [*row[:2], None, None], "K" if kind == "D" else "N")
+        )
+    runs = [rows(messages[:cut], lsns[:cut], sources), rows(messages[cut:], lsns[cut:], sources)]
+    runs = [run for run in runs if len(run)]
+    one_by_one = RowFold(relation(*key), keep_superseded=True)
+    for run in runs:
+        for at, at_lsn, time in zip(run.at, run.lsns, iso_times(run.microseconds).to_pylist(), strict=True):
+            change = decode(run.block.message(at))
+            assert isinstance(change, Insert | Update | Delete)
+            one_by_one.add(change, sources, int(at_lsn), time)
+    by_column = fold_columns(relation(*key), runs, keep_superseded=True)
+    assert by_column is not None
+    current, superseded = by_column
+    wanted = one_by_one.folded()
+    assert wanted is not None
+    assert told(current) == told(wanted)
+    assert told(superseded) == told(one_by_one.folded_superseded())
+    expected = dict(zip(_keys(current, key), current.expected.to_pylist(), strict=True))
+    assert expected == dict(zip(_keys(wanted, key), wanted.expected.to_pylist(), strict=True))
+
+
+def _keys(folded: Folded, key: tuple[str, ...]) -> list[tuple[object, ...]]:
+    return list(zip(*(folded.texts["abcd".index(name)].to_pylist() for name in key), strict=True))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        message("U", ["1", "u", "x", "x"]),
+        message("U", ["1", None, None, None], "K") + b"N" + sent(["2", "x", "x", "x"]),
+        message("I", ["1", "x", "x"]),
+        message("I", ["1", "x", "x", "x"]).replace(b"t", b"b", 1),
+    ],
+    ids=["a value that was not sent", "another key", "another shape", "an unknown kind of value"],
+)
+def test_what_is_out_of_the_ordinary_is_left_to_the_other_way(odd: bytes) -> None:
+    usual = message("I", ["0", "x", "x", "x"])
+    assert fold_columns(relation("a"), [rows([usual], [1])], keep_superseded=False) is not None
+    assert fold_columns(relation("a"), [rows([usual, odd], [1, 1])], keep_superseded=False) is None

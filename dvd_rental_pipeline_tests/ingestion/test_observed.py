@@ -1,0 +1,50 @@
+"""What a branch deployment reports of tables that it does not sync."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.recorded_log import Log
+
+DOMAIN = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:2])
+
+
+@pytest.fixture
+def ingestion(tmp_path: Path) -> ObservedIngestion:
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(path) as database:
+        database.execute("create schema dvd_rental")
+        database.execute(
+            "create table dvd_rental.actor as select 1 as actor_id, now() as _airbyte_extracted_at,"
+            " '2026-01-02' as _ab_cdc_updated_at, null::varchar as _ab_cdc_deleted_at"
+        )
+    return ObservedIngestion(warehouse=DuckDBWarehouse(path=str(path)))
+
+
+def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngestion, log: Log) -> None:
+    recorder: Any = log
+    outcome = ingestion.sync(DOMAIN, recorder)
+    actor = {name: value.value for name, value in outcome.metadata["actor"].items()}
+    assert actor["dagster/row_count"] == 1
+    assert actor["sync_mode"] == "observed: production syncs this table"
+    assert "syncs nothing" in log.text
+
+
+def test_a_table_that_production_has_not_is_told(ingestion: ObservedIngestion, log: Log) -> None:
+    recorder: Any = log
+    outcome = ingestion.sync(DOMAIN, recorder)
+    assert set(outcome.failures) == {DOMAIN.tables[1].name}
+    assert "cannot be read in the warehouse" in outcome.failures[DOMAIN.tables[1].name]
+
+
+def test_a_full_refresh_is_refused(ingestion: ObservedIngestion, log: Log) -> None:
+    recorder: Any = log
+    with pytest.raises(PipelineError, match="do it in production"):
+        ingestion.sync(DOMAIN, recorder, full_refresh=True)

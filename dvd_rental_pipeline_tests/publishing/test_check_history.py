@@ -1,0 +1,117 @@
+"""What the report knows of each check, read from the storages that Dagster may have."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import sqlalchemy
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+
+from dvd_rental_pipeline.publishing.check_report.records import Outcome, Urgency, urgency
+from dvd_rental_pipeline_tests.publishing.scripted_checks import MART, RAW, Scene
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    """The scripted graph on an instance with its storage in SQLite, and in PostgreSQL."""
+    if request.param == "sqlite":
+        with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+            yield Scene(instance)
+        return
+    # Dagster's own statements are written for this driver, which SQLAlchemy no longer takes by itself.
+    url = request.getfixturevalue("database_url").replace("postgresql://", "postgresql+psycopg2://")
+    config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=config) as instance:
+        yield Scene(instance)
+
+
+def test_outcomes_are_told_apart(scene: Scene) -> None:
+    assert {record.outcome for record in scene.records().values()} == {Outcome.NOT_RUN}
+
+    scene.run({"amounts": "warn"})
+    records = scene.records()
+    assert records["keys"].outcome is Outcome.PASSED
+    assert records["amounts"].outcome is Outcome.WARNED
+    assert records["amounts"].severity == "warn"
+
+    run_id = scene.run({"keys": "fail", "amounts": "raise"})
+    records = scene.records()
+    assert records["keys"].outcome is Outcome.FAILED
+    assert records["keys"].blocks
+    assert records["amounts"].outcome is Outcome.ERRORED, "its step raised"
+    assert records["totals"].outcome is Outcome.SKIPPED, "what it looks at was never built"
+    assert "something it needs failed first" in records["totals"].found
+    assert {record.run_id for record in records.values()} == {run_id}
+
+
+def test_a_record_tells_what_was_found(scene: Scene) -> None:
+    scene.run({"keys": "fail"})
+    record = scene.records()["keys"]
+    assert (record.asset, record.layer, record.owners) == ("dvd_rental/payment", "raw", ["data_platform"])
+    assert record.description == "Every row has its own key"
+    assert record.failed_rows == 2
+    assert record.found == "2 rows fail."
+    assert record.numbers == {"share": 0.25}
+    assert record.runbook == "primary-key"
+    assert list(record.sample[0]) == ["payment_id", "note"], "in order, and nothing private"
+
+
+def test_a_section_of_the_runbook_may_stand_in_the_description(scene: Scene) -> None:
+    record = scene.records()["amounts"]
+    assert record.runbook == "dbt-tests"
+    assert record.description == "No amount below zero."
+
+
+def test_the_history_holds_the_last_ten_outcomes_the_latest_last(scene: Scene) -> None:
+    for number in range(12):
+        scene.run({"keys": "fail" if number % 3 == 0 else "pass"}, assets=[RAW])
+    record = scene.records()["keys"]
+    expected = [Outcome.FAILED if number % 3 == 0 else Outcome.PASSED for number in range(2, 12)]
+    assert [past.outcome for past in record.history] == expected
+    assert [past.at for past in record.history] == sorted(past.at for past in record.history)
+
+
+def test_a_check_is_out_of_date_once_its_asset_is_built_anew_without_it(scene: Scene) -> None:
+    scene.run()
+    assert not any(record.stale for record in scene.records().values())
+    scene.materialize_without_checks(MART)
+    records = scene.records()
+    assert records["totals"].stale
+    assert urgency(records["totals"]) is Urgency.STALE
+    assert not records["keys"].stale
+    scene.run(assets=[MART])
+    assert not scene.records()["totals"].stale
+
+
+def test_a_check_of_a_run_that_goes_on_is_in_progress_unless_that_run_is_ending(scene: Scene) -> None:
+    job = scene.definitions().resolve_implicit_global_asset_job_def()
+    run = scene.instance.create_run_for_job(job)
+    for node in scene.definitions().resolve_asset_graph().asset_check_nodes:
+        planned = dg.DagsterEvent(
+            event_type_value="ASSET_CHECK_EVALUATION_PLANNED",
+            job_name=run.job_name,
+            event_specific_data=AssetCheckEvaluationPlanned(
+                asset_key=node.key.asset_key, check_name=node.key.name, partitions_subset=None
+            ),
+        )
+        scene.instance.report_dagster_event(planned, run.run_id)
+    assert {record.outcome for record in scene.records().values()} == {Outcome.IN_PROGRESS}
+    assert {record.outcome for record in scene.report(ending_run=run.run_id).records} == {Outcome.SKIPPED}
+
+
+def test_the_number_of_queries_is_bounded(scene: Scene) -> None:
+    for _ in range(3):
+        scene.run()
+    queries = []
+
+    def count(*arguments: object) -> None:
+        queries.append(arguments)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", count)
+    try:
+        scene.report()
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", count)
+    reads = [arguments[2] for arguments in queries if "asset_check_executions" in str(arguments[2])]
+    assert len(reads) == 1 + 3, "one for the latest of all, and one for the history of each"

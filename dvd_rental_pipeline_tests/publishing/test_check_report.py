@@ -1,0 +1,284 @@
+"""The report in its four forms, and as an asset."""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import dagster as dg
+import jsonschema
+import pytest
+
+from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.publishing.check_report import as_json
+from dvd_rental_pipeline.publishing.check_report.as_html import render_html, told_history
+from dvd_rental_pipeline.publishing.check_report.as_json import render_json
+from dvd_rental_pipeline.publishing.check_report.as_junit import render_junit
+from dvd_rental_pipeline.publishing.check_report.as_markdown import (
+    SHORT_LIMIT,
+    render_markdown,
+    render_short_markdown,
+)
+from dvd_rental_pipeline.publishing.check_report.reading import LAYERS, declared_checks
+from dvd_rental_pipeline.publishing.check_report.records import (
+    CheckRecord,
+    CheckReport,
+    Outcome,
+    PastOutcome,
+    UnitTest,
+    worst_first,
+)
+from dvd_rental_pipeline.publishing.checks_asset import CHECKS_KEY, build_checks_asset
+from dvd_rental_pipeline.publishing.runbook_text import read_runbook
+from dvd_rental_pipeline.publishing.site import FolderSite
+from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.publishing.scripted_checks import Script, build_graph
+
+NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
+HOSTILE = "<script>alert('|')</script> `x` \x00 [a](b)"
+
+
+def record(outcome: Outcome, **fields: Any) -> CheckRecord:
+    history = [PastOutcome(Outcome.PASSED, NOW, "r1"), PastOutcome(outcome, NOW, "r2")]
+    values: dict[str, Any] = {
+        "asset": "marts/fct_payment",
+        "check": f"check_{outcome.value.replace(' ', '_')}",
+        "layer": "marts",
+        "owners": ["finance"],
+        "description": "As many `payments` as the source has",
+        "blocking": False,
+        "severity": "error",
+        "outcome": outcome,
+        "found": "2 rows fail.",
+        "stale": False,
+        "failed_rows": 7,
+        "sample": [{"payment_id": 1, "amount": None}, {"payment_id": 2, "amount": "3.50"}],
+        "numbers": {"share": 0.25},
+        "at": NOW,
+        "run_id": "r2",
+        "history": [] if outcome is Outcome.NOT_RUN else history,
+        "runbook": "conservation",
+        **fields,
+    }
+    return CheckRecord(**values)
+
+
+def report(*records: CheckRecord) -> CheckReport:
+    return CheckReport(
+        records=worst_first(records, LAYERS),
+        unit_tests=[UnitTest("fct_rental", "a return is late", "To the second.")],
+        made_at=NOW,
+        data_as_of=datetime(2026, 11, 20, 22, 15),
+    )
+
+
+@pytest.fixture
+def everything() -> CheckReport:
+    """A check of each outcome, one that blocks, one out of date, and one whose texts try to break out."""
+    return report(
+        *(record(outcome) for outcome in Outcome),
+        record(Outcome.FAILED, check="totals", blocking=True),
+        record(Outcome.PASSED, check="old", stale=True),
+        record(
+            Outcome.WARNED, check="hostile", found=HOSTILE, description=HOSTILE, sample=[{HOSTILE: HOSTILE}]
+        ),
+    )
+
+
+def test_the_worst_comes_first_and_then_the_order_of_the_data() -> None:
+    ordered = report(
+        record(Outcome.PASSED, layer="raw"),
+        record(Outcome.PASSED, layer="staging", stale=True),
+        record(Outcome.WARNED, layer="raw"),
+        record(Outcome.FAILED, layer="reports"),
+        record(Outcome.FAILED, layer="raw"),
+        record(Outcome.NOT_RUN, layer="raw"),
+        record(Outcome.ERRORED, layer="reports", blocking=True),
+    ).records
+    assert [(entry.outcome.value, entry.layer) for entry in ordered] == [
+        ("errored", "reports"),
+        ("failed", "raw"),
+        ("failed", "reports"),
+        ("not run", "raw"),
+        ("passed", "staging"),
+        ("warned", "raw"),
+        ("passed", "raw"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "verdict"),
+    [
+        ([], "There are no checks."),
+        ([record(Outcome.PASSED), record(Outcome.PASSED)], "All 2 checks passed."),
+        ([record(Outcome.PASSED), record(Outcome.WARNED)], "The data can be used; 1 check warns."),
+        ([record(Outcome.PASSED, stale=True)], "No check failed, but 1 check looked at older data"),
+        (
+            [record(Outcome.SKIPPED), record(Outcome.NOT_RUN)],
+            "No check failed, but 2 checks were not evaluated.",
+        ),
+        ([record(Outcome.FAILED), record(Outcome.PASSED)], "1 check failed; nothing was stopped."),
+        ([record(Outcome.FAILED, blocking=True)], "1 check failed and stopped what is built on the data."),
+    ],
+)
+def test_the_state_of_the_data_is_one_sentence(records: list[CheckRecord], verdict: str) -> None:
+    assert report(*records).verdict.startswith(verdict)
+
+
+def test_json_follows_its_published_schema(everything: CheckReport) -> None:
+    schema = json.loads(Path(as_json.__file__).with_name("schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    rendered = json.loads(render_json(everything))
+    jsonschema.validate(rendered, schema, cls=jsonschema.Draft202012Validator)
+    assert rendered["blocking_failures"] == 1
+    assert rendered["counts"]["passed"] == 2
+    assert rendered["checks"][0]["check"] == "totals"
+    assert rendered["checks"][0]["runbook"] == "docs/runbook.md#conservation"
+    assert rendered["data_as_of"] == "2026-11-20T22:15:00"
+
+
+def test_junit_has_a_test_case_for_each_check(everything: CheckReport) -> None:
+    root = ET.fromstring(render_junit(everything))  # noqa: S314 - our own
+    cases = {case.attrib["name"]: case for case in root.iter("testcase")}
+    assert len(cases) == len(everything.records)
+    assert root.attrib["failures"] == "2"
+    assert root.attrib["errors"] == "1"
+    assert root.attrib["skipped"] == "3"
+    failure = cases["totals"].find("failure")
+    assert failure is not None
+    assert failure.attrib == {"message": "2 rows fail.", "type": "blocking"}
+    assert "payment_id=1, amount=null" in str(failure.text)
+    assert "docs/runbook.md#conservation" in str(failure.text)
+    assert [child.tag for child in cases["check_warned"]] == ["system-out"], "a warning turns nothing red"
+    assert [child.tag for child in cases["check_not_run"]] == ["skipped"]
+    assert list(cases["check_passed"]) == []
+
+
+def test_the_short_markdown_fits_into_the_ui_however_much_fails() -> None:
+    broken = [
+        record(Outcome.FAILED, check=f"{'long_name_' * 20}{number}", found=HOSTILE * 5) for number in range(300)
+    ]
+    text = render_short_markdown(report(*broken))
+    assert len(text) < SHORT_LIMIT
+    assert re.search(r"- and 29\d more$", text)
+    assert "300 failed" in text
+
+
+def test_the_short_markdown_names_the_worst(everything: CheckReport) -> None:
+    text = render_short_markdown(everything)
+    assert text.startswith("**1 check failed and stopped what is built on the data.**")
+    assert text.index("totals") < text.index("check_failed") < text.index("check_warned")
+    assert "Data as of 2026-11-20 22:15." in text
+    assert "check_passed" not in text
+
+
+def test_nothing_in_the_data_is_taken_for_markdown(everything: CheckReport) -> None:
+    text = render_markdown(everything)
+    assert "<script>" not in text
+    tables = [line for line in text.splitlines() if line.startswith("| `")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {7}, "no cell breaks its row"
+
+
+def test_the_long_markdown_counts_each_layer(everything: CheckReport) -> None:
+    row = next(line for line in render_markdown(everything).splitlines() if line.startswith("| marts"))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["10", "2", "1", "2", "1", "1", "1", "2"]
+
+
+def test_the_page_loads_nothing_and_runs_nothing(everything: CheckReport) -> None:
+    text = render_html(everything, read_runbook(RUNBOOK_PATH))
+    assert "default-src 'none'; style-src 'sha256-" in text
+    assert "<script" not in text
+    assert not re.search(r"(?:src|href)=[\"'](?!#)", text)
+    assert not re.search(r"\s(?:on\w+|style)=", text)
+
+
+def test_links_of_the_page_lead_to_a_place_on_it(everything: CheckReport) -> None:
+    text = render_html(everything, read_runbook(RUNBOOK_PATH))
+    places = re.findall(r"\sid=\"([^\"]+)\"", text)
+    assert len(places) == len(set(places))
+    links = set(re.findall(r"href=\"#([^\"]+)\"", text))
+    assert "conservation" in links
+    assert links <= set(places)
+
+
+def test_the_history_can_be_heard() -> None:
+    past = [PastOutcome(outcome, NOW, "") for outcome in (Outcome.PASSED, Outcome.PASSED, Outcome.FAILED)]
+    assert told_history(past) == "2 times passed, then failed"
+    assert told_history([]) == "never evaluated"
+
+
+@pytest.mark.browser
+def test_a_browser_shows_the_page_with_its_style_and_without_complaint(
+    everything: CheckReport, tmp_path: Path
+) -> None:
+    browser = next((path for path in map(shutil.which, ("chromium", "google-chrome")) if path), None)
+    if browser is None:
+        pytest.skip("no browser found: install Chromium")
+    page = tmp_path / "checks.html"
+    page.write_text(render_html(everything, read_runbook(RUNBOOK_PATH)), encoding="utf-8")
+    # The page has no script, so what the browser makes of it is asked from outside: by its log and a picture.
+    command = [
+        *(browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr"),
+        *("--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}", "--log-level=0"),
+        *("--window-size=500,900", f"--screenshot={tmp_path / 'page.png'}", page.as_uri()),
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "Content Security Policy" not in shown.stderr, "the style's hash does not fit the style"
+    assert (tmp_path / "page.png").stat().st_size > 20_000, "a page without style and marks is smaller"
+    dumped = subprocess.run(
+        [*command[:-2], "--dump-dom", page.as_uri()], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "1 check failed and stopped what is built on the data." in dumped.stdout
+    assert dumped.stdout.count("<article") == len(everything.records) - 5, "what passed is a list"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def test_the_page_is_published_by_the_run_that_a_check_stopped(home: Path) -> None:
+    settings = Settings(home=home)
+    script = Script({"keys": "fail", "amounts": "pass", "totals": "pass"})
+    graph = build_graph(script)
+    checks = declared_checks(graph.resolve_asset_graph().assets_defs)
+    page = build_checks_asset(load_dbt_project(settings), checks)
+    resources = {
+        "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+        "site": FolderSite(path=str(settings.site_dir)),
+    }
+    definitions = dg.Definitions.merge(graph, dg.Definitions(assets=[page], resources=resources))
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(raise_on_error=False)
+
+    assert not result.success
+    steps = [str(event.step_key) for event in result.all_events if event.event_type_value == "STEP_START"]
+    assert steps[-1] == "site__checks", "it is last, so that it sees the checks of its own run"
+    (event,) = [event for event in result.get_asset_materialization_events() if event.asset_key == CHECKS_KEY]
+    metadata = event.materialization.metadata
+    assert metadata["blocking_failures"].value == 1
+    assert metadata["skipped"].value == 1, "the mart's check, which this run will not reach"
+    assert len(str(metadata["report"].value)) < SHORT_LIMIT
+    assert metadata["address"].value == (settings.site_dir / "checks" / "index.html").as_uri()
+    shown = (settings.site_dir / "checks" / "index.html").read_text(encoding="utf-8")
+    assert "1 check failed and stopped what is built on the data." in shown
+    assert "unknown" in shown, "there is no warehouse yet to tell as of when its data are"
+    published = json.loads((settings.site_dir / "checks" / "checks.json").read_text(encoding="utf-8"))
+    assert {check["check"]: check["outcome"] for check in published["checks"]} == {
+        "keys": "failed",
+        "amounts": "passed",
+        "totals": "skipped",
+    }
+
+
+def test_a_record_that_only_lacks_its_runbook_is_shown_all_the_same() -> None:
+    alone = report(replace(record(Outcome.FAILED), runbook=None, description="", sample=[], owners=[]))
+    text = render_html(alone, {})
+    assert "check failed" in text
+    assert "What to do" not in text

@@ -1,0 +1,100 @@
+"""Pages on S3: a part is published whole, and what is not published any more goes."""
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from dvd_rental_pipeline.core.aws import AwsError
+from dvd_rental_pipeline.publishing.s3_site import S3Site
+from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
+
+BUCKET = "pages"
+
+
+@pytest.fixture
+def client(aws: AwsStandIn) -> Any:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return client
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    (tmp_path / "img").mkdir()
+    (tmp_path / "index.html").write_text("<h1>first</h1>")
+    (tmp_path / "img" / "graph.svg").write_text("<svg/>")
+    (tmp_path / "data.json").write_text("{}")
+    return tmp_path
+
+
+def keys(client: Any) -> set[str]:
+    return {item["Key"] for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+
+def test_a_part_is_published_with_types_that_a_browser_understands(client: Any, pages: Path) -> None:
+    site = S3Site(bucket=BUCKET, url="https://reports.example.com/")
+    assert not site.has("docs")
+    assert site.publish("docs", pages) == "https://reports.example.com/docs/index.html"
+    assert site.has("docs")
+    types = {key: client.head_object(Bucket=BUCKET, Key=key) for key in keys(client)}
+    assert {key: head["ContentType"] for key, head in types.items()} == {
+        "docs/index.html": "text/html; charset=utf-8",
+        "docs/img/graph.svg": "image/svg+xml",
+        "docs/data.json": "application/json; charset=utf-8",
+    }
+    assert {head["CacheControl"] for head in types.values()} == {"no-cache"}
+
+
+def test_without_an_address_for_browsers_the_object_itself_is_named(client: Any, pages: Path) -> None:
+    assert S3Site(bucket=BUCKET).publish("docs", pages) == "s3://pages/docs/index.html"
+
+
+def test_publishing_again_replaces_and_removes_within_the_part_alone(client: Any, pages: Path) -> None:
+    site = S3Site(bucket=BUCKET)
+    site.publish("docs", pages)
+    site.publish("docs2", pages)
+    (pages / "data.json").unlink()
+    (pages / "index.html").write_text("<h1>second</h1>")
+    site.publish("docs", pages)
+    assert keys(client) == {
+        "docs/index.html",
+        "docs/img/graph.svg",
+        "docs2/index.html",
+        "docs2/img/graph.svg",
+        "docs2/data.json",
+    }
+    assert client.get_object(Bucket=BUCKET, Key="docs/index.html")["Body"].read() == b"<h1>second</h1>"
+
+
+def test_more_old_pages_than_one_request_may_name_are_removed(client: Any, pages: Path) -> None:
+    for number in range(1001):
+        client.put_object(Bucket=BUCKET, Key=f"docs/old/{number}.html", Body=b"")
+    S3Site(bucket=BUCKET).publish("docs", pages)
+    assert keys(client) == {"docs/index.html", "docs/img/graph.svg", "docs/data.json"}
+
+
+def test_when_an_upload_fails_the_old_index_stays_and_nothing_is_removed(
+    client: Any, pages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = S3Site(bucket=BUCKET)
+    site.publish("docs", pages)
+    (pages / "index.html").write_text("<h1>second</h1>")
+    (pages / "data.json").unlink()
+    upload = S3Site._upload
+
+    def upload_until_the_index(self: S3Site, client: Any, file: Path, key: str) -> None:
+        target = boto3.client("s3", endpoint_url="http://127.0.0.1:9") if key.endswith("index.html") else client
+        upload(self, target, file, key)
+
+    monkeypatch.setattr(S3Site, "_upload", upload_until_the_index)
+    with pytest.raises(AwsError, match="bucket pages"):
+        site.publish("docs", pages)
+    assert client.get_object(Bucket=BUCKET, Key="docs/index.html")["Body"].read() == b"<h1>first</h1>"
+    assert "docs/data.json" in keys(client)
+
+
+def test_a_bucket_that_is_not_there_is_told(aws: AwsStandIn, pages: Path) -> None:
+    with pytest.raises(AwsError, match="DVD_RENTAL_SITE_BUCKET"):
+        S3Site(bucket="nowhere").publish("docs", pages)

@@ -1,0 +1,126 @@
+"""One run in this process: what it reports, what it prints where, and what it leaves behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.runs.launch import PROCESS_TAG, RunReport, open_instance, run_graph
+
+
+class RefreshConfig(dg.Config):
+    full_refresh: bool = False
+
+
+@dg.asset(group_name="marts", check_specs=[dg.AssetCheckSpec("has_rows", asset="films")])
+def films(config: RefreshConfig) -> dg.MaterializeResult:
+    os.write(1, b"printed by a step\n")
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": 3 if config.full_refresh else 2, "seconds": 0.5},
+        check_results=[dg.AssetCheckResult(passed=True)],
+    )
+
+
+@dg.asset(group_name="reports", deps=[films], check_specs=[dg.AssetCheckSpec("sums", asset="report")])
+def report(config: RefreshConfig) -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": 1}, check_results=[dg.AssetCheckResult(passed=False)]
+    )
+
+
+@dg.asset(group_name="reports", deps=[films])
+def broken(config: RefreshConfig) -> None:
+    raise dg.Failure("The disk is full: free some space.")
+
+
+DEFINITIONS = dg.Definitions([films, report, broken])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+def run(settings: Settings, selection: str | None, **options: Any) -> RunReport:
+    with open_instance(settings) as instance:
+        return run_graph(
+            DEFINITIONS,
+            instance,
+            selection=selection,
+            log_file=settings.home / "run.log",
+            on_event=lambda _: None,
+            **options,
+        )
+
+
+def test_a_run_is_summed_up_by_layer(settings: Settings) -> None:
+    summary = run(settings, "key:films", full_refresh=True)
+    assert summary.success
+    assert summary.problems == []
+    (layer,) = summary.layers
+    assert (layer.group, layer.tables, layer.rows, layer.checks_passed, layer.seconds) == (
+        "marts",
+        1,
+        3,
+        1,
+        0.5,
+    )
+
+
+def test_a_failed_check_and_a_failed_step_are_told_in_words(settings: Settings) -> None:
+    summary = run(settings, None)
+    assert not summary.success
+    assert "broken: The disk is full: free some space." in summary.problems
+    assert "check report:sums failed" in summary.problems
+
+
+def test_what_steps_print_goes_to_the_log_and_not_to_the_terminal(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(settings, "key:films")
+    assert "printed by a step" not in capfd.readouterr().out
+    assert "printed by a step" in (settings.home / "run.log").read_text()
+    print("after the run")
+    assert capfd.readouterr().out == "after the run\n"
+
+
+@pytest.mark.parametrize("selection", ["group:nothing", "key:", "((", "films and"])
+def test_a_selection_that_means_nothing_is_refused(settings: Settings, selection: str) -> None:
+    with pytest.raises(PipelineError, match="selection"):
+        run(settings, selection)
+
+
+def test_runs_are_kept_from_one_process_to_the_next(settings: Settings) -> None:
+    summary = run(settings, "key:films")
+    with open_instance(settings) as instance:
+        kept = instance.get_run_by_id(summary.run_id)
+        assert kept is not None
+        assert kept.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_run_whose_process_died_does_not_stand_as_running_for_ever(settings: Settings) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    with open_instance(settings) as instance:
+        dead = instance.create_run_for_job(
+            DEFINITIONS.resolve_implicit_global_asset_job_def(),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={PROCESS_TAG: f"{int(ended.stdout)}@0.0"},
+        )
+        alive = instance.create_run_for_job(
+            DEFINITIONS.resolve_implicit_global_asset_job_def(), status=dg.DagsterRunStatus.STARTED
+        )
+    with open_instance(settings) as instance:
+        statuses = [
+            run.status
+            for run in (instance.get_run_by_id(dead.run_id), instance.get_run_by_id(alive.run_id))
+            if run
+        ]
+    assert statuses == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED]

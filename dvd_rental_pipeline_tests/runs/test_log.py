@@ -1,0 +1,143 @@
+"""What runs log is JSON with fields to search by, and CloudWatch being away stops nothing."""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+from dvd_rental_pipeline.runs.log import JsonLine, PatientHandler, build_run_log
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
+
+LOG_GROUP = "/dvd-rental/runs"
+
+
+@dg.asset
+def film(context: dg.AssetExecutionContext) -> None:
+    context.log.info("a line of the run")
+
+
+@dg.asset_check(asset=film)
+def film_is_fine() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False)
+
+
+@dg.asset
+def rental() -> None:
+    raise ValueError("no rentals")
+
+
+@pytest.fixture
+def handler() -> Iterator[None]:
+    """The handler is one of a process: each test is one."""
+    build_run_log.cache_clear()
+    yield
+    build_run_log.cache_clear()
+
+
+@pytest.fixture
+def instance(handler: None, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance whose `python_logs` are those of the deployments."""
+    logs = {
+        "dagster_handler_config": {
+            "handlers": {"run_log": {"()": "dvd_rental_pipeline.runs.log.build_run_log"}}
+        }
+    }
+    for place in ("ecs", "compose"):
+        assert "build_run_log" in (PROJECT_ROOT / "deploy" / place / "dagster.yaml").read_text()
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"python_logs": logs}) as instance:
+        yield instance
+
+
+def run(instance: dg.DagsterInstance) -> str:
+    result = dg.materialize([film, film_is_fine, rental], instance=instance, raise_on_error=False)
+    good = dg.materialize([film], instance=instance)
+    assert good.success
+    assert not result.success
+    handler = build_run_log()
+    if isinstance(handler, PatientHandler):
+        handler.send_waiting()
+    return result.run_id
+
+
+def in_cloudwatch() -> list[dict[str, Any]]:
+    events = boto3.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    return [json.loads(event["message"]) for event in events]
+
+
+def test_a_run_is_in_cloudwatch_with_fields_to_search_by(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+    run_id = run(instance)
+    lines = [line for line in in_cloudwatch() if line.get("run_id") == run_id]
+    (said,) = [line for line in lines if line["message"] == "a line of the run"]
+    assert (said["level"], said["step"]) == ("INFO", "film")
+    (failed,) = [line for line in lines if line.get("event") == "STEP_FAILURE"]
+    assert (failed["level"], failed["step"]) == ("ERROR", "rental")
+    assert "no rentals" in failed["error"]
+    (built,) = [line for line in lines if line.get("event") == "ASSET_MATERIALIZATION"]
+    assert built["asset"] == "film"
+    (checked,) = [line for line in lines if line.get("event") == "ASSET_CHECK_EVALUATION"]
+    assert (checked["asset"], checked["check"], checked["passed"]) == ("film", "film_is_fine", False)
+
+
+def test_every_event_that_an_alarm_waits_for_is_one_that_runs_log(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+    run(instance)
+    patterns = (PROJECT_ROOT / "deploy" / "terraform" / "logs.tf").read_text()
+    awaited = set(re.findall(r'\$\.event = \\"(\w+)\\"', patterns))
+    assert len(awaited) == 3
+    assert awaited <= {line.get("event") for line in in_cloudwatch()}
+
+
+def test_without_a_log_group_the_lines_go_to_stderr(
+    instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_id = run(instance)
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert {"film", "rental"} <= {line.get("step") for line in lines if line.get("run_id") == run_id}
+
+
+def test_a_log_group_that_is_not_there_stops_no_run(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", "/not/there")
+    with pytest.warns(match="Failed to deliver logs"):
+        run(instance)
+
+
+def test_logging_configured_anew_closes_the_handler_for_nobody(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, handler: None
+) -> None:
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+    built = build_run_log()
+    assert isinstance(built, PatientHandler)
+    for number in range(3):
+        built.emit(logging.LogRecord("test", logging.INFO, "", 0, "line %s", (number,), None))
+        built.flush()
+        built.close()
+    built.send_waiting()
+    assert [line["message"] for line in in_cloudwatch()] == ["line 0", "line 1", "line 2"]
+
+
+def test_an_exception_is_part_of_its_line() -> None:
+    try:
+        raise ValueError("over\ntwo lines")
+    except ValueError:
+        record = logging.LogRecord("test", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+    line = JsonLine().format(record)
+    assert "\n" not in line
+    assert "ValueError: over\ntwo lines" in json.loads(line)["error"]

@@ -1,0 +1,43 @@
+"""Sample databases to look at: made once a session, and not to be changed."""
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline.sample.restore.restore import restore
+
+UNTIL = datetime(2026, 3, 14, 15, 30)
+
+
+@pytest.fixture(scope="session")
+def sample_until() -> datetime:
+    """Where the history of the sample databases ends."""
+    return UNTIL
+
+
+@pytest.fixture(scope="session")
+def sample_url(postgres: EmbeddedPostgres) -> str:
+    """Sample data at scale 1."""
+    url = postgres.url(f"sample_{secrets.token_hex(4)}")
+    generate(url, scale=1, until=UNTIL)
+    return url
+
+
+@pytest.fixture(scope="session")
+def small_sample_url(postgres: EmbeddedPostgres) -> str:
+    """Sample data at scale 0.05."""
+    url = postgres.url(f"small_sample_{secrets.token_hex(4)}")
+    generate(url, scale=0.05, until=UNTIL)
+    return url
+
+
+@pytest.fixture(scope="session")
+def real_url(postgres: EmbeddedPostgres, real_dump: Path) -> str:
+    """The real DVD rental database."""
+    url = postgres.url(f"real_{secrets.token_hex(4)}")
+    restore(url, real_dump)
+    return url

@@ -1,0 +1,215 @@
+"""dbt's tests as checks: in words, alone if asked for alone, with the rows that fail but nothing private."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import duckdb
+import pytest
+
+from dvd_rental_pipeline.core.runbook import ERROR, RUNBOOK, SAMPLE, Section
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.transform.assets import build_dbt_assets
+from dvd_rental_pipeline.transform.failing_rows import (
+    SAMPLE_ROWS,
+    SAMPLED_TESTS,
+    FailedTest,
+    describe_failures,
+    failed_tests,
+)
+from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+
+PAYMENTS = dg.AssetKey(["staging", "stg_dvd_rental__payment"])
+CUSTOMERS = dg.AssetKey(["staging", "stg_dvd_rental__customer"])
+EMAIL = "mary@example.org"
+MANIFEST: Mapping[str, Any] = {
+    "nodes": {
+        "test.customers": {"depends_on": {"nodes": ["model.customers"]}},
+        "model.customers": {
+            "columns": {
+                "customer_id": {"config": {"meta": {}}},
+                "customer_name": {"config": {"meta": {"pii": True}}},
+                "city": {},
+            }
+        },
+    },
+    "sources": {},
+}
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
+        connection.execute(
+            f"create table customers as select n as customer_id, 'Mary Smith' as customer_name, '{EMAIL}' as "
+            "email, 'Lethbridge' as city, 9.90::decimal(18, 2) as spent, date '2026-01-01' as since "
+            "from range(20) t(n)"
+        )
+    return DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+
+
+def sample_of(sql: str, warehouse: DuckDBWarehouse) -> list[dict[str, Any]]:
+    described = describe_failures(
+        [FailedTest("test.customers", "fail", "", sql)], MANIFEST, DVD_RENTAL, warehouse
+    )
+    table = described.get("test.customers", {}).get(SAMPLE)
+    return [] if table is None else [dict(row.data) for row in table.value.records]
+
+
+def test_a_few_of_the_failing_rows_are_shown_without_private_columns(warehouse: DuckDBWarehouse) -> None:
+    rows = sample_of("select * from customers order by customer_id", warehouse)
+    assert len(rows) == SAMPLE_ROWS
+    assert rows[0] == {"customer_id": 0, "city": "Lethbridge", "spent": "9.90", "since": "2026-01-01"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select customer_name as unique_field, count(*) as n_records from customers group by all",
+        "select email as from_field, 1 as n_records from customers",
+        "select lower(email) as anything, 1 as n_records from customers",
+        "select [email] as several, 1 as n_records from customers",
+        "select {'email': email} as packed, 1 as n_records from customers",
+        "select email::blob as raw_bytes, 1 as n_records from customers",
+    ],
+)
+def test_a_private_value_does_not_get_out_under_another_name(sql: str, warehouse: DuckDBWarehouse) -> None:
+    rows = sample_of(sql, warehouse)
+    assert rows
+    assert all(set(row) == {"n_records"} for row in rows)
+
+
+def test_a_sample_that_would_show_nothing_is_left_out(warehouse: DuckDBWarehouse) -> None:
+    assert sample_of("select customer_name from customers", warehouse) == []
+    assert sample_of("select null as customer_id from customers", warehouse) == []
+
+
+def test_a_failure_whose_rows_cannot_be_asked_for_has_no_sample(warehouse: DuckDBWarehouse) -> None:
+    assert sample_of("select * from no_such_table", warehouse) == []
+
+
+def test_a_broken_source_is_not_asked_hundreds_of_questions(warehouse: DuckDBWarehouse) -> None:
+    failures = [FailedTest("test.customers", "fail", "", "select 1 as n")] * (SAMPLED_TESTS * 3)
+    asked = []
+
+    class Counting(DuckDBWarehouse):
+        def query(self, sql: str) -> Any:
+            asked.append(sql)
+            return super().query(sql)
+
+    describe_failures(failures, MANIFEST, DVD_RENTAL, Counting(path=warehouse.path))
+    assert len(asked) == SAMPLED_TESTS
+
+
+def test_only_tests_that_did_not_pass_are_asked_about() -> None:
+    results = [
+        {"unique_id": f"{kind}.{status}", "status": status, "compiled_code": "select 1", "message": "why"}
+        for kind in ("test", "model")
+        for status in ("pass", "fail", "warn", "error", "skipped")
+    ]
+    assert [test.status for test in failed_tests({"results": results})] == ["fail", "warn", "error"]
+
+
+def test_a_test_that_could_not_be_run_says_why(warehouse: DuckDBWarehouse) -> None:
+    told = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
+    failure = FailedTest("test.customers", "error", told, "")
+    (described,) = describe_failures([failure], MANIFEST, DVD_RENTAL, warehouse).values()
+    assert described[ERROR].value == "Conversion Error: Could not convert string '…' to INT32"
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home whose warehouse holds raw tables."""
+    home = tmp_path_factory.mktemp("home")
+    with mock.patch.dict(os.environ):
+        raw = RawTables(home)
+        fill(raw)
+        raw.close()
+        yield Settings(home=home)
+
+
+@pytest.fixture(scope="module")
+def graph(settings: Settings) -> dg.Definitions:
+    project = load_dbt_project(settings)
+    return dg.Definitions(
+        assets=[build_dbt_assets(project)],
+        resources={
+            "dbt": build_dbt_resource(project),
+            "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+        },
+    )
+
+
+def test_every_dbt_test_says_what_it_holds_and_where_to_read_on(graph: dg.Definitions) -> None:
+    nodes = list(graph.resolve_asset_graph().asset_check_nodes)
+    assert len(nodes) > 200
+    assert [node.key.to_user_string() for node in nodes if not node.description] == []
+    assert [node.key.to_user_string() for node in nodes if RUNBOOK not in node.metadata] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "sentence", "section"),
+    [
+        ("not_null", {"column_name": "a"}, "Every row has a value in `a`", Section.DBT_TESTS),
+        ("unique", {"column_name": "a"}, "No two rows share a value of `a`", Section.DBT_TESTS),
+        ("not_negative", {"column_name": "a"}, "`a` is never below zero", Section.DBT_TESTS),
+        ("accepted_values", {"column_name": "a", "values": [1, 2]}, "`a` is one of 1, 2", Section.DBT_TESTS),
+        ("primary_key", {"columns": ["a", "b"]}, "Every row has its own `a`, `b`", Section.PRIMARY_KEY),
+        (
+            "relationships",
+            {"column_name": "a", "to": "ref('dim_b')", "field": "c"},
+            "Every `a` is a `c` of `dim_b`",
+            Section.DBT_TESTS,
+        ),
+        ("conserves_totals", {}, "my test", Section.CONSERVATION),
+        ("validity_is_sound", {}, "my test", Section.HISTORY_GAPS),
+        ("does_not_overlap", {}, "my test", Section.OVERLAPPING_RENTALS),
+    ],
+)
+def test_a_test_without_a_description_gets_a_sentence(
+    kind: str, arguments: Mapping[str, Any], sentence: str, section: Section
+) -> None:
+    node = {"name": "my_test", "config": {"meta": {}}, "test_metadata": {"name": kind, "kwargs": arguments}}
+    assert describe_test(node) == sentence
+    assert runbook_section(node) is section
+
+
+def test_checks_alone_are_evaluated_on_what_there_is(graph: dg.Definitions, settings: Settings) -> None:
+    settings.export()  # what dbt reads, and the environment of a test begins without
+    job = graph.resolve_implicit_global_asset_job_def()
+    instance = dg.DagsterInstance.ephemeral()
+    built = job.execute_in_process(
+        instance=instance, asset_selection=[PAYMENTS, CUSTOMERS], raise_on_error=False
+    )
+    assert built.success
+    with duckdb.connect(settings.warehouse_path) as connection:
+        connection.execute(
+            "insert into dvd_rental.customer from dvd_rental.customer order by customer_id limit 1"
+        )
+    checks = {
+        key
+        for key in graph.resolve_asset_graph().asset_check_keys
+        if key.asset_key in {PAYMENTS, CUSTOMERS} and "conserves" not in key.name and "relation" not in key.name
+    }
+    alone = job.get_subset(asset_selection=set(), asset_check_selection=checks).execute_in_process(
+        instance=instance, raise_on_error=False
+    )
+
+    assert alone.get_asset_materialization_events() == []
+    evaluations = {evaluation.asset_check_key: evaluation for evaluation in alone.get_asset_check_evaluations()}
+    assert set(evaluations) == checks, "those asked for, each of them, and no other"
+    failed = [evaluation for evaluation in evaluations.values() if not evaluation.passed]
+    assert {evaluation.asset_key for evaluation in failed} == {CUSTOMERS}
+    keys = next(evaluation for evaluation in failed if "primary_key" in evaluation.check_name)
+    assert keys.metadata["dagster_dbt/failed_row_count"].value == 1
+    (row,) = keys.metadata[SAMPLE].value.records
+    assert set(row.data) == {"customer_id", "key_rows"}
+    assert row.data["key_rows"] == 2
+    assert [path for path in settings.dbt_target_dir.iterdir() if path.is_dir()] == [], "artifacts are left"

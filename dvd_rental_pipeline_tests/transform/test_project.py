@@ -1,0 +1,82 @@
+"""The manifest is made when it must be, and only then."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
+
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
+from dvd_rental_pipeline.transform import project as dbt
+from dvd_rental_pipeline.transform.project import (
+    DbtProjectError,
+    InstalledDbt,
+    build_dbt_resource,
+    load_dbt_project,
+)
+
+
+@pytest.fixture
+def project_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the dbt project that a test may change."""
+    copy = tmp_path / "dbt"
+    shutil.copytree(DBT_PROJECT_DIR, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    monkeypatch.setattr(dbt, "DBT_PROJECT_DIR", copy)
+    return copy
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+def test_the_project_is_parsed_again_only_when_a_file_of_it_has_changed(
+    project_dir: Path, settings: Settings
+) -> None:
+    made = load_dbt_project(settings).manifest_path.stat().st_mtime_ns
+    assert load_dbt_project(settings).manifest_path.stat().st_mtime_ns == made
+    later = made / 1e9 + 10
+    os.utime(project_dir / "models" / "marts" / "dim_film.sql", (later, later))
+    assert load_dbt_project(settings).manifest_path.stat().st_mtime_ns > made
+
+
+def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
+    project_dir: Path, settings: Settings
+) -> None:
+    (project_dir / "models" / "marts" / "dim_film.sql").write_text("select * from {{ ref('no_such_model') }}")
+    with pytest.raises(DbtProjectError, match="no_such_model"):
+        load_dbt_project(settings)
+    assert not list(project_dir.glob("target")), "nothing is left in the project's own folder"
+
+
+@pytest.fixture
+def resource(tmp_path: Path) -> DbtCliResource:
+    """The resource of a project that nobody has parsed yet."""
+    project = DbtProject(
+        project_dir=DBT_PROJECT_DIR, target_path=tmp_path, profiles_dir=DBT_PROJECT_DIR, target="local"
+    )
+    return build_dbt_resource(project)
+
+
+def test_the_version_is_that_of_the_program(resource: DbtCliResource) -> None:
+    assert isinstance(resource, InstalledDbt)
+    told = subprocess.run([resource.dbt_executable, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"installed: *(\S+)", told.stdout)
+    assert found
+    assert str(resource._cli_version) == found.group(1)
+
+
+def test_no_dbt_outlives_the_step_that_started_it(resource: DbtCliResource) -> None:
+    started: list[DbtCliInvocation] = []
+
+    @dg.asset
+    def ends_early(dbt: DbtCliResource) -> None:
+        started.append(dbt.cli(["parse", "--no-partial-parse"]))
+        raise dg.Failure("while dbt is still at work")
+
+    dg.materialize([ends_early], resources={"dbt": resource}, raise_on_error=False)
+    assert started[0].process.returncode not in {0, None}, "it was ended, and waited for"

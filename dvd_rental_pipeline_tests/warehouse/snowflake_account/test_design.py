@@ -1,0 +1,131 @@
+"""The design of the account: complete, in order, with least privilege. Checked as text: nothing runs it."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.settings import schema_prefix
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.warehouse.snowflake_account.design import (
+    LAYERS,
+    USERS,
+    Account,
+    Grant,
+    Named,
+    read_public_keys,
+)
+from dvd_rental_pipeline.warehouse.snowflake_account.difference import script, whole
+from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SYSTEM_ROLES
+
+FULL = Account(public_keys=dict.fromkeys(USERS, "MIIB"), allowed_ips=["198.51.100.0/24"])
+# What sqlglot 30 takes for a command without looking into it.
+UNREAD = ("create resource monitor", "alter resource monitor", "alter warehouse", "create masking policy",
+          "alter masking policy", "create role", "create user", "alter user", "create network policy",
+          "alter network policy", "grant role", "grant apply on masking", "grant select on all",
+          "grant select on future")  # fmt: skip
+
+
+def grants(role: str) -> set[Grant]:
+    return {grant for each in FULL.statements() for grant in each.grants if grant.grantee == role}
+
+
+def test_everything_is_made_before_it_is_needed() -> None:
+    made = {Named("ROLE", role) for role in SYSTEM_ROLES}
+    for statement in FULL.statements():
+        assert set(statement.needs) <= made, statement.sql
+        if statement.makes is not None:
+            assert statement.makes not in made, f"{statement.makes} is made twice"
+            made.add(statement.makes)
+
+
+def test_every_statement_may_run_again() -> None:
+    for statement in FULL.statements():
+        assert statement.sql.startswith("create ") == (statement.makes is not None)
+        assert statement.makes is None or " if not exists " in statement.sql, statement.sql
+        assert "or replace" not in statement.sql, "replacing would take away what depends on it"
+
+
+def test_every_statement_names_what_it_says_that_it_makes_and_grants() -> None:
+    for statement in FULL.statements():
+        if statement.makes is not None:
+            assert (
+                f"{statement.makes.kind.lower()} if not exists {statement.makes.name} " in f"{statement.sql} "
+            )
+        for grant in statement.grants:
+            assert grant.privilege.lower() in statement.sql or grant.kind == "ROLE"
+            assert grant.name in statement.sql
+            assert statement.sql.endswith(grant.grantee)
+
+
+@pytest.mark.parametrize("sql", [each.sql for each in FULL.statements()])
+def test_every_statement_is_one_that_snowflake_has(sql: str) -> None:
+    # The one clause that the parser does not know of a statement that it does.
+    parsed = sqlglot.parse(sql.removesuffix(" with managed access"), dialect="snowflake")
+    assert len(parsed) == 1
+    known = not isinstance(parsed[0], exp.Command)
+    assert known or sql.startswith(UNREAD), f"the parser does not know {sql}"
+
+
+def test_the_loader_reads_no_layer_and_the_reporter_writes_nothing() -> None:
+    layers = {f"DVD_RENTALS.{layer}" for layer in LAYERS}
+    assert not {grant.name for grant in grants("LOADER")} & layers
+    assert {grant.privilege for grant in grants("REPORTER")} == {"USAGE", "SELECT"}
+    assert {grant.name for grant in grants("REPORTER") if grant.kind == "SCHEMA"} == {
+        "DVD_RENTALS.MARTS",
+        "DVD_RENTALS.REPORTS",
+    }
+    raw = f"DVD_RENTALS.{DVD_RENTAL.name.upper()}"
+    assert {grant.privilege for grant in grants("TRANSFORMER") if grant.name == raw} == {"USAGE", "SELECT"}
+
+
+def test_no_one_is_given_all_and_everyone_is_not_given_anything() -> None:
+    for statement in FULL.statements():
+        assert " all privileges" not in statement.sql
+        assert not {grant.grantee for grant in statement.grants} & {"PUBLIC", "ACCOUNTADMIN"}
+        assert not any(grant.privilege in ("OWNERSHIP", "MANAGE GRANTS") for grant in statement.grants)
+
+
+def test_the_script_takes_the_role_of_each_statement_in_turn() -> None:
+    lines = script(whole(FULL).missing).splitlines()
+    assert all(line.endswith(";") for line in lines)
+    assert lines[0].startswith("use role ")
+    roles = [line for line in lines if line.startswith("use role ")]
+    assert all(one != other for one, other in pairwise(roles))
+
+
+def test_the_policy_masks_with_the_functions_of_snowflake() -> None:
+    (body,) = [
+        each.sql.partition("-> ")[2] for each in FULL.statements() if each.sql.startswith("create masking")
+    ]
+    assert not isinstance(sqlglot.parse_one(f"select {body}", dialect="snowflake"), exp.Command)
+    assert "'PII_READER'" in body
+    assert "'TRANSFORMER'" in body, "dbt itself must not build from masked values"
+
+
+@pytest.mark.parametrize(
+    ("branch", "expected"),
+    [("feature/New-Report", "feature_new_report"), ("my_change", "my_change"), ("12-fix", "branch_12_fix")],
+)
+def test_a_clone_stands_where_dbt_builds_the_branch(branch: str, expected: str) -> None:
+    clones = FULL.clone_branch(schema_prefix(branch))
+    assert len(clones) == len(LAYERS)
+    for sql in (*clones, *FULL.drop_branch(schema_prefix(branch))):
+        assert not isinstance(sqlglot.parse_one(sql, dialect="snowflake"), exp.Command)
+    assert f"create schema if not exists DVD_RENTALS.{expected}_MARTS clone DVD_RENTALS.MARTS" in clones
+
+
+@pytest.mark.parametrize("option", ["LOADER", "NOBODY=key.pub", "LOADER=/nonexistent.pub"])
+def test_a_public_key_that_cannot_be_read_is_named(option: str) -> None:
+    with pytest.raises(PipelineError, match=f"--public-key {option}"):
+        read_public_keys([option])
+
+
+def test_a_private_key_is_not_taken_for_a_public_one_nor_shown(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(PipelineError, match="is no public key") as caught:
+        read_public_keys([f"LOADER={tmp_path / 'key.pem'}"])
+    assert "planted" not in str(caught.value)

@@ -1,0 +1,204 @@
+"""The graph on Snowflake: dbt and the warehouse resource in a run, over HTTP, in fair weather and foul."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
+from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.resources import resource_factories
+from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseError
+from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouse
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
+from dvd_rental_pipeline_tests.test_definitions import NoIngestion
+
+SELECTED = [
+    dg.AssetKey(["staging", "stg_dvd_rental__actor"]),
+    dg.AssetKey(["staging", "stg_dvd_rental__film_actor"]),
+    dg.AssetKey(["marts", "dim_actor"]),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandIn]:
+    raw = RawTables(tmp_path_factory.mktemp("replica"))
+    fill(raw)
+    raw.close()
+    with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as server:
+        set_up(server)
+        with server.connect() as connection:
+            airbyte_tables.load(connection, DVD_RENTAL, raw.home / "warehouse.duckdb")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+def settings_of(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    environment = server.environment() | {"DVD_RENTAL_HOME": str(home), "DVD_RENTAL_DEPLOYMENT": "production"}
+    # The key itself, as Secrets Manager gives it: the harder one to keep secret.
+    del environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH"]
+    environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY"] = server.private_key_path.read_text()
+    for name, value in {**environment, **more}.items():
+        monkeypatch.setenv(name, value)
+    return Settings.load(Path("/none"))
+
+
+@pytest.fixture
+def settings(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    yield settings_of(server, home, monkeypatch)
+    server.heal()
+
+
+def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    definitions = build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
+    job = definitions.resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(instance=instance, asset_selection=SELECTED, raise_on_error=False)
+
+
+def test_a_run_builds_counts_and_tags_what_it_asks_and_shows_no_secret(
+    settings: Settings, server: SnowflakeStandIn
+) -> None:
+    with dg.instance_for_test() as instance:
+        result = run(settings, instance)
+        assert result.success
+        counts = {
+            event.asset_key.to_user_string(): event.materialization.metadata.get("dagster/row_count")
+            for event in result.get_asset_materialization_events()
+            if event.asset_key
+        }
+        log = "".join(
+            record.event_log_entry.to_json() for record in instance.get_records_for_run(result.run_id).records
+        )
+    assert counts["marts/dim_actor"] == dg.MetadataValue.int(1)
+    assert counts["staging/stg_dvd_rental__actor"] is None, "a view is not counted"
+    secret = server.private_key_path.read_text().splitlines()[1]
+    assert secret not in log
+    statements = server.statements()
+    assert not any(secret in each["sql"] for each in statements)
+    built = [each for each in statements if "create or replace transient table" in each["sql"].lower()]
+    of_the_run = {"app": "dvd_rental", "deployment": "production", "run": result.run_id}
+    assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in built]
+    counted = [
+        each for each in statements if "count(*) from dvd_rentals.marts.dim_actor" in each["sql"].lower()
+    ]
+    assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in counted]
+    asked = [each for each in statements if "max(cast(_ab_cdc_updated_at" in each["sql"]]
+    assert of_the_run in [json.loads(each["query_tag"]) for each in asked], "what the pipeline asks itself, too"
+    masked = [each["sql"] for each in statements if "set masking policy" in each["sql"]]
+    assert not masked, "these three models have no personal column"
+
+
+@pytest.mark.heavy
+def test_a_branch_builds_in_schemas_of_its_own(
+    server: SnowflakeStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(
+        server,
+        tmp_path,
+        monkeypatch,
+        DVD_RENTAL_DEPLOYMENT="branch",
+        DAGSTER_CLOUD_GIT_BRANCH="feature/New-Report",
+    )
+    with dg.instance_for_test() as instance:
+        result = run(settings, instance)
+    assert result.success
+    assert server.query("select count(*) from DVD_RENTALS.feature_new_report_marts.dim_actor") == [(1,)]
+    counts = [
+        event.materialization.metadata["dagster/row_count"].value
+        for event in result.get_asset_materialization_events()
+        if "dagster/row_count" in event.materialization.metadata
+    ]
+    assert counts == [1]
+
+
+@pytest.mark.heavy
+def test_dbt_ends_in_bounded_time_when_snowflake_keeps_failing(
+    server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(
+        server,
+        home,
+        monkeypatch,
+        DVD_RENTAL_SNOWFLAKE_STATEMENT_TIMEOUT="5",
+        DVD_RENTAL_SNOWFLAKE_LOGIN_TIMEOUT="5",
+    )
+    resource = build_dbt_resource(load_dbt_project(settings))
+    server.fail(10_000, path="/queries")
+    started = time.monotonic()
+    done = subprocess.run(
+        [resource.dbt_executable, "run", "--select", "dim_actor", "--target", "production"],
+        cwd=DBT_PROJECT_DIR,
+        env={
+            **os.environ,
+            "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
+            "DBT_LOG_PATH": str(home),
+            "NO_COLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    server.heal()
+    assert done.returncode != 0
+    assert time.monotonic() - started < 90
+    assert "500" in done.stdout
+
+
+@pytest.mark.heavy
+def test_rows_that_cannot_be_counted_do_not_fail_what_was_built(
+    settings: Settings, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: SnowflakeWarehouse, sql: str) -> Any:
+        raise WarehouseError("Snowflake is away")
+
+    monkeypatch.setattr(SnowflakeWarehouse, "query", refuse)
+    with dg.instance_for_test() as instance:
+        result = run(settings, instance)
+    assert result.success
+    assert len(result.get_asset_materialization_events()) == len(SELECTED)
+
+
+def test_every_setting_reaches_the_warehouse_and_secrets_by_reference(settings: Settings) -> None:
+    given = settings.model_copy(
+        update={
+            "snowflake_role": "SOME_ROLE",
+            "snowflake_warehouse": "SOME_WAREHOUSE",
+            "snowflake_database": "SOME_DATABASE",
+            "snowflake_login_timeout": 7,
+            "snowflake_statement_timeout": 8,
+        }
+    )
+    given.export()
+    warehouse = resource_factories(given, load_dbt_project(settings))["warehouse"]()
+    assert isinstance(warehouse, SnowflakeWarehouse)
+    for name in SnowflakeWarehouse.login_settings():
+        value = getattr(given, f"snowflake_{name}")
+        if name == "private_key":
+            assert isinstance(warehouse.private_key, dg.EnvVar)
+        else:
+            assert getattr(warehouse, name) == value, name
+    resolved = warehouse.process_config_and_initialize()
+    assert resolved._login().key == given.snowflake_private_key.get_secret_value()  # type: ignore[union-attr]
+    assert "PRIVATE KEY-----" not in repr(resolved)
+
+
+def test_writing_waits_for_nobody(settings: Settings) -> None:
+    warehouse = resource_factories(settings, load_dbt_project(settings))["warehouse"]()
+    told: list[str] = []
+    with warehouse.writing(told.append), warehouse.writing(told.append):
+        assert told == []
