@@ -14,7 +14,7 @@ from dvd_rental_pipeline.automation.slot_lag import slot_lag_alerts
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
-from dvd_rental_pipeline.pipelines.resources import resource_factories, runs_by_itself
+from dvd_rental_pipeline.pipelines.resources import automation_enabled, resource_factories
 from dvd_rental_pipeline.publishing.check_report.reading import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
@@ -53,7 +53,7 @@ def build_definitions(
         build_learnt_bounds_checks(),
         data_lag,
     ]
-    by_itself = runs_by_itself(settings)
+    by_itself = automation_enabled(settings)
     return dg.Definitions(
         assets=with_links(
             [

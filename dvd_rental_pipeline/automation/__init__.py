@@ -1,1 +1,1 @@
-"""When the graph runs, how fresh it must be, and who is notified: freshness, conditions, schedules, sensors, alerts."""
+"""When the graph runs, how fresh it must be, who is notified: freshness, conditions, schedules, alerts."""

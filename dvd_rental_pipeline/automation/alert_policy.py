@@ -8,19 +8,19 @@ from datetime import timedelta
 from enum import Enum
 
 
-class Tell(Enum):
+class Notification(Enum):
     """What people should hear of."""
 
-    TROUBLE = "trouble"
+    PROBLEM = "trouble"
     RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
-class Damping:
+class AlertPolicy:
     """How long a subject must be in trouble, or well again, without a break before anyone is told."""
 
-    patience: timedelta
-    calm: timedelta
+    open_after: timedelta
+    close_after: timedelta
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,28 @@ class Subject:
     `since` since when, in seconds since 1970.
     """
 
-    told: bool = False
-    troubled: bool = False
+    notified: bool = False
+    failing: bool = False
     since: float = 0.0
 
     @property
     def is_worth_keeping(self) -> bool:
         """False for a subject that is well and of which nobody believes anything else."""
-        return self.told or self.troubled
+        return self.notified or self.failing
 
-    def observed(self, troubled: bool, now: float) -> "Subject":
+    def observed(self, failing: bool, now: float) -> "Subject":
         """The state after a look at `now`."""
-        return self if troubled == self.troubled else Subject(self.told, troubled, now)
+        return self if failing == self.failing else Subject(self.notified, failing, now)
 
-    def due(self, damping: Damping, now: float) -> Tell | None:
+    def due(self, policy: AlertPolicy, now: float) -> Notification | None:
         """What there is to tell at `now`."""
-        if self.troubled == self.told:
+        if self.failing == self.notified:
             return None
-        wait = damping.patience if self.troubled else damping.calm
+        wait = policy.open_after if self.failing else policy.close_after
         if now - self.since < wait.total_seconds():
             return None
-        return Tell.TROUBLE if self.troubled else Tell.RESOLVED
+        return Notification.PROBLEM if self.failing else Notification.RESOLVED
 
-    def after_telling(self) -> "Subject":
+    def after_notification(self) -> "Subject":
         """The state once people have been told what was due."""
-        return Subject(self.troubled, self.troubled, self.since)
+        return Subject(self.failing, self.failing, self.since)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.alert_policy import Damping, Subject, Tell
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy, Notification, Subject
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 
 MANY = 20
@@ -25,37 +25,37 @@ class Finding:
 
     subject: str
     owner: str
-    trouble: str | None = None
+    problem: str | None = None
     severity: Severity = Severity.ERROR
     link: str | None = None
 
 
 @dataclass(frozen=True)
-class Unjudged:
+class Inconclusive:
     """A subject that cannot be judged now, and stays as it was. The tick says `why`, and what to do."""
 
     why: str
 
 
-Look: TypeAlias = Callable[[dg.SensorEvaluationContext, Alerts], Iterable[Finding | Unjudged]]
+CollectFindings: TypeAlias = Callable[[dg.SensorEvaluationContext, Alerts], Iterable[Finding | Inconclusive]]
 """Finds out how all subjects are now. One that is left out stays as it was."""
 
 
 def build_alert_sensor(
     name: str,
-    look: Look,
-    damping: Damping,
+    collect_findings: CollectFindings,
+    policy: AlertPolicy,
     *,
     description: str,
     runbook: str,
-    well_again: str,
+    resolved_text: str,
     interval_seconds: int = 60,
     resources: Collection[str] = (),
 ) -> dg.SensorDefinition:
     """A sensor that tells what `look` finds, one alert a change.
 
     Subjects of one owner that change at the same look share an alert. `runbook` is where people read what
-    to do, `well_again` what a resolved alert says. `look` finds `resources` in its context.
+    to do, `resolved_text` what a resolved alert says. `look` finds `resources` in its context.
     """
 
     @dg.sensor(
@@ -69,26 +69,26 @@ def build_alert_sensor(
         alerts: Alerts = context.resources.alerts
         now = _now()
         subjects = read_cursor(context.cursor)
-        due: defaultdict[tuple[str, Tell], list[Finding]] = defaultdict(list)
-        looked = list(look(context, alerts))
+        due: defaultdict[tuple[str, Notification], list[Finding]] = defaultdict(list)
+        looked = list(collect_findings(context, alerts))
         findings = [found for found in looked if isinstance(found, Finding)]
         for finding in sorted(findings, key=lambda found: found.subject):
-            subject = subjects.get(finding.subject, Subject()).observed(finding.trouble is not None, now)
+            subject = subjects.get(finding.subject, Subject()).observed(finding.problem is not None, now)
             subjects[finding.subject] = subject
-            tell = subject.due(damping, now)
+            tell = subject.due(policy, now)
             if tell is not None:
                 due[finding.owner, tell].append(finding)
-        told = 0
+        notified = 0
         for (_, tell), changed in due.items():
-            if not alerts.send(_alert(changed, tell, runbook, well_again), context.log):
+            if not alerts.send(_alert(changed, tell, runbook, resolved_text), context.log):
                 # The others would fail as well, each after a while: the next look tries them.
                 break
-            told += 1
+            notified += 1
             for finding in changed:
-                subjects[finding.subject] = subjects[finding.subject].after_telling()
+                subjects[finding.subject] = subjects[finding.subject].after_notification()
         context.update_cursor(_write_cursor(subjects))
-        said = f"{told} of {len(due)} alerts sent." if due else "Nothing has changed."
-        unjudged = [found.why for found in looked if isinstance(found, Unjudged)]
+        said = f"{notified} of {len(due)} alerts sent." if due else "Nothing has changed."
+        unjudged = [found.why for found in looked if isinstance(found, Inconclusive)]
         return dg.SkipReason(" ".join([said, *unjudged]))
 
     return alert_sensor
@@ -107,19 +107,19 @@ def _write_cursor(subjects: Mapping[str, Subject]) -> str:
     return json.dumps({name: asdict(state) for name, state in subjects.items() if state.is_worth_keeping})
 
 
-def _alert(findings: list[Finding], tell: Tell, runbook: str, well_again: str) -> Alert:
+def _alert(findings: list[Finding], tell: Notification, runbook: str, resolved_text: str) -> Alert:
     first = findings[0]
-    resolved = tell is Tell.RESOLVED
+    resolved = tell is Notification.RESOLVED
     severe = any(finding.severity is Severity.ERROR for finding in findings)
     more = len(findings) - 1
-    told = [_line(finding, well_again, alone=not more) for finding in findings[:MANY]]
+    notified = [_line(finding, resolved_text, alone=not more) for finding in findings[:MANY]]
     if len(findings) > MANY:
-        told.append(f"and {len(findings) - MANY} more")
+        notified.append(f"and {len(findings) - MANY} more")
     if not resolved:
-        told.append(f"What to do: {runbook}")
+        notified.append(f"What to do: {runbook}")
     return Alert(
         subject=f"{first.subject} and {more} more" if more else first.subject,
-        happened="\n".join(told),
+        happened="\n".join(notified),
         owner=first.owner,
         severity=Severity.ERROR if severe else Severity.WARNING,
         link=first.link,
@@ -127,6 +127,6 @@ def _alert(findings: list[Finding], tell: Tell, runbook: str, well_again: str) -
     )
 
 
-def _line(finding: Finding, well_again: str, *, alone: bool) -> str:
-    said = finding.trouble or well_again
+def _line(finding: Finding, resolved_text: str, *, alone: bool) -> str:
+    said = finding.problem or resolved_text
     return said if alone else f"{finding.subject}: {said}"

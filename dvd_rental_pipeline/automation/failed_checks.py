@@ -6,15 +6,15 @@ from datetime import timedelta
 import dagster as dg
 from dagster import AssetCheckEvaluation, AssetCheckSeverity
 
-from dvd_rental_pipeline.automation.alert_policy import Damping
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alerts, Severity
 
 # The first failure is told at once. A check that flaps is one story: it ends when it has passed for a while.
-DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))
+ALERT_POLICY = AlertPolicy(open_after=timedelta(0), close_after=timedelta(minutes=45))
 
 
-def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
+def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
     graph = context.repository_def.asset_graph if context.repository_def else None
     nodes = list(graph.asset_check_nodes) if graph else []
     storage = context.instance.event_log_storage
@@ -29,13 +29,15 @@ def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Findi
         yield Finding(
             subject=f"check {node.key.name} of {node.key.asset_key.to_user_string()}",
             owner=", ".join(asset.owners),
-            trouble=None if evaluation.passed else _in_words(node.description, evaluation, node.blocking),
+            problem=None
+            if evaluation.passed
+            else _describe_problem(node.description, evaluation, node.blocking),
             severity=Severity.ERROR if evaluation.severity is AssetCheckSeverity.ERROR else Severity.WARNING,
             link=alerts.asset_link(node.key.asset_key, node.key.name),
         )
 
 
-def _in_words(promise: str | None, evaluation: AssetCheckEvaluation, blocking: bool) -> str:
+def _describe_problem(promise: str | None, evaluation: AssetCheckEvaluation, blocking: bool) -> str:
     rows = evaluation.metadata.get("dagster_dbt/failed_row_count")
     found = evaluation.description or (f"Failed with {rows.value} rows" if rows else "Failed")
     said = [found.rstrip(".")]
@@ -48,9 +50,9 @@ def _in_words(promise: str | None, evaluation: AssetCheckEvaluation, blocking: b
 
 failed_check_alerts = build_alert_sensor(
     "failed_check_alerts",
-    _look,
-    DAMPING,
+    _collect_findings,
+    ALERT_POLICY,
     description="Tells people when an asset check fails, and when it has passed again for 45 minutes.",
     runbook="docs/runbook.md",
-    well_again="It passes again.",
+    resolved_text="It passes again.",
 )

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
 
-from dvd_rental_pipeline.automation.alert_policy import Damping
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alerts
 
 # What was late only because nobody ran it, as on a laptop in the morning, is there again before anyone is told.
-DAMPING = Damping(patience=timedelta(minutes=10), calm=timedelta(minutes=10))
+ALERT_POLICY = AlertPolicy(open_after=timedelta(minutes=10), close_after=timedelta(minutes=10))
 
 
-def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
+def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
     graph = context.repository_def.asset_graph if context.repository_def else None
     nodes = [node for node in graph.asset_nodes if node.freshness_policy] if graph else []
     states = context.instance.get_freshness_state_records([node.key for node in nodes])
@@ -27,12 +27,12 @@ def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Findi
             yield Finding(
                 subject=node.key.to_user_string(),
                 owner=", ".join(node.owners),
-                trouble=_in_words(policy, event) if node.key in late else None,
+                problem=_describe_problem(policy, event) if node.key in late else None,
                 link=alerts.asset_link(node.key),
             )
 
 
-def _in_words(policy: dg.FreshnessPolicy | None, event: dg.EventLogEntry | None) -> str:
+def _describe_problem(policy: dg.FreshnessPolicy | None, event: dg.EventLogEntry | None) -> str:
     last = (
         f"was last built {datetime.fromtimestamp(event.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
         if event
@@ -55,9 +55,9 @@ def _promise(policy: dg.FreshnessPolicy | None) -> str:
 
 overdue_alerts = build_alert_sensor(
     "overdue_alerts",
-    _look,
-    DAMPING,
+    _collect_findings,
+    ALERT_POLICY,
     description="Tells people when assets are late for ten minutes, and when they are up to date again.",
     runbook="docs/runbook.md#overdue",
-    well_again="It is up to date again.",
+    resolved_text="It is up to date again.",
 )

@@ -7,21 +7,21 @@ from datetime import timedelta
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus, RunsFilter
 
-from dvd_rental_pipeline.automation.alert_policy import Damping
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
-from dvd_rental_pipeline.automation.run_tags import STORY
+from dvd_rental_pipeline.automation.run_tags import INCIDENT_KEY
 
 OWNER = "team:data_engineering"
 """Who mends a run, whatever it was building."""
 
 # A schedule that fails every quarter of an hour is one story. It is over when nothing has failed for a while.
-DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))
+ALERT_POLICY = AlertPolicy(open_after=timedelta(0), close_after=timedelta(minutes=45))
 LOOKED_AT = 100
-STARTED_BY = (STORY, "dagster/schedule_name", "dagster/sensor_name")
+STARTED_BY = (INCIDENT_KEY, "dagster/schedule_name", "dagster/sensor_name")
 
 
-def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
+def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding]:
     runs = context.instance.get_runs(
         RunsFilter(statuses=[DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]), limit=LOOKED_AT
     )
@@ -39,7 +39,9 @@ def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Findi
         yield Finding(
             subject=f"runs of {kind}",
             owner=OWNER,
-            trouble=None if mended else f"Run {run.run_id[:8]} failed.\n{_in_words(context.instance, run)}",
+            problem=None
+            if mended
+            else f"Run {run.run_id[:8]} failed.\n{_describe_problem(context.instance, run)}",
             link=alerts.run_link(run.run_id),
         )
 
@@ -76,7 +78,7 @@ def _covers(later: dg.DagsterRun, run: dg.DagsterRun) -> bool:
     return later.asset_selection is not None and run.asset_selection <= later.asset_selection
 
 
-def _in_words(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+def _describe_problem(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     """What each failed step says; for a run without one (its process died), what the run says."""
     steps = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
     said = [
@@ -103,10 +105,10 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 run_failure_alerts = build_alert_sensor(
     "run_failure_alerts",
-    _look,
-    DAMPING,
+    _collect_findings,
+    ALERT_POLICY,
     description="Tells people when a run fails, with what each of its steps said, and when none has failed for "
     "45 minutes.",
     runbook="docs/runbook.md#run-failure",
-    well_again="Such runs succeed again.",
+    resolved_text="Such runs succeed again.",
 )

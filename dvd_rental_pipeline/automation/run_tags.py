@@ -2,5 +2,5 @@
 
 CAUSE = "dvd_rental/cause"
 """Why the run was started, in words."""
-STORY = "dvd_rental/story"
+INCIDENT_KEY = "dvd_rental/story"
 """Which runs do the same, whatever started each: when one fails, and the next succeeds, that is one story."""

@@ -5,7 +5,7 @@ from dagster import DagsterRunStatus, RunsFilter
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dvd_rental_pipeline.automation.freshness import SYNC_CRON
-from dvd_rental_pipeline.automation.run_tags import CAUSE, STORY
+from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 UNFINISHED = [
@@ -61,7 +61,7 @@ def sync_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.S
     running = _unfinished_run_of(context.instance, leader)
     if running is not None:
         return dg.SkipReason(f"Run {running[:8]} is still syncing, or waits to.")
-    return dg.RunRequest(tags={CAUSE: "schedule", STORY: SYNC_JOB})
+    return dg.RunRequest(tags={CAUSE: "schedule", INCIDENT_KEY: SYNC_JOB})
 
 
 def _unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.alert_policy import Damping
-from dvd_rental_pipeline.automation.alert_sensor import Finding, Unjudged, build_alert_sensor
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
+from dvd_rental_pipeline.automation.alert_sensor import Finding, Inconclusive, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alerts, Severity
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import SlotFacts, read_slot
@@ -20,70 +20,70 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 WARN_BYTES = 1_000_000_000
 """A quarter of what the embedded source keeps (`max_slot_wal_keep_size`), a tenth of what RDS is set to."""
 
-DAMPING = Damping(patience=timedelta(0), calm=timedelta(minutes=45))
+ALERT_POLICY = AlertPolicy(open_after=timedelta(0), close_after=timedelta(minutes=45))
 LEADER = dg.AssetKey([DVD_RENTAL.name, DVD_RENTAL.leader.name])
 
 
-def _look(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding | Unjudged]:
+def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> Iterator[Finding | Inconclusive]:
     ingestion: Ingestion = context.resources.ingestion
     watched = ingestion.watched_slot()
     if watched is None:
-        trouble = _noted(context.instance)
+        problem = _noted(context.instance)
     else:
         try:
-            trouble = _asked(watched.name, read_slot(watched.url, watched.name))
+            problem = _asked(watched.name, read_slot(watched.url, watched.name))
         except PipelineError as error:
-            trouble = Unjudged(f"The slot {watched.name} could not be asked for. {error}")
-    if isinstance(trouble, Unjudged):
-        yield trouble
+            problem = Inconclusive(f"The slot {watched.name} could not be asked for. {error}")
+    if isinstance(problem, Inconclusive):
+        yield problem
         return
     yield Finding(
         subject=f"replication slot of {DVD_RENTAL.name}",
         owner=DVD_RENTAL.owner,
-        trouble=trouble,
+        problem=problem,
         severity=Severity.WARNING,
         link=alerts.asset_link(LEADER),
     )
 
 
-def _asked(name: str, slot: SlotFacts | None) -> str | Unjudged | None:
+def _asked(name: str, slot: SlotFacts | None) -> str | Inconclusive | None:
     if slot is None:
-        return Unjudged(f"The source has no slot {name}: the first sync makes it.")
+        return Inconclusive(f"The source has no slot {name}: the first sync makes it.")
     if slot.status == "lost":
         return "The slot is lost: the source kept no more log for it, and the next sync copies every table."
     return _too_much(slot.retained_bytes, "The slot makes the source keep")
 
 
-def _noted(instance: dg.DagsterInstance) -> str | Unjudged | None:
+def _noted(instance: dg.DagsterInstance) -> str | Inconclusive | None:
     event = instance.get_latest_materialization_event(LEADER)
     materialization = event.asset_materialization if event else None
     if materialization is None:
-        return Unjudged("The source was never synced: there is no slot yet.")
+        return Inconclusive("The source was never synced: there is no slot yet.")
     lag = materialization.metadata.get("slot_lag_bytes")
     if not isinstance(lag, dg.IntMetadataValue) or lag.value is None:
-        return Unjudged(
+        return Inconclusive(
             "The slot cannot be judged: syncs do not tell how much log it holds back, and the source is not "
             "known. Set DVD_RENTAL_SOURCE_URL to a role that may read it."
         )
     return _too_much(lag.value, "After the last sync the slot still makes the source keep")
 
 
-def _too_much(kept: int, told: str) -> str | None:
+def _too_much(kept: int, notified: str) -> str | None:
     if kept <= WARN_BYTES:
         return None
     return (
-        f"{told} {kept / 1e6:,.0f} MB of log; more than {WARN_BYTES / 1e6:,.0f} MB means that syncs do not "
+        f"{notified} {kept / 1e6:,.0f} MB of log; more than {WARN_BYTES / 1e6:,.0f} MB means that syncs do not "
         "keep up, and fills its disk."
     )
 
 
 slot_lag_alerts = build_alert_sensor(
     "slot_lag_alerts",
-    _look,
-    DAMPING,
+    _collect_findings,
+    ALERT_POLICY,
     description="Warns when the replication slot makes the source keep over a gigabyte of log, or is lost.",
     runbook="docs/runbook.md#replication-slot",
-    well_again="The slot keeps up again.",
+    resolved_text="The slot keeps up again.",
     interval_seconds=300,
     resources={"ingestion"},
 )

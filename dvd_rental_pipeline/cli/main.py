@@ -2,7 +2,7 @@
 
 import typer
 
-from dvd_rental_pipeline.cli.main import airbyte, checks, doctor, query, run, snowflake, source
+from dvd_rental_pipeline.cli import airbyte, checks, doctor, query, run, snowflake, source
 from dvd_rental_pipeline.cli.terminal import Commands
 
 app = typer.Typer(

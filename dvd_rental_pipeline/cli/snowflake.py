@@ -41,7 +41,7 @@ def plan(
 ) -> None:
     """Print the SQL that the account lacks; all of it when the account cannot be read. Changes nothing."""
     settings = Settings.load()
-    from dvd_rental_pipeline.warehouse.duckdb_file.snowflake_account import difference
+    from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
     account = _account(settings, public_key, spend, allow_ip)
     try:
@@ -68,7 +68,7 @@ def apply(
 ) -> None:
     """Make what the account lacks. Needs the role ACCOUNTADMIN; to run it again is harmless."""
     settings = Settings.load()
-    from dvd_rental_pipeline.warehouse.duckdb_file.snowflake_account import difference
+    from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
     account = _account(settings, public_key, spend, allow_ip)
     with progress() as tell, _administrator(settings, user, private_key) as session:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dvd_rental_pipeline.cli.main import source_setup
+from dvd_rental_pipeline.cli import source_setup
 from dvd_rental_pipeline.cli.terminal import messages, progress, show_counts
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 

@@ -15,7 +15,8 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import psycopg
 
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Measure, Reader
+    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, SetupStep
+
 
 app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change capture.")
 
@@ -27,33 +28,33 @@ def plan(
     ] = False,
 ) -> None:
     """Show what the server lacks, and the SQL that mends it. Exit code 2 when it lacks something."""
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import measures
+    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
-        found = measures(connection, DVD_RENTAL, reader)
+        found = setup_steps(connection, DVD_RENTAL, reader)
     if as_sql:
-        for measure in found:
-            for statement in measure.shown:
+        for step in found:
+            for statement in step.shown:
                 print(f"{statement};")
     else:
-        _show_measures(found)
-    if not all(measure.is_taken for measure in found):
+        _show_steps(found)
+    if not all(step.is_done for step in found):
         raise typer.Exit(SOMETHING_TO_DO)
 
 
 @app.command()
 def apply() -> None:
     """Execute that SQL: role, rights, heartbeat table, publication, slot. Does nothing the second time."""
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import measures, take
+    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import apply_steps, setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
-        done = [measure for measure in take(connection, DVD_RENTAL, reader) if measure.statements]
-        found = measures(connection, DVD_RENTAL, reader)
+        done = [step for step in apply_steps(connection, DVD_RENTAL, reader) if step.statements]
+        found = setup_steps(connection, DVD_RENTAL, reader)
     messages.print(f"Done: {', '.join(measure.subject for measure in done) or 'nothing was missing'}.")
-    _show_measures(found)
-    if not all(measure.is_taken for measure in found):
+    _show_steps(found)
+    if not all(step.is_done for step in found):
         raise typer.Exit(SOMETHING_TO_DO)
 
 
@@ -65,18 +66,17 @@ def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "Reader"]]:
     if settings.source_admin_url is None or settings.source_url is None:
         raise AssertionError("both were required")
     from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader
 
     reader = Reader.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
     with connect(settings.source_admin_url.get_secret_value()) as connection:
         yield connection, reader
 
 
-def _show_measures(found: Sequence["Measure"]) -> None:
+def _show_steps(found: Sequence["SetupStep"]) -> None:
     table = Table(show_header=False, box=None)
-    for measure in found:
-        mark = "[green]ok[/]" if measure.is_taken else "[yellow]to do[/]"
-        table.add_row(mark, measure.subject, escape(measure.found))
-        for step in (*measure.shown, *([f"by hand: {measure.by_hand}"] if measure.by_hand else [])):
-            table.add_row("", "", f"[bold]→[/] {escape(step)}")
+    for step in found:
+        mark = "[green]ok[/]" if step.is_done else "[yellow]to do[/]"
+        table.add_row(mark, step.subject, escape(step.found))
+        for line in (*step.shown, *([f"by hand: {step.manual_step}"] if step.manual_step else [])):
+            table.add_row("", "", f"[bold]→[/] {escape(line)}")
     Console(highlight=False).print(table)

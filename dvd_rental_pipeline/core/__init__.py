@@ -1,4 +1,4 @@
-"""What every other folder may use: errors, settings, the home folder, secrets, AWS clients, the catalogue's terms.
+"""What every other folder may use: errors, settings, home folder, secrets, AWS clients, terms of the catalogue.
 
 No Dagster in here, except in the modules that hold what we use of its private API.
 """

@@ -17,7 +17,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.home import ROOM_FOR_A_RUN
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, measures
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, setup_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password
@@ -187,18 +187,18 @@ def _capture(settings: Settings) -> Iterator[Finding]:
     try:
         reader = Reader.of_url(url, settings.replication_slot)
         with connect(url) as connection:
-            found = measures(connection, DVD_RENTAL, reader)
+            found = setup_steps(connection, DVD_RENTAL, reader)
     except PipelineError as error:
         remedy = "mend DVD_RENTAL_SOURCE_URL, or make its role: dvd-rental source setup apply"
         yield Finding(Health.BAD, "source", str(error), remedy)
         return
-    for measure in found:
-        if measure.is_taken:
-            yield Finding(Health.GOOD, measure.subject, measure.found)
+    for step in found:
+        if step.is_done:
+            yield Finding(Health.GOOD, step.subject, step.found)
         else:
-            remedy = measure.by_hand or "dvd-rental source setup apply"
-            worth_knowing = measure.subject in {"max_slot_wal_keep_size", "wal_sender_timeout", "heartbeat"}
-            yield Finding(Health.NOTE if worth_knowing else Health.BAD, measure.subject, measure.found, remedy)
+            remedy = step.manual_step or "dvd-rental source setup apply"
+            worth_knowing = step.subject in {"max_slot_wal_keep_size", "wal_sender_timeout", "heartbeat"}
+            yield Finding(Health.NOTE if worth_knowing else Health.BAD, step.subject, step.found, remedy)
 
 
 def _airbyte(settings: Settings) -> Iterator[Finding]:

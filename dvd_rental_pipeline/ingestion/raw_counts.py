@@ -8,7 +8,7 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.column_sums import sums_sql
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseAwayError
+from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseUnavailableError
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 
@@ -26,11 +26,11 @@ def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
     Asks for all at once, and only if that fails for each alone: so one table that is missing hides no other.
 
     Raises:
-        WarehouseAwayError: the warehouse cannot be reached.
+        WarehouseUnavailableError: the warehouse cannot be reached.
     """
     try:
         return RawCounts(_ask(warehouse, domain, domain.tables), {})
-    except WarehouseAwayError:
+    except WarehouseUnavailableError:
         # To ask for each alone would only wait as many times.
         raise
     except PipelineError:
@@ -39,7 +39,7 @@ def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
         for table in domain.tables:
             try:
                 metadata |= _ask(warehouse, domain, (table,))
-            except WarehouseAwayError:
+            except WarehouseUnavailableError:
                 raise
             except PipelineError as error:
                 failures[table.name] = f"it cannot be read in the warehouse. {error}"

@@ -1,1 +1,1 @@
-"""One folder per pipeline, with all that is particular to it, and what assembles a pipeline from its declaration."""
+"""One folder per pipeline, with all that is particular to it, and what assembles it from its declaration."""

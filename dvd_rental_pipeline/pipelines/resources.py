@@ -33,7 +33,7 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
     }
 
 
-def runs_by_itself(settings: Settings) -> bool:
+def automation_enabled(settings: Settings) -> bool:
     """Whether schedules and sensors belong to this deployment.
 
     A branch is there to be tried by hand. What must not run is not registered: a default status only says how a

@@ -34,7 +34,7 @@ from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 CHECKS_KEY = dg.AssetKey([SITE_GROUP, "checks"])
 # What a sync, and a build of the models, always updates.
-TOLD_OF = (dg.AssetKey([DVD_RENTAL.name, DVD_RENTAL.leader.name]), dg.AssetKey(["marts", "fct_payment"]))
+TRIGGER_ASSETS = (dg.AssetKey([DVD_RENTAL.name, DVD_RENTAL.leader.name]), dg.AssetKey(["marts", "fct_payment"]))
 AFTER_EVERYTHING = {"dagster/priority": "-1000"}
 
 
@@ -48,7 +48,7 @@ def build_checks_asset(project: DbtProject, checks: Sequence[DeclaredCheck]) -> 
         kinds={"html"},
         tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
         freshness_policy=FRESHNESS_POLICIES["checks"],
-        automation_condition=after_any_of(TOLD_OF),
+        automation_condition=after_any_of(TRIGGER_ASSETS),
         op_tags=AFTER_EVERYTHING,
         description="Can the data be trusted today? One page with every check: what failed, what it stops, "
         "some of the rows, the last ten outcomes, what to do. Made last in its run, even in one that failed.",

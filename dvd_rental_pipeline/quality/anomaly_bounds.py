@@ -66,7 +66,7 @@ class LearntBoundsConfig(dg.Config):
 
 
 @dataclass(frozen=True)
-class Measure:
+class TrackedMetric:
     """A number of one asset that is followed: `sql` gives it in one row of one column."""
 
     asset: dg.AssetKey
@@ -88,18 +88,20 @@ class Measure:
         )
 
 
-MEASURES = (
+TRACKED_METRICS = (
     *(
-        Measure(dg.AssetKey(["marts", table]), "rows", f"select count(*) from marts.{table}", "Number of rows")
+        TrackedMetric(
+            dg.AssetKey(["marts", table]), "rows", f"select count(*) from marts.{table}", "Number of rows"
+        )
         for table in ("fct_rental", "fct_payment", "dim_customer", "dim_film")
     ),
-    Measure(
+    TrackedMetric(
         dg.AssetKey(["marts", "fct_payment"]),
         "revenue",
         "select coalesce(sum(amount), 0) from marts.fct_payment",
         "Revenue, in dollars,",
     ),
-    Measure(
+    TrackedMetric(
         dg.AssetKey(["marts", "fct_rental"]),
         "revenue",
         "select coalesce(sum(revenue), 0) from marts.fct_rental",
@@ -108,26 +110,26 @@ MEASURES = (
 )
 
 
-def build_learnt_bounds_checks(measures: Sequence[Measure] = MEASURES) -> dg.AssetChecksDefinition:
+def build_learnt_bounds_checks(metrics: Sequence[TrackedMetric] = TRACKED_METRICS) -> dg.AssetChecksDefinition:
     """One step for all `measures`, a check each."""
-    by_key = {measure.spec.key: measure for measure in measures}
+    by_key = {metric.spec.key: metric for metric in metrics}
 
-    @dg.multi_asset_check(name=LEARNT_BOUNDS, specs=[measure.spec for measure in measures], can_subset=True)
+    @dg.multi_asset_check(name=LEARNT_BOUNDS, specs=[metric.spec for metric in metrics], can_subset=True)
     def learnt_bounds(
         context: dg.AssetCheckExecutionContext, config: LearntBoundsConfig, warehouse: Warehouse
     ) -> Iterator[dg.AssetCheckResult]:
         since = _copied_in_full_at(context.instance)
         wanted = [by_key[key] for key in by_key if key in context.selected_asset_check_keys]
         values = _values(warehouse, wanted)
-        for measure in wanted:
-            history = _history(context.instance, measure.spec.key, since)
-            yield judge(measure, values[measure.spec.key], history, accept=config.accept)
+        for metric in wanted:
+            history = _history(context.instance, metric.spec.key, since)
+            yield judge(metric, values[metric.spec.key], history, accept=config.accept)
 
     return learnt_bounds
 
 
 def judge(
-    measure: Measure, value: float, history: Sequence[float], *, accept: bool = False
+    metric: TrackedMetric, value: float, history: Sequence[float], *, accept: bool = False
 ) -> dg.AssetCheckResult:
     """The outcome for `value` after `history`, oldest first."""
     bounds = learn(history)
@@ -137,22 +139,22 @@ def judge(
     }
     if bounds is None:
         told = f"{value:,.2f}; bounds are learnt from {LEAST_HISTORY} runs on, and there were {len(history)}."
-        return _result(measure, passed=True, told=told, metadata=metadata)
+        return _result(metric, passed=True, told=told, metadata=metadata)
     metadata |= {"low": dg.FloatMetadataValue(bounds.low), "high": dg.FloatMetadataValue(bounds.high)}
     usual = bounds.low <= value <= bounds.high
     told = f"{value:,.2f} after {history[-1]:,.2f}; usual is {bounds.low:,.2f} to {bounds.high:,.2f}."
     if not usual:
         told += " Accepted by hand." if accept else " A join may have multiplied rows, or rows were lost."
     passed = usual or accept
-    return _result(measure, passed=passed, told=told, metadata=metadata)
+    return _result(metric, passed=passed, told=told, metadata=metadata)
 
 
 def _result(
-    measure: Measure, *, passed: bool, told: str, metadata: Mapping[str, dg.MetadataValue]
+    metric: TrackedMetric, *, passed: bool, told: str, metadata: Mapping[str, dg.MetadataValue]
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        asset_key=measure.asset,
-        check_name=measure.spec.name,
+        asset_key=metric.asset,
+        check_name=metric.spec.name,
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
         description=told,
@@ -160,11 +162,11 @@ def _result(
     )
 
 
-def _values(warehouse: Warehouse, measures: Sequence[Measure]) -> Mapping[dg.AssetCheckKey, float]:
+def _values(warehouse: Warehouse, metrics: Sequence[TrackedMetric]) -> Mapping[dg.AssetCheckKey, float]:
     """Every measure's value now, in one statement."""
-    selects = [f"select {position} as n, ({measure.sql}) as v" for position, measure in enumerate(measures)]
+    selects = [f"select {position} as n, ({metric.sql}) as v" for position, metric in enumerate(metrics)]
     rows = warehouse.query(" union all ".join(selects)).values if selects else []
-    return {measures[int(position)].spec.key: float(value) for position, value in rows}
+    return {metrics[int(position)].spec.key: float(value) for position, value in rows}
 
 
 def _copied_in_full_at(instance: dg.DagsterInstance) -> float:

@@ -20,12 +20,12 @@ FEW_ROWS = 1_000
 SLOT_SHARE = 0.5
 SLOT_BYTES = 1 << 30
 
-Found = tuple[bool, dg.AssetCheckSeverity, str, Mapping[str, Any]]
+CheckOutcome = tuple[bool, dg.AssetCheckSeverity, str, Mapping[str, Any]]
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 @dataclass(frozen=True)
-class Evidence:
+class CheckContext:
     """What the checks of one table look at."""
 
     table: Table
@@ -40,11 +40,11 @@ class Evidence:
         return self.inspection.tables.get(self.table.name)
 
 
-def agreement(evidence: Evidence) -> Found:
+def agreement(check: CheckContext) -> CheckOutcome:
     """Whether the raw table has the rows of its source."""
-    found = evidence.verification
+    found = check.verification
     if found is None:
-        return True, ERROR, f"Not compared. {evidence.inspection.not_compared}", {}
+        return True, ERROR, f"Not compared. {check.inspection.not_compared}", {}
     if found.error is not None:
         return True, ERROR, f"Not compared: {found.error}.", {}
     # Sums do not tell in how many rows.
@@ -72,13 +72,13 @@ def agreement(evidence: Evidence) -> Found:
     return False, ERROR, told, {**metadata, **({SAMPLE: dg.MetadataValue.table(keys)} if keys else {})}
 
 
-def drift(evidence: Evidence) -> Found:
+def drift(check: CheckContext) -> CheckOutcome:
     """Whether the source has the columns of the catalogue."""
-    facts = evidence.inspection.facts
+    facts = check.inspection.facts
     if facts is None:
-        return True, ERROR, f"Not looked at. {evidence.inspection.not_compared}", {}
-    wanted = {column.name: column.type for column in evidence.table.columns}
-    found = facts.columns.get(evidence.table.name, {})
+        return True, ERROR, f"Not looked at. {check.inspection.not_compared}", {}
+    wanted = {column.name: column.type for column in check.table.columns}
+    found = facts.columns.get(check.table.name, {})
     if not found:
         return False, ERROR, "The source has no such table.", {FAILED_ROWS: len(wanted)}
     dropped = [f"{name} ({kind}) is gone" for name, kind in wanted.items() if name not in found]
@@ -93,26 +93,26 @@ def drift(evidence: Evidence) -> Found:
     return not changes, ERROR, "; ".join(changes) + "." if changes else told, metadata
 
 
-def additions(evidence: Evidence) -> Found:
+def additions(check: CheckContext) -> CheckOutcome:
     """Whether the catalogue has the columns of the source."""
-    facts = evidence.inspection.facts
+    facts = check.inspection.facts
     if facts is None:
-        return False, WARN, f"Not looked at. {evidence.inspection.not_compared}", {}
-    wanted = {column.name for column in evidence.table.columns}
-    found = facts.columns.get(evidence.table.name, {})
+        return False, WARN, f"Not looked at. {check.inspection.not_compared}", {}
+    wanted = {column.name for column in check.table.columns}
+    found = facts.columns.get(check.table.name, {})
     added = [f"{name} ({kind}) is new" for name, kind in found.items() if name not in wanted]
     told = "; ".join(added) + "." if added else "No column is new."
     return not added, WARN, told, {FAILED_ROWS: len(added)}
 
 
-def lag(evidence: Evidence) -> Found:
+def lag(check: CheckContext) -> CheckOutcome:
     """How long the oldest change that is not replicated yet has been waiting."""
-    found = evidence.verification
+    found = check.verification
     if found is None or found.error is not None:
-        why = found.error if found else evidence.inspection.not_compared
+        why = found.error if found else check.inspection.not_compared
         return False, WARN, f"Not known. {why}", {}
-    limit = DATA_LAG[evidence.table.tier]
-    waiting = evidence.now - _moment(found.pending_since) if found.pending_since else timedelta()
+    limit = DATA_LAG[check.table.tier]
+    waiting = check.now - _moment(found.pending_since) if found.pending_since else timedelta()
     metadata = {
         "commit_lag_seconds": waiting.total_seconds(),
         "limit_seconds": limit.total_seconds(),
@@ -124,11 +124,11 @@ def lag(evidence: Evidence) -> Found:
     return waiting <= limit, WARN, told, metadata
 
 
-def sync_count(evidence: Evidence) -> Found:
+def sync_count(check: CheckContext) -> CheckOutcome:
     """Whether the last sync did what it said: its counts explain the table, and it left nothing behind."""
-    sync, rows = evidence.sync, evidence.counts["rows"]
+    sync, rows = check.sync, check.counts["rows"]
     said = sync.get("dagster/row_count")
-    if said is None or evidence.synced_at is None:
+    if said is None or check.synced_at is None:
         return True, ERROR, "Not known: no run that is known here has synced the table.", {}
     metadata: dict[str, Any] = {"rows": rows, "rows_said": said}
     problems = []
@@ -140,9 +140,9 @@ def sync_count(evidence: Evidence) -> Found:
         metadata["rows_explained"] = before + inserted - deleted
         if before + inserted - deleted != said:
             problems.append(f"{before:,} + {inserted:,} - {deleted:,} rows are not {said:,}")
-    found = evidence.verification
+    found = check.verification
     if found is not None and found.pending_since is not None:
-        left = evidence.synced_at - _moment(found.pending_since)
+        left = check.synced_at - _moment(found.pending_since)
         metadata["left_behind_seconds"] = max(0.0, left.total_seconds())
         if left > SYNC_SLACK:
             problems.append(
@@ -154,42 +154,47 @@ def sync_count(evidence: Evidence) -> Found:
     return True, ERROR, f"{rows:,} rows, as the sync said.", metadata
 
 
-def tombstones(evidence: Evidence) -> Found:
+def tombstones(check: CheckContext) -> CheckOutcome:
     """Whether deleted rows do not outnumber the living by much."""
-    gone, rows = evidence.counts["tombstones"], evidence.counts["rows"]
+    gone, rows = check.counts["tombstones"], check.counts["rows"]
     share = gone / max(1, gone + rows)
     metadata = {"tombstones": gone, "share": share, FAILED_ROWS: gone}
     passed = share <= MOST_TOMBSTONES or gone < FEW_ROWS
     return passed, WARN, f"{gone:,} deleted rows, {share:.0%} of all.", metadata
 
 
-def quarantine(evidence: Evidence) -> Found:
+def quarantine(check: CheckContext) -> CheckOutcome:
     """Whether every value could be kept as it was."""
-    lossy = evidence.counts["quarantined"]
+    lossy = check.counts["quarantined"]
     told = f"{lossy:,} rows have values that the warehouse could not hold; `_airbyte_meta` names them."
     return not lossy, WARN, told if lossy else "Every value is held.", {FAILED_ROWS: lossy}
 
 
-def primary_key(evidence: Evidence) -> Found:
+def primary_key(check: CheckContext) -> CheckOutcome:
     """Whether every live row has a key of its own."""
-    key = ", ".join(evidence.table.primary_key)
-    doubled, keyless = evidence.counts["doubled"], evidence.counts["keyless"]
-    metadata = {FAILED_ROWS: doubled + keyless, "doubled": doubled, "keyless": keyless}
-    if doubled or keyless:
-        return False, ERROR, f"{doubled:,} keys ({key}) occur twice, and {keyless:,} rows have none.", metadata
+    key = ", ".join(check.table.primary_key)
+    duplicate_keys, null_keys = check.counts["doubled"], check.counts["keyless"]
+    metadata = {FAILED_ROWS: duplicate_keys + null_keys, "doubled": duplicate_keys, "keyless": null_keys}
+    if duplicate_keys or null_keys:
+        return (
+            False,
+            ERROR,
+            f"{duplicate_keys:,} keys ({key}) occur twice, and {null_keys:,} rows have none.",
+            metadata,
+        )
     return True, ERROR, f"Every row has a key ({key}) of its own.", metadata
 
 
-def capture(evidence: Evidence) -> Found:
+def capture(check: CheckContext) -> CheckOutcome:
     """Whether the table's changes are captured, whole and by its key. `capture_settings` tells the rest."""
-    deviations = evidence.inspection.deviations
+    deviations = check.inspection.deviations
     if deviations is None:
-        return True, ERROR, f"Not looked at. {evidence.inspection.not_compared}", {}
-    faults = [one.told for one in deviations if one.table == evidence.table.name and one.is_fault]
+        return True, ERROR, f"Not looked at. {check.inspection.not_compared}", {}
+    faults = [one.told for one in deviations if one.table == check.table.name and one.is_fault]
     return not faults, ERROR, _told(faults, "Its changes are captured, by its primary key."), _counted(faults)
 
 
-def capture_settings(inspection: Inspection) -> Found:
+def capture_settings(inspection: Inspection) -> CheckOutcome:
     """Whether the capture is set up as the catalogue declares, apart from the faults of single tables."""
     if inspection.deviations is None:
         return False, WARN, f"Not looked at. {inspection.not_compared}", {}
@@ -199,7 +204,7 @@ def capture_settings(inspection: Inspection) -> Found:
     return not found, severity, _told(told, "The capture is set up as the catalogue declares."), _counted(told)
 
 
-def slot(inspection: Inspection) -> Found:
+def slot(inspection: Inspection) -> CheckOutcome:
     """Whether the replication slot holds back little of the source's log."""
     if inspection.facts is None:
         return False, WARN, f"Not looked at. {inspection.not_compared}", {}

@@ -14,14 +14,14 @@ from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
-from dvd_rental_pipeline.quality import evaluations as table_judgements
-from dvd_rental_pipeline.quality.evaluations import Evidence, Found
+from dvd_rental_pipeline.quality import evaluations
+from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check that every table has. `judge` says what it found.
+    """A check that every table has. `evaluate` says what it found.
 
     One that blocks fails with an error or passes: to the conditions, a warning is a failure like any other.
     What only warns is a check of its own.
@@ -31,7 +31,7 @@ class Check:
     description: str
     runbook: Section
     blocking: bool
-    judge: Callable[[Evidence], Found]
+    evaluate: Callable[[CheckContext], CheckOutcome]
 
     def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
         """The spec of this check for one table."""
@@ -52,21 +52,21 @@ CHECKS = (
         "the number of rows, and up to a million rows by the sums of columns.",
         Section.SOURCE_AND_RAW_AGREE,
         True,
-        table_judgements.agreement,
+        evaluations.agreement,
     ),
     Check(
         "primary_key_is_sound",
         "The primary key of live rows is unique and not null.",
         Section.PRIMARY_KEY,
         True,
-        table_judgements.primary_key,
+        evaluations.primary_key,
     ),
     Check(
         "schema_matches_catalogue",
         "The source has every column that the catalogue declares, of the same type.",
         Section.SCHEMA_DRIFT,
         True,
-        table_judgements.drift,
+        evaluations.drift,
     ),
     Check(
         "table_is_captured",
@@ -74,21 +74,21 @@ CHECKS = (
         "and in production Airbyte's connection syncs it.",
         Section.CAPTURE,
         True,
-        table_judgements.capture,
+        evaluations.capture,
     ),
     Check(
         "columns_are_known",
         "The source has no column that the catalogue does not declare: whether it is private is not known yet.",
         Section.SCHEMA_DRIFT,
         False,
-        table_judgements.additions,
+        evaluations.additions,
     ),
     Check(
         "commit_lag_is_short",
         "No change has been waiting for its sync for longer than the table's tier allows.",
         Section.COMMIT_LAG,
         False,
-        table_judgements.lag,
+        evaluations.lag,
     ),
     Check(
         "sync_count_is_right",
@@ -96,21 +96,21 @@ CHECKS = (
         "it began. A green sync that moves nothing while the source moves fails here.",
         Section.SYNC_COUNT,
         True,
-        table_judgements.sync_count,
+        evaluations.sync_count,
     ),
     Check(
         "tombstones_are_few",
         "Deleted rows, which stay as tombstones, are at most half of a table.",
         Section.TOMBSTONES,
         False,
-        table_judgements.tombstones,
+        evaluations.tombstones,
     ),
     Check(
         "nothing_is_quarantined",
         "Every value of the source could be held by the warehouse.",
         Section.QUARANTINE,
         False,
-        table_judgements.quarantine,
+        evaluations.quarantine,
     ),
 )
 
@@ -150,28 +150,28 @@ def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for table in domain.tables:
             asset = assets[table.name]
-            evidence = _evidence(context.instance, asset, table, inspection, counts[table.name])
+            table_context = _check_context(context.instance, asset, table, inspection, counts[table.name])
             for check in CHECKS:
                 if dg.AssetCheckKey(asset, check.name) in context.selected_asset_check_keys:
-                    yield _result(asset, check.name, check.judge(evidence))
+                    yield _result(asset, check.name, check.evaluate(table_context))
         if slot_spec.key in context.selected_asset_check_keys:
-            yield _result(slot_asset, slot_spec.name, table_judgements.slot(inspection))
+            yield _result(slot_asset, slot_spec.name, evaluations.slot(inspection))
         if capture_spec.key in context.selected_asset_check_keys:
-            yield _result(slot_asset, capture_spec.name, table_judgements.capture_settings(inspection))
+            yield _result(slot_asset, capture_spec.name, evaluations.capture_settings(inspection))
 
     return replication_checks
 
 
-def _evidence(
+def _check_context(
     instance: dg.DagsterInstance,
     asset: dg.AssetKey,
     table: Table,
     inspection: Inspection,
     counts: Mapping[str, int],
-) -> Evidence:
+) -> CheckContext:
     event = instance.get_latest_materialization_event(asset)
     materialization = event.asset_materialization if event else None
-    return Evidence(
+    return CheckContext(
         table=table,
         inspection=inspection,
         counts=counts,
@@ -190,8 +190,8 @@ def _counts(domain: Domain, warehouse: Warehouse) -> Mapping[str, Mapping[str, i
         " count(_ab_cdc_deleted_at) as tombstones,"
         " coalesce(sum(case when cast(_airbyte_meta as varchar) like '%\"changes\":[{%' then 1 else 0 end), 0)"
         " as quarantined,"
-        f" coalesce(sum(case when _ab_cdc_deleted_at is null and ({_keyless(table)}) then 1 else 0 end), 0)"
-        f" as keyless, ({_doubled(domain, table)}) as doubled from {domain.name}.{table.name}"
+        f" coalesce(sum(case when _ab_cdc_deleted_at is null and ({_null_keys(table)}) then 1 else 0 end), 0)"
+        f" as keyless, ({_duplicate_keys(domain, table)}) as doubled from {domain.name}.{table.name}"
         for table in domain.tables
     ]
     numbers = ("rows", "tombstones", "quarantined", "keyless", "doubled")
@@ -201,11 +201,11 @@ def _counts(domain: Domain, warehouse: Warehouse) -> Mapping[str, Mapping[str, i
     }
 
 
-def _keyless(table: Table) -> str:
+def _null_keys(table: Table) -> str:
     return " or ".join(f"{column} is null" for column in table.primary_key)
 
 
-def _doubled(domain: Domain, table: Table) -> str:
+def _duplicate_keys(domain: Domain, table: Table) -> str:
     key = ", ".join(table.primary_key)
     return (
         f"select count(*) from (select {key} from {domain.name}.{table.name}"
@@ -213,7 +213,7 @@ def _doubled(domain: Domain, table: Table) -> str:
     )
 
 
-def _result(asset: dg.AssetKey, name: str, found: Found) -> dg.AssetCheckResult:
+def _result(asset: dg.AssetKey, name: str, found: CheckOutcome) -> dg.AssetCheckResult:
     passed, severity, told, metadata = found
     return dg.AssetCheckResult(
         asset_key=asset,

@@ -26,7 +26,7 @@ _LONGEST_NAME = 63
 
 
 @contextmanager
-def filled_aside(url: str) -> Iterator[str]:
+def staged_database(url: str) -> Iterator[str]:
     """Yield a connection string of a new, empty database to fill; it then replaces the one that `url` names.
 
     The replacement checks first that the new database is a DVD rental database. It ends the connections to the

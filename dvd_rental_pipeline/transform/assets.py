@@ -52,7 +52,7 @@ DbtEvent: TypeAlias = (
 # As of when tables speak (the first, by dbt's id) once others (the second) are built.
 DataTimes: TypeAlias = Callable[[Collection[str], Collection[str]], Mapping[str, datetime]]
 
-# What the macro `tell_row_count` logs.
+# What the macro `log_row_count` logs.
 ROWS_TOLD = re.compile(r"rows in \S+: (?P<rows>\d+)$")
 
 

@@ -1,4 +1,4 @@
-"""The warehouses: sessions, queries, transactions and write locks of DuckDB and Snowflake, and their Dagster resources.
+"""The warehouses, DuckDB and Snowflake: sessions, queries, transactions, write locks, Dagster resources.
 
 What is written, and when, is decided elsewhere.
 """

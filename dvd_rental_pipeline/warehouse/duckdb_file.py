@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WAIT_SECONDS = 300.0
 
-UNSOUND_OPTIMIZERS = "join_filter_pushdown"
+BUGGY_OPTIMIZERS = "join_filter_pushdown"
 """What DuckDB 2.0 must not use: with it, joins with rows that the same transaction has written find too few of
 them, or crash; and grouped joins may lose rows when run in parallel (duckdb/duckdb#22075)."""
 
@@ -27,7 +27,7 @@ class WarehouseError(PipelineError):
     """The warehouse cannot be opened or read, or refuses a statement."""
 
 
-class WarehouseAwayError(WarehouseError):
+class WarehouseUnavailableError(WarehouseError):
     """The warehouse cannot be reached or lets nobody in: no other statement would fare better."""
 
 
@@ -87,7 +87,7 @@ def open_duckdb(
     )
     try:
         with _interruptible():
-            _make_sound(connection)
+            _disable_buggy_optimizers(connection)
             yield connection
     finally:
         connection.close()
@@ -119,12 +119,12 @@ def open_beside_duckdb(
             on_wait=on_wait,
         )
         with _interruptible():
-            _make_sound(connection)
+            _disable_buggy_optimizers(connection)
             yield connection
 
 
-def _make_sound(connection: "duckdb.DuckDBPyConnection") -> None:
-    connection.execute(f"set disabled_optimizers = '{UNSOUND_OPTIMIZERS}'")
+def _disable_buggy_optimizers(connection: "duckdb.DuckDBPyConnection") -> None:
+    connection.execute(f"set disabled_optimizers = '{BUGGY_OPTIMIZERS}'")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from dvd_rental_pipeline.core.settings import Settings, SettingsError
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseAwayError, WarehouseError
+from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError, WarehouseUnavailableError
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -119,7 +119,7 @@ class SnowflakeSession:
                 columns = [_shown(column.name) for column in cursor.description or []]
                 return Rows(columns, [tuple(row) for row in cursor.fetchall()])
         except Error as error:
-            raise _explained(error, self._login, time.monotonic() - started) from None
+            raise _translate_errors(error, self._login, time.monotonic() - started) from None
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def open_snowflake(login: SnowflakeLogin, tags: Mapping[str, str]) -> Iterator[S
             **given,
         )
     except Error as error:
-        raise _explained(error, login, time.monotonic() - started) from None
+        raise _translate_errors(error, login, time.monotonic() - started) from None
     _quieten_cancelling(connection)
     try:
         yield SnowflakeSession(login, connection)
@@ -265,7 +265,7 @@ def _shown(column: str) -> str:
     return column.lower() if re.fullmatch(r"[A-Z_][A-Z0-9_$]*", column) else column
 
 
-def _explained(error: "Error", login: SnowflakeLogin, seconds: float) -> WarehouseError:
+def _translate_errors(error: "Error", login: SnowflakeLogin, seconds: float) -> WarehouseError:
     """What went wrong, what that means, and what to do. The connector's words never hold the key."""
     from snowflake.connector.errors import ProgrammingError  # noqa: PLC0415
 
@@ -273,13 +273,13 @@ def _explained(error: "Error", login: SnowflakeLogin, seconds: float) -> Warehou
     number = str(error.errno or "")
     place = f"Snowflake at {login.address}"
     if number in KEY_REFUSED or "JWT" in told:
-        return WarehouseAwayError(
+        return WarehouseUnavailableError(
             f"{place} does not accept the key of the user {login.user} (390144: JWT token is invalid). "
             f"Compare RSA_PUBLIC_KEY_FP in `describe user {login.user}` with the key's fingerprint, and check "
             "DVD_RENTAL_SNOWFLAKE_ACCOUNT."
         )
     if number in LOCKED_OUT or "IP address" in told or "not allowed to access" in told:
-        return WarehouseAwayError(
+        return WarehouseUnavailableError(
             f"{place} does not let this machine in: {told}. Add its address to the account's network policy."
         )
     if "cancelled by the client due to a timeout" in told:
@@ -290,10 +290,10 @@ def _explained(error: "Error", login: SnowflakeLogin, seconds: float) -> Warehou
     if isinstance(error, ProgrammingError):
         return WarehouseError(f"The warehouse refused the statement: {told}")
     if re.search(r"\b404\b", told):
-        return WarehouseAwayError(
+        return WarehouseUnavailableError(
             f"{place} knows no account {login.account}: mend DVD_RENTAL_SNOWFLAKE_ACCOUNT."
         )
-    return WarehouseAwayError(
+    return WarehouseUnavailableError(
         f"{place} did not answer as it should for {seconds:.0f} s: {told}. Look at "
         "https://status.snowflake.com and at the network between, then start again; nothing is half done."
     )

@@ -9,7 +9,7 @@ import pytest
 
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
-from dvd_rental_pipeline_tests.automation.graph_subset import excerpt_of
+from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
 from dvd_rental_pipeline_tests.automation.history import History
 
 KEYS = [
@@ -46,7 +46,7 @@ def graph_definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definition
 @pytest.fixture(scope="session")
 def excerpt(graph_definitions: dg.Definitions) -> dg.Definitions:
     """The part of the graph in which payments and rentals become a report, built by steps that do nothing."""
-    return excerpt_of(graph_definitions, KEYS)
+    return graph_subset_of(graph_definitions, KEYS)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 MODELS = {"staging", "snapshots", "marts", "reports"}
 
 
-def excerpt_of(
+def graph_subset_of(
     definitions: dg.Definitions,
     keys: Sequence[dg.AssetKey],
     *,

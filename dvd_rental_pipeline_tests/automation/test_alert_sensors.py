@@ -61,7 +61,7 @@ class Watch:
         self.said = ""
         monkeypatch.setattr(alert_sensor, "_now", lambda: self.now)
 
-    def look(self, after_minutes: float = 1) -> Sequence[Alert]:
+    def collect_findings(self, after_minutes: float = 1) -> Sequence[Alert]:
         """What is told when the sensor looks again, so many minutes later."""
         _sent.clear()
         self.now += after_minutes * 60
@@ -110,14 +110,14 @@ def checks_of(history: History, key: dg.AssetKey) -> list[dg.AssetCheckKey]:
 def test_all_well_is_nothing_to_tell(checks: Watch, lateness: Watch) -> None:
     for watch in (checks, lateness):
         for _ in range(3):
-            assert watch.look(60) == []
+            assert watch.collect_findings(60) == []
         assert watch.cursor == "{}"
 
 
 def test_a_check_that_fails_is_told_once_with_reason_owner_and_link_and_so_is_its_end(checks: Watch) -> None:
     check = checks_of(checks.history, FACT)[0]
     checks.history.check(check, passed=False, description="3 payments have no rental.")
-    (alert,) = checks.look()
+    (alert,) = checks.collect_findings()
     assert check.name in alert.subject
     assert "marts/fct_payment" in alert.subject
     assert alert.happened.startswith("3 payments have no rental.")
@@ -129,32 +129,32 @@ def test_a_check_that_fails_is_told_once_with_reason_owner_and_link_and_so_is_it
         == f"https://dagster.example.com/assets/marts/fct_payment?view=checks&checkDetail={check.name}"
     )
     checks.history.check(check, passed=False, description="4 payments have no rental.")
-    assert checks.look(120) == []
+    assert checks.collect_findings(120) == []
     checks.history.check(check, passed=True)
-    assert checks.look(1) == []
-    (resolved,) = checks.look(60)
+    assert checks.collect_findings(1) == []
+    (resolved,) = checks.collect_findings(60)
     assert resolved.resolved
     assert resolved.subject == alert.subject
-    assert checks.look(600) == []
+    assert checks.collect_findings(600) == []
 
 
 def test_a_check_that_flaps_is_one_story(checks: Watch) -> None:
     check = checks_of(checks.history, FACT)[0]
-    told = []
+    notified = []
     for passed in [False, True] * 5:
         checks.history.check(check, passed=passed)
-        told += checks.look(15)
-    told += checks.look(15) + checks.look(60)
-    assert [alert.resolved for alert in told] == [False, True]
+        notified += checks.collect_findings(15)
+    notified += checks.collect_findings(15) + checks.collect_findings(60)
+    assert [alert.resolved for alert in notified] == [False, True]
 
 
 def test_checks_of_one_owner_that_fail_together_share_an_alert(checks: Watch) -> None:
     mart, raw = checks_of(checks.history, FACT)[:3], checks_of(checks.history, PAYMENT)[0]
     for check in [*mart, raw]:
         checks.history.check(check, passed=False)
-    told = {alert.owner: alert for alert in checks.look()}
-    assert set(told) == {"team:analytics_engineering", "team:data_platform"}
-    together = told["team:analytics_engineering"]
+    notified = {alert.owner: alert for alert in checks.collect_findings()}
+    assert set(notified) == {"team:analytics_engineering", "team:data_platform"}
+    together = notified["team:analytics_engineering"]
     assert together.subject.endswith("and 2 more")
     assert all(check.name in together.happened for check in mart)
 
@@ -163,72 +163,72 @@ def test_what_could_not_be_sent_is_sent_later_and_once(checks: Watch) -> None:
     global _reachable  # noqa: PLW0603
     checks.history.check(checks_of(checks.history, FACT)[0], passed=False)
     _reachable = False
-    assert checks.look() == []
-    assert checks.look() == []
+    assert checks.collect_findings() == []
+    assert checks.collect_findings() == []
     _reachable = True
-    assert len(checks.look()) == 1
-    assert checks.look() == []
+    assert len(checks.collect_findings()) == 1
+    assert checks.collect_findings() == []
 
 
 def test_a_check_that_is_evaluated_anew_stays_as_it_was_meanwhile(checks: Watch) -> None:
     check = checks_of(checks.history, FACT)[0]
     checks.history.check(check, passed=False)
-    assert len(checks.look()) == 1
+    assert len(checks.collect_findings()) == 1
     checks.history.plan_check(check)
-    assert checks.look(600) == []
+    assert checks.collect_findings(600) == []
 
 
 def test_what_is_late_only_until_it_is_caught_up_is_not_told(lateness: Watch) -> None:
     lateness.history.freshness([PAYMENT], FreshnessState.FAIL)
-    assert lateness.look() == []
-    assert lateness.look(5) == []
+    assert lateness.collect_findings() == []
+    assert lateness.collect_findings(5) == []
     lateness.history.freshness([PAYMENT], FreshnessState.PASS)
-    assert lateness.look(5) == []
-    assert lateness.look(600) == []
+    assert lateness.collect_findings(5) == []
+    assert lateness.collect_findings(600) == []
 
 
 def test_late_assets_are_told_together_and_once_and_their_return_too(lateness: Watch) -> None:
     lateness.history.freshness([PAYMENT, RENTAL], FreshnessState.FAIL)
-    assert lateness.look() == []
-    (alert,) = lateness.look(10)
+    assert lateness.collect_findings() == []
+    (alert,) = lateness.collect_findings(10)
     assert alert.subject == "dvd_rental/payment and 1 more"
     assert "dvd_rental/rental: Overdue: was last built" in alert.happened
     assert "every 45 minutes at least" in alert.happened
     assert "docs/runbook.md#overdue" in alert.happened
     assert alert.owner == "team:data_platform"
-    assert lateness.look(600) == []
+    assert lateness.collect_findings(600) == []
     lateness.history.freshness([PAYMENT, RENTAL], FreshnessState.PASS)
-    assert lateness.look() == []
-    (resolved,) = lateness.look(10)
+    assert lateness.collect_findings() == []
+    (resolved,) = lateness.collect_findings(10)
     assert resolved.resolved
     assert resolved.severity is Severity.ERROR
 
 
 def test_an_asset_that_will_soon_be_late_is_not_told(lateness: Watch) -> None:
     lateness.history.freshness([PAYMENT], FreshnessState.WARN)
-    assert lateness.look() == []
-    assert lateness.look(600) == []
+    assert lateness.collect_findings() == []
+    assert lateness.collect_findings(600) == []
 
 
 def test_a_slot_that_keeps_too_much_log_is_a_warning_until_it_keeps_up(slot: Watch) -> None:
-    assert slot.look() == [], "never synced"
-    for lag, told in [(10, 0), (WARN_BYTES, 0), (WARN_BYTES + 1, 1), (3 * WARN_BYTES, 0)]:
+    assert slot.collect_findings() == [], "never synced"
+    for lag, notified in [(10, 0), (WARN_BYTES, 0), (WARN_BYTES + 1, 1), (3 * WARN_BYTES, 0)]:
         slot.history.instance.report_runless_asset_event(
             dg.AssetMaterialization(PAYMENT, metadata={"slot_lag_bytes": lag})
         )
-        assert len(slot.look()) == told, lag
+        assert len(slot.collect_findings()) == notified, lag
     slot.history.instance.report_runless_asset_event(
         dg.AssetMaterialization(PAYMENT, metadata={"slot_lag_bytes": 10})
     )
-    assert slot.look() == []
-    (resolved,) = slot.look(45)
+    assert slot.collect_findings() == []
+    (resolved,) = slot.collect_findings(45)
     assert resolved.resolved
     assert resolved.severity is Severity.WARNING
 
 
 def test_a_sync_that_does_not_tell_the_lag_is_not_judged_and_the_sensor_says_what_it_needs(slot: Watch) -> None:
     slot.history.build([PAYMENT])
-    assert slot.look() == []
+    assert slot.collect_findings() == []
     assert "Set DVD_RENTAL_SOURCE_URL" in slot.said
 
 
@@ -236,28 +236,28 @@ def test_a_source_with_an_address_is_asked_itself(
     slot: Watch, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slot.source_url = database_url
-    assert slot.look() == []
+    assert slot.collect_findings() == []
     assert "no slot watched" in slot.said
     with psycopg.connect(database_url, autocommit=True) as source:
         source.execute("select pg_create_logical_replication_slot('watched', 'pgoutput')")
-        assert slot.look() == []
+        assert slot.collect_findings() == []
         monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
         source.execute("create table noise as select repeat('x', 900) as x from generate_series(1, 2000)")
-        (alert,) = slot.look()
+        (alert,) = slot.collect_findings()
         assert "MB of log" in alert.happened
         assert alert.owner == "team:data_platform"
-        assert slot.look(600) == [], "told once"
+        assert slot.collect_findings(600) == [], "told once"
         (end,) = source.execute("select pg_current_wal_lsn()").fetchone() or ()
         source.execute("select pg_replication_slot_advance('watched', %s)", [end])
         source.execute("checkpoint")
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
-    assert slot.look() == []
-    (resolved,) = slot.look(45)
+    assert slot.collect_findings() == []
+    (resolved,) = slot.collect_findings(45)
     assert resolved.resolved
 
 
 def test_a_source_that_does_not_answer_changes_nothing_and_the_sensor_says_so(slot: Watch) -> None:
     slot.source_url = "postgresql://nobody:secret@127.0.0.1:1/nothing"
-    assert slot.look() == []
+    assert slot.collect_findings() == []
     assert "could not be asked" in slot.said
     assert "secret" not in slot.said

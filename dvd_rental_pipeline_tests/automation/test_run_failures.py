@@ -70,7 +70,7 @@ class Runs:
         list(execute_run_iterator(InMemoryJob(definition), run, self.instance))
         return run.run_id
 
-    def look(self, after_minutes: float = 1) -> Sequence[Alert]:
+    def collect_findings(self, after_minutes: float = 1) -> Sequence[Alert]:
         _sent.clear()
         self.now += after_minutes * 60
         context = dg.build_sensor_context(
@@ -92,7 +92,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
 def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_they_succeed(runs: Runs) -> None:
     _broken.update({"film", "rental"})
     first = runs.run(nightly)
-    (alert,) = runs.look()
+    (alert,) = runs.collect_findings()
     assert alert.subject == "runs of nightly"
     assert set(alert.happened.splitlines()) >= {
         f"Run {first[:8]} failed.",
@@ -102,53 +102,53 @@ def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_the
     assert alert.owner == "team:data_engineering"
     assert alert.link == f"https://dagster.example.com/runs/{first}"
     runs.run(nightly)
-    assert runs.look(15) == [], "the same story"
+    assert runs.collect_findings(15) == [], "the same story"
     _broken.clear()
     runs.run(nightly)
-    assert runs.look(15) == []
-    (resolved,) = runs.look(45)
+    assert runs.collect_findings(15) == []
+    (resolved,) = runs.collect_findings(45)
     assert resolved.resolved
     assert resolved.subject == alert.subject
-    assert runs.look(600) == []
+    assert runs.collect_findings(600) == []
 
 
 def test_runs_that_flap_are_one_story(runs: Runs) -> None:
-    told = []
+    notified = []
     for _ in range(4):
         _broken.add("film")
         runs.run(films)
-        told += runs.look(15)
+        notified += runs.collect_findings(15)
         _broken.clear()
         runs.run(films)
-        told += runs.look(15)
-    told += runs.look(45)
-    assert [alert.resolved for alert in told] == [False, True]
+        notified += runs.collect_findings(15)
+    notified += runs.collect_findings(45)
+    assert [alert.resolved for alert in notified] == [False, True]
 
 
 def test_each_schedule_and_sensor_is_a_story_of_its_own(runs: Runs) -> None:
     _broken.add("film")
     runs.run(films, **{"dagster/schedule_name": "every_hour"})
     runs.run(films, **{"dagster/sensor_name": "after_all"})
-    (alert,) = runs.look()
+    (alert,) = runs.collect_findings()
     assert alert.subject == "runs of after_all and 1 more"
     assert "runs of every_hour: Run" in alert.happened
     _broken.clear()
     runs.run(films, **{"dagster/sensor_name": "after_all"})
-    runs.look()
-    (resolved,) = runs.look(45)
+    runs.collect_findings()
+    (resolved,) = runs.collect_findings(45)
     assert set(resolved.happened.splitlines()) >= {"runs of after_all: Such runs succeed again."}
 
 
 def test_a_run_of_the_command_line_is_told_by_the_command(runs: Runs) -> None:
     _broken.add("film")
     runs.run(nightly, launched=False)
-    assert runs.look() == []
+    assert runs.collect_findings() == []
 
 
 def test_runs_without_trouble_are_nothing_to_tell(runs: Runs) -> None:
     runs.run(nightly)
     runs.run(films)
-    assert runs.look() == []
+    assert runs.collect_findings() == []
     assert runs.cursor == "{}"
 
 

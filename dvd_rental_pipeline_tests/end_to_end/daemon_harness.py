@@ -37,7 +37,7 @@ INSTANCE = {
 }
 
 
-class LivingDeployment:
+class DaemonHarness:
     """Daemons over `instance`. `now` is the time that they know."""
 
     def __init__(self, instance: dg.DagsterInstance, workspace: WorkspaceProcessContext, now: datetime) -> None:
@@ -78,7 +78,7 @@ def started_by(runs: list[dg.DagsterRun]) -> Counter[str]:
 
 
 @contextmanager
-def living(definitions: dg.Definitions, folder: Path, start: datetime) -> Iterator[LivingDeployment]:
+def living(definitions: dg.Definitions, folder: Path, start: datetime) -> Iterator[DaemonHarness]:
     """`definitions` under daemons, with an instance on SQLite in `folder`."""
     with ExitStack() as stack:
         stack.callback(setattr, living_location, "defs", living_location.defs)
@@ -94,4 +94,4 @@ def living(definitions: dg.Definitions, folder: Path, start: datetime) -> Iterat
         # They tell of every look, thousands of lines.
         stack.callback(DAEMONS.setLevel, DAEMONS.level)
         DAEMONS.setLevel(logging.WARNING)
-        yield LivingDeployment(instance, workspace, start)
+        yield DaemonHarness(instance, workspace, start)

@@ -18,8 +18,7 @@ import pytest
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
-from dvd_rental_pipeline.quality import data_lag
-from dvd_rental_pipeline.quality import evaluations as table_judgements
+from dvd_rental_pipeline.quality import data_lag, evaluations
 from dvd_rental_pipeline.quality.anomaly_bounds import LEAST_HISTORY, MEASURES
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
@@ -176,7 +175,7 @@ def test_drift_is_caught_and_what_breaks_readers_holds_them(
 def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
     deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_judgements, "SYNC_SLACK", timedelta())
+    monkeypatch.setattr(evaluations, "SYNC_SLACK", timedelta())
     records = deployment.instance.get_asset_records(list(deployment.home.keys("group:raw")))
     said = {
         record.asset_entry.asset_key.path[
@@ -330,7 +329,7 @@ def test_a_stale_report_is_told_by_the_checks_of_the_next_sync(
 def test_a_slot_that_grows_is_told_by_check_and_by_watch(
     deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_judgements, "SLOT_SHARE", 1e-9)
+    monkeypatch.setattr(evaluations, "SLOT_SHARE", 1e-9)
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
     slots = [check for check in deployment.home.graph.asset_check_keys if "slot" in check.name]
     # The watch asks a source with an address itself.
@@ -343,7 +342,7 @@ def test_a_slot_that_grows_is_told_by_check_and_by_watch(
     told = deployment.told()
     assert any(title == "WARNING: replication slot of dvd_rental" for title in told)
     assert any("replication_slot_is_short" in title for title in told)
-    monkeypatch.setattr(table_judgements, "SLOT_SHARE", 0.5)
+    monkeypatch.setattr(evaluations, "SLOT_SHARE", 0.5)
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
     assert deployment.sync() == {}
     assert deployment.told() == []

@@ -23,7 +23,7 @@ from dvd_rental_pipeline.definitions import WATCHES, build_definitions
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
-from dvd_rental_pipeline.quality import evaluations as table_judgements
+from dvd_rental_pipeline.quality import evaluations
 from dvd_rental_pipeline.quality import raw_tables as replicated_tables
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
@@ -31,8 +31,8 @@ from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.automation.conftest import KEYS
-from dvd_rental_pipeline_tests.automation.graph_subset import excerpt_of
-from dvd_rental_pipeline_tests.end_to_end.daemon_harness import LivingDeployment, living, started_by
+from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
+from dvd_rental_pipeline_tests.end_to_end.daemon_harness import DaemonHarness, living, started_by
 from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
@@ -69,10 +69,10 @@ def shop(database_url: str, postgres: EmbeddedPostgres) -> Shop:
 
 
 @pytest.fixture
-def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LivingDeployment]:
+def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonHarness]:
     """All was built at ten to twelve, the night before."""
     warehouse = tmp_path / "warehouse.duckdb"
-    definitions = excerpt_of(
+    definitions = graph_subset_of(
         build_definitions(Settings(home=tmp_path)),
         KEYS,
         raw=build_ingestion_assets(SMALL),
@@ -94,8 +94,8 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     with living(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
         monkeypatch.setattr(alert_sensor, "_now", lambda: datetime.timestamp(deployment.now))
         monkeypatch.setattr(replicated_tables, "_now", lambda: deployment.now)
-        real_moment = table_judgements._moment
-        monkeypatch.setattr(table_judgements, "_moment", lambda iso: deployment.told(real_moment(iso)))
+        real_moment = evaluations._moment
+        monkeypatch.setattr(evaluations, "_moment", lambda iso: deployment.told(real_moment(iso)))
         everything = definitions.resolve_implicit_global_asset_job_def()
         with freeze_time(deployment.now):
             assert everything.execute_in_process(instance=deployment.instance).success
@@ -105,7 +105,7 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield deployment
 
 
-def live(deployment: LivingDeployment, shop: Shop, until: datetime, step: timedelta = LITTLE) -> Counter[str]:
+def live(deployment: DaemonHarness, shop: Shop, until: datetime, step: timedelta = LITTLE) -> Counter[str]:
     """Tick until then, every five minutes or `step`; how many runs each schedule and sensor has started."""
     started: Counter[str] = Counter()
     while deployment.now + step <= until:
@@ -119,7 +119,7 @@ def live(deployment: LivingDeployment, shop: Shop, until: datetime, step: timede
 
 
 def test_a_day_without_trouble_starts_what_it_should_and_nobody_is_told(
-    deployment: LivingDeployment, shop: Shop
+    deployment: DaemonHarness, shop: Shop
 ) -> None:
     deployment.now = MIDNIGHT - QUARTER / 2
     started = live(deployment, shop, MIDNIGHT + timedelta(days=1) - QUARTER / 2, QUARTER / 2)
@@ -129,7 +129,7 @@ def test_a_day_without_trouble_starts_what_it_should_and_nobody_is_told(
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
 
 
-def test_an_outage_is_one_story_for_each_who_must_know(deployment: LivingDeployment, shop: Shop) -> None:
+def test_an_outage_is_one_story_for_each_who_must_know(deployment: DaemonHarness, shop: Shop) -> None:
     def at(clock: str) -> datetime:
         hours, minutes = clock.split(":")
         return MIDNIGHT + timedelta(hours=int(hours), minutes=int(minutes))

@@ -23,7 +23,7 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte
 from dvd_rental_pipeline.ingestion.airbyte.desired_config import wanted
 from dvd_rental_pipeline.ingestion.airbyte.plan import apply, make_plan
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, take
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
 from dvd_rental_pipeline.pipelines.resources import resource_factories
@@ -121,7 +121,7 @@ def production(
         del environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH"]
         with mock.patch.dict(os.environ, environment):
             loaded = Settings.load(Path("/nonexistent"))
-            take(owner, DVD_RENTAL, Reader.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
+            apply_steps(owner, DVD_RENTAL, Reader.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
             with Airbyte.of_settings(loaded) as api:
                 should = wanted(loaded, DVD_RENTAL)
                 connection_id = apply(api, should, make_plan(api, should, None))

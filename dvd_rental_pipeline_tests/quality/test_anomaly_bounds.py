@@ -11,12 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dvd_rental_pipeline.quality.anomaly_bounds import LEAST_HISTORY, Measure, build_learnt_bounds_checks, learn
+from dvd_rental_pipeline.quality.anomaly_bounds import (
+    LEAST_HISTORY,
+    TrackedMetric,
+    build_learnt_bounds_checks,
+    learn,
+)
 from dvd_rental_pipeline.sample.restore.restore import restore
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 PAYMENTS = dg.AssetKey(["marts", "fct_payment"])
-MEASURE = Measure(PAYMENTS, "revenue", "select sum(amount) from marts.fct_payment", "Revenue")
+MEASURE = TrackedMetric(PAYMENTS, "revenue", "select sum(amount) from marts.fct_payment", "Revenue")
 
 
 def passes(history: list[float], value: float) -> bool:

@@ -20,7 +20,7 @@ from dvd_rental_pipeline.ingestion.raw_counts import sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
-from dvd_rental_pipeline.quality import evaluations as table_judgements
+from dvd_rental_pipeline.quality import evaluations
 from dvd_rental_pipeline.quality.raw_tables import CHECKS, build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
@@ -222,7 +222,7 @@ class SilentIngestion(EmbeddedIngestion):
 
 
 def test_a_sync_that_stops_silently_is_caught(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_judgements, "SYNC_SLACK", timedelta())
+    monkeypatch.setattr(evaluations, "SYNC_SLACK", timedelta())
     first = chain.run()
     said = {
         event.asset_key.path[-1]: int(str(event.materialization.metadata["dagster/row_count"].value))
@@ -245,8 +245,8 @@ def test_a_sync_that_stops_silently_is_caught(chain: Chain, monkeypatch: pytest.
 def test_a_change_that_waits_too_long_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.run()
     chain.source.execute("update rental set return_date = now() where return_date is null")
-    short = {tier: timedelta() for tier in table_judgements.DATA_LAG}
-    monkeypatch.setattr(table_judgements, "DATA_LAG", short)
+    short = {tier: timedelta() for tier in evaluations.DATA_LAG}
+    monkeypatch.setattr(evaluations, "DATA_LAG", short)
     found = failed(chain.check())
     assert found["rental:commit_lag_is_short"].severity is WARN
     assert "rental:commit_lag_is_short" not in failed(chain.run())
@@ -294,8 +294,8 @@ def test_a_key_of_the_source_that_lacks_the_catalogues_is_an_error_and_one_that_
 
 def test_a_slot_that_grows_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.run()
-    monkeypatch.setattr(table_judgements, "SLOT_SHARE", 1e-9)
-    monkeypatch.setattr(table_judgements, "SLOT_BYTES", 100_000)
+    monkeypatch.setattr(evaluations, "SLOT_SHARE", 1e-9)
+    monkeypatch.setattr(evaluations, "SLOT_BYTES", 100_000)
     chain.source.execute("create table noise as select repeat('x', 900) from generate_series(1, 2000)")
     (found,) = (check for name, check in failed(chain.check()).items() if "slot" in name)
     assert found.severity is WARN

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.sample.database import KEYS, filled_aside, is_empty, row_counts
+from dvd_rental_pipeline.sample.database import KEYS, is_empty, row_counts, staged_database
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.sample.queries import databases, fingerprint, value
@@ -40,7 +40,7 @@ def _make_tables(url: str, *, without: str = "", renamed: str = "") -> None:
 def test_what_was_filled_takes_the_place_of_the_old(filled_url: str) -> None:
     before = databases(filled_url)
 
-    with filled_aside(filled_url) as aside:
+    with staged_database(filled_url) as aside:
         _make_tables(aside)
         with psycopg.connect(aside) as connection:
             connection.execute("insert into country values (7)")
@@ -54,7 +54,7 @@ def test_a_database_that_does_not_exist_yet_is_made(postgres: EmbeddedPostgres) 
     url = postgres.url("not there yet")
     assert is_empty(url)
 
-    with filled_aside(url) as aside:
+    with staged_database(url) as aside:
         _make_tables(aside)
 
     assert row_counts(url) == dict.fromkeys(KEYS, 0)
@@ -65,7 +65,7 @@ def test_a_database_that_does_not_exist_yet_is_made(postgres: EmbeddedPostgres) 
 def test_a_failure_leaves_the_old_data_and_no_debris(filled_url: str, failure: type[BaseException]) -> None:
     before, names = fingerprint(filled_url), databases(filled_url)
 
-    with pytest.raises(failure), filled_aside(filled_url) as aside:  # noqa: PT012
+    with pytest.raises(failure), staged_database(filled_url) as aside:  # noqa: PT012
         _make_tables(aside)
         raise failure
 
@@ -76,7 +76,10 @@ def test_a_failure_leaves_the_old_data_and_no_debris(filled_url: str, failure: t
 def test_a_database_without_one_of_the_tables_is_refused_by_name(filled_url: str) -> None:
     before, names = fingerprint(filled_url), databases(filled_url)
 
-    with pytest.raises(SourceError, match=r"lacks the tables film_actor\b"), filled_aside(filled_url) as aside:
+    with (
+        pytest.raises(SourceError, match=r"lacks the tables film_actor\b"),
+        staged_database(filled_url) as aside,
+    ):
         _make_tables(aside, without="film_actor")
 
     assert fingerprint(filled_url) == before
@@ -86,13 +89,13 @@ def test_a_database_without_one_of_the_tables_is_refused_by_name(filled_url: str
 def test_a_database_with_other_keys_is_refused_by_name(database_url: str) -> None:
     with (
         pytest.raises(SourceError, match=r"the columns film_actor\.actor_id, film_actor\.film_id"),
-        filled_aside(database_url) as aside,
+        staged_database(database_url) as aside,
     ):
         _make_tables(aside, renamed="film_actor")
 
 
 def test_tables_and_columns_beyond_the_15_are_welcome(database_url: str) -> None:
-    with filled_aside(database_url) as aside:
+    with staged_database(database_url) as aside:
         _make_tables(aside)
         with psycopg.connect(aside) as connection:
             connection.execute("create table wishes (wish text)")
@@ -112,7 +115,7 @@ def test_those_who_use_the_old_database_do_not_hinder_it(filled_url: str) -> Non
     with psycopg.connect(filled_url, autocommit=True) as user:
         user.execute("begin")
         user.execute("select count(*) from rental")
-        with filled_aside(filled_url) as aside:
+        with staged_database(filled_url) as aside:
             _make_tables(aside)
         with pytest.raises(psycopg.OperationalError):
             user.execute("select 1")
@@ -135,7 +138,7 @@ def test_those_who_keep_connecting_do_not_hinder_it(filled_url: str) -> None:
     for user in users:
         user.start()
     try:
-        with filled_aside(filled_url) as aside:
+        with staged_database(filled_url) as aside:
             _make_tables(aside)
     finally:
         done.set()
@@ -149,7 +152,7 @@ def test_the_old_databases_replication_slots_go_with_it(filled_url: str) -> None
     with psycopg.connect(filled_url, autocommit=True) as connection:
         connection.execute("select pg_create_logical_replication_slot('slot_of_the_old', 'pgoutput')")
 
-    with filled_aside(filled_url) as aside:
+    with staged_database(filled_url) as aside:
         _make_tables(aside)
 
     assert (
@@ -158,9 +161,9 @@ def test_the_old_databases_replication_slots_go_with_it(filled_url: str) -> None
 
 
 def test_a_second_one_at_the_same_time_is_refused(filled_url: str) -> None:
-    with filled_aside(filled_url) as aside:
+    with staged_database(filled_url) as aside:
         _make_tables(aside)
-        with pytest.raises(SourceError, match="Another process is filling"), filled_aside(filled_url):
+        with pytest.raises(SourceError, match="Another process is filling"), staged_database(filled_url):
             pass  # never entered
 
     assert row_counts(filled_url)["rental"] == 0
@@ -171,8 +174,8 @@ def test_the_debris_of_a_killed_attempt_is_removed_by_the_next(filled_url: str, 
     program = tmp_path / "killed.py"
     program.write_text(
         "import sys, time\n"
-        "from dvd_rental_pipeline.sample.database import filled_aside\n"
-        "with filled_aside(sys.argv[1]):\n"
+        "from dvd_rental_pipeline.sample.database import staged_database\n"
+        "with staged_database(sys.argv[1]):\n"
         "    print('filling', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -189,7 +192,7 @@ def test_the_debris_of_a_killed_attempt_is_removed_by_the_next(filled_url: str, 
     deadline = time.monotonic() + 20
     while True:
         try:
-            with filled_aside(filled_url) as aside:
+            with staged_database(filled_url) as aside:
                 _make_tables(aside)
         except SourceError:
             assert time.monotonic() < deadline
@@ -202,7 +205,7 @@ def test_the_debris_of_a_killed_attempt_is_removed_by_the_next(filled_url: str, 
 
 def test_a_long_name_leaves_room_for_the_companions(postgres: EmbeddedPostgres) -> None:
     url = postgres.url("ä" * 31)
-    with filled_aside(url) as aside:
+    with staged_database(url) as aside:
         _make_tables(aside)
 
     assert is_empty(url)
@@ -215,7 +218,7 @@ def test_a_user_who_may_not_create_databases_is_told_so(filled_url: str, postgre
     try:
         with (
             pytest.raises(SourceError, match=r"may not create databases .* createdb"),
-            filled_aside(f"{filled_url}&options=-crole%3D{name}"),
+            staged_database(f"{filled_url}&options=-crole%3D{name}"),
         ):
             pass  # never entered
     finally:
@@ -227,7 +230,10 @@ def test_a_user_who_may_not_create_databases_is_told_so(filled_url: str, postgre
     "url", ["postgresql://nobody@127.0.0.1:1/x", "postgresql://127.0.0.1", "no url at all"]
 )
 def test_a_server_that_cannot_be_reached_is_one_clear_message(url: str) -> None:
-    with pytest.raises(SourceError, match=r"cannot be reached|names no database|malformed"), filled_aside(url):
+    with (
+        pytest.raises(SourceError, match=r"cannot be reached|names no database|malformed"),
+        staged_database(url),
+    ):
         pass  # never entered
 
 

@@ -20,8 +20,8 @@ from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
     AirbyteRefusedError,
     AirbyteUnreachableError,
+    error_message,
     is_outage,
-    words_of,
 )
 
 CLOUD_API = "https://api.airbyte.com/v1"
@@ -260,6 +260,6 @@ class Airbyte:
 
 def _words(response: httpx.Response) -> str:
     try:
-        return words_of(response.json())
+        return error_message(response.json())
     except ValueError:
         return ""

@@ -12,8 +12,8 @@ from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
     AirbyteRefusedError,
     AirbyteUnreachableError,
+    error_message,
     is_outage,
-    words_of,
 )
 
 # Airbyte's own words; "queued" and what may come later are unknown to dagster-airbyte.
@@ -49,7 +49,7 @@ class Job:
         return self.status in ENDED
 
 
-class PatientAirbyteClient(AirbyteClient):
+class RetryingAirbyteClient(AirbyteClient):
     """The same settings and calls, with another policy for failures.
 
     An outage (no connection, a time-out, 429, a status of 500 or more, an answer that is no JSON) is waited
@@ -58,7 +58,7 @@ class PatientAirbyteClient(AirbyteClient):
     """
 
     @classmethod
-    def like(cls, client: AirbyteClient) -> "PatientAirbyteClient":
+    def like(cls, client: AirbyteClient) -> "RetryingAirbyteClient":
         """A patient client with each setting of `client`."""
         return cls(**{name: getattr(client, name) for name in AirbyteClient.model_fields})
 
@@ -225,6 +225,6 @@ class PatientAirbyteClient(AirbyteClient):
 
 def _words(response: requests.Response) -> str:
     try:
-        return words_of(response.json())
+        return error_message(response.json())
     except requests.exceptions.JSONDecodeError:
         return ""

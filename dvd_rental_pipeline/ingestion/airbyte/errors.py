@@ -48,7 +48,7 @@ def is_outage(status: int) -> bool:
     return status == 429 or status >= 500
 
 
-def words_of(answer: object) -> str:
+def error_message(answer: object) -> str:
     """What a refusal says for people, from its JSON body, whatever that is."""
     if not isinstance(answer, dict):
         return ""

@@ -15,7 +15,7 @@ from dagster_airbyte.resources import BaseAirbyteWorkspace
 from pydantic import Field, PrivateAttr
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.airbyte.client import Job, PatientAirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.client import Job, RetryingAirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
     AirbyteRefusedError,
@@ -24,7 +24,7 @@ from dvd_rental_pipeline.ingestion.airbyte.errors import (
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Deviation
 from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables, sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseAwayError
+from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseUnavailableError
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 JOB_TAG = "airbyte/job_id"
@@ -65,7 +65,7 @@ class AirbyteIngestion(Ingestion):
             self._tag_run = lambda tags: instance.add_run_tags(run.run_id, tags)
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
-        client = PatientAirbyteClient.like(self.workspace.get_client())
+        client = RetryingAirbyteClient.like(self.workspace.get_client())
         deadline = time.monotonic() + (client.poll_timeout or float("inf"))
         job = self._obtain(client, log, _FULL if full_refresh else _ANY, deadline)
         link = client.job_link(self.connection_id, job.id)
@@ -116,7 +116,7 @@ class AirbyteIngestion(Ingestion):
         """Those of the connection."""
         from dvd_rental_pipeline.ingestion.airbyte.plan import connection_drift  # noqa: PLC0415
 
-        client = PatientAirbyteClient.like(self.workspace.get_client())
+        client = RetryingAirbyteClient.like(self.workspace.get_client())
         try:
             connection = client.connection(self.connection_id)
         except AirbyteError as error:
@@ -125,7 +125,7 @@ class AirbyteIngestion(Ingestion):
         return connection_drift(connection, domain)
 
     def _obtain(
-        self, client: PatientAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float
+        self, client: RetryingAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float
     ) -> Job:
         """The job to wait for: one that runs already, or a new one.
 
@@ -170,7 +170,7 @@ class AirbyteIngestion(Ingestion):
             log.warning(f"{problem} Looking whether the job has begun, in {client.request_retry_delay:g} s.")
             time.sleep(client.request_retry_delay)
 
-    def _wait(self, client: PatientAirbyteClient, job: Job, log: dg.DagsterLogManager, deadline: float) -> Job:
+    def _wait(self, client: RetryingAirbyteClient, job: Job, log: dg.DagsterLogManager, deadline: float) -> Job:
         began = told_at = time.monotonic()
         status = None
         while True:
@@ -185,7 +185,7 @@ class AirbyteIngestion(Ingestion):
             self._check(deadline, client, job)
             time.sleep(client.poll_interval)
 
-    def _check(self, deadline: float, client: PatientAirbyteClient, job: Job) -> None:
+    def _check(self, deadline: float, client: RetryingAirbyteClient, job: Job) -> None:
         if time.monotonic() > deadline:
             raise AirbyteError(
                 f"Airbyte job {job.id} is still {job.status} after {client.poll_timeout:g} s. It goes on: "
@@ -195,7 +195,7 @@ class AirbyteIngestion(Ingestion):
 
     @contextmanager
     def _cancelling(
-        self, client: PatientAirbyteClient, job_id: int, log: dg.DagsterLogManager
+        self, client: RetryingAirbyteClient, job_id: int, log: dg.DagsterLogManager
     ) -> Iterator[None]:
         """Cancel the job when the run is terminated, if that is wanted. A mere failure here cancels nothing."""
         try:
@@ -227,7 +227,7 @@ class AirbyteIngestion(Ingestion):
         synced = _rows_by_stream(attempts)
         try:
             counts = count_raw_tables(self.warehouse, domain)
-        except WarehouseAwayError as error:
+        except WarehouseUnavailableError as error:
             raise AirbyteError(
                 f"Airbyte job {job.id} has succeeded, but nobody can look at its tables. {error}"
             ) from None

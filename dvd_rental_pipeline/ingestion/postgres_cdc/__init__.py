@@ -1,12 +1,7 @@
-"""Snapshot and change capture from PostgreSQL into a DuckDB warehouse. No Dagster in here.
+"""Change data capture from PostgreSQL into a DuckDB warehouse: snapshot, then change stream. No Dagster here.
 
-`replicator.py` is the way in. The others, from the ground up: `session` (connections and what their failures
-mean), `column_types` (PostgreSQL type to DuckDB type), `relations` (what the source says of its tables),
-`publication` and `slot` (what is captured, and from where), `pgoutput` (the protocol's decoder, message by
-message), `message_blocks` (thousands of messages at once), `folding` (the last change of each key, by
-`fold_columns` where it can and by `fold_rows` where it must, as `folded`), `changes` (the stream of one sync),
-`state` (what the warehouse knows of the source), `continuity` (whether the log can be read on), `drift` (what
-became of a table since), `past_states` (what rows were before), `raw_tables` (writing), `snapshot` (reading
-full copies), `outcome` (what a sync tells), `attempt`, `following` and `copying` (one sync's work),
-`verification` (whether both sides are equal).
+`replicator.py` is the way in: one sync, from top to bottom. The folders are its phases, in their order:
+`connect` (sessions, publication, slot), `plan` (which tables follow their changes, and which need a copy),
+`copy` (full copies), `stream` (reading changes), `compact` (the last change of each key), `write` (raw tables),
+and apart from any sync `verify` (whether both sides are equal). `outcome.py` is what a sync returns.
 """

@@ -10,7 +10,7 @@ class Step(StrEnum):
 
     SLOT_CREATED = "slot created"
     TABLE_COPIED = "table copied"
-    STRETCH_APPLIED = "stretch applied"
+    BATCH_APPLIED = "stretch applied"
     BEFORE_COMMIT = "before commit"
     COMMITTED = "committed"
     ADVANCED = "advanced"

@@ -26,19 +26,19 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect import publication, slot
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     ReplicationError,
     connect,
-    explained,
     format_lsn,
     place,
+    translate_errors,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.copy.copy_tables import copy_all, copy_some
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, SyncResult, TableSync
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan import relations, state
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.attempt import Attempt, Job, TableStoppedError
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import reason_to_begin_anew, require_ours
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.attempt import Attempt, Job, TableSyncError
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import full_refresh_reason, require_owned_slot
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import State, StoredSource
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.apply_changes import follow
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import HistoryDiffersError
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import WalHistoryMismatchError
 from dvd_rental_pipeline.warehouse.duckdb_file import open_duckdb
 
 # Of DuckDB's buffers, which would otherwise keep all that a sync writes until it ends. What does not fit is on
@@ -105,7 +105,7 @@ class Replicator:
         with (
             open_duckdb(job.warehouse, wait_seconds=job.wait_seconds, on_wait=job.announce) as warehouse,
             closing(connect(job.source_url)) as connection,
-            explained(job.source_url),
+            translate_errors(job.source_url),
             self._written(),
         ):
             warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
@@ -118,9 +118,9 @@ class Replicator:
             while True:
                 try:
                     return self._attempt(warehouse, connection, reason, errors, started)
-                except HistoryDiffersError:
+                except WalHistoryMismatchError:
                     reason = "the source was restored to an earlier moment"
-                except TableStoppedError as stopped:
+                except TableSyncError as stopped:
                     errors[stopped.table] = stopped.reason
                 except duckdb.OutOfMemoryException:
                     if not memory_is_bound:
@@ -148,8 +148,8 @@ class Replicator:
         usable = [found[name] for name in job.tables if name in found and name not in errors]
         there = slot.find(connection, job.slot)
         published = publication.ensure(connection, job.slot, usable, job.announce)
-        require_ours(there, job.slot, job.source_url)
-        reason = reason or reason_to_begin_anew(known.source, source, there, published, job.slot)
+        require_owned_slot(there, job.slot, job.source_url)
+        reason = reason or full_refresh_reason(known.source, source, there, published, job.slot)
         lsn_offset = known.source.lsn_offset if known.source else 0
         now = StoredSource(
             slot=job.slot,

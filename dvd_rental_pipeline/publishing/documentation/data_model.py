@@ -1,6 +1,7 @@
 """The repository's own picture of the data model, `docs/data_model.md`.
 
-`python -m dvd_rental_pipeline.publishing.documentation.data_model` writes it; a test tells when it is out of date.
+`python -m dvd_rental_pipeline.publishing.documentation.data_model` writes
+it; a test fails when it is out of date.
 """
 
 import json
@@ -20,8 +21,8 @@ def render_data_model(manifest: Mapping[str, Any]) -> str:
     """The text of `DATA_MODEL_FILE`."""
     model = read_model(manifest, [DVD_RENTAL])
     return (
-        "<!-- Rendered by `python -m dvd_rental_pipeline.publishing.documentation.data_model` from the catalogue and the dbt "
-        "project. -->\n# The data model\n\n"
+        "<!-- Rendered by `python -m dvd_rental_pipeline.publishing.documentation.data_model` "
+        "from the catalogue and the dbt project. -->\n# The data model\n\n"
         "`PK` is the key of a table, `FK` a reference to the key of another. Every run publishes the same "
         "diagrams, with column lineage and the documentation of dbt, as `.dvd_rental/site/docs/index.html`.\n\n"
         "## The source\n\n"

@@ -202,7 +202,7 @@ class Cluster:
             )
         password = (cluster / _PASSWORD).read_text("utf-8").strip()
         self._folder.write(self._folder.password_file, f"*:*:*:{ROLE}:{password}\n")
-        return account.able_to_reach(self._binaries.postgres, cluster)
+        return account.with_access_to(self._binaries.postgres, cluster)
 
     def _create(self, account: Account, lock: int) -> None:
         new = Path(tempfile.mkdtemp(dir=self._folder.path, prefix=_NEW))
@@ -218,7 +218,7 @@ class Cluster:
                 _give(new, 0, account.gid, 0o710)
                 _give(cluster, named.uid, account.gid, 0o700)
                 _give(password, named.uid, account.gid, 0o600)
-            self._run_initdb(named.able_to_reach(self._binaries.initdb, cluster), cluster, password, lock)
+            self._run_initdb(named.with_access_to(self._binaries.initdb, cluster), cluster, password, lock)
             password.rename(cluster / _PASSWORD)
             account.take_over(cluster)
             cluster.rename(self._folder.cluster)

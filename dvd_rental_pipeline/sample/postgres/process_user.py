@@ -108,7 +108,7 @@ class Account:
         # nobody has the highest number, where there is one.
         return replace(self, uid=named[-1])
 
-    def able_to_reach(self, program: Path, folder: Path) -> "Account":
+    def with_access_to(self, program: Path, folder: Path) -> "Account":
         """This account, with the capability if and only if it cannot run `program` inside `folder` without.
 
         Raises:

@@ -1,9 +1,9 @@
 """The small process that owns one embedded server, and ends it when nobody needs it any more.
 
-`python -m dvd_rental_pipeline.sample.postgres.watchdog FOLDER ...` detaches itself from whoever started it, starts the
-server in FOLDER, answers one line of JSON on its standard output (`{"error": null}` or what went wrong), and
-then stays until no lease was held for the grace period, `stop` signals it, or the folder is gone. It is
-started by `EmbeddedPostgres` alone. No Dagster and no database driver in here: it lives beside every run.
+`python -m dvd_rental_pipeline.sample.postgres.watchdog FOLDER ...` detaches itself from whoever started it,
+starts the server in FOLDER, answers one line of JSON on its standard output (`{"error": null}` or what went
+wrong), and then stays until no lease was held for the grace period, `stop` signals it, or the folder is gone.
+It is started by `EmbeddedPostgres` alone. No Dagster and no database driver in here: it lives beside every run.
 """
 
 import argparse

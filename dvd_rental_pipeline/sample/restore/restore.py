@@ -11,7 +11,7 @@ from typing import IO
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.sample.database import filled_aside, row_counts
+from dvd_rental_pipeline.sample.database import row_counts, staged_database
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.restore.dump import Dump, Format, opened
@@ -35,7 +35,7 @@ def restore(url: str, path: Path, progress: Callable[[str], None] | None = None)
     """
     tell = progress or (lambda _: None)
     tell(f"Reading {path}")
-    with opened(path) as dump, filled_aside(url) as aside:
+    with opened(path) as dump, staged_database(url) as aside:
         with _script(dump, path) as script:
             _run(script, aside, path, tell)
         with psycopg.connect(aside, autocommit=True) as connection:

@@ -9,7 +9,7 @@ from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace
 from dagster_airbyte.resources import AirbyteClient, BaseAirbyteWorkspace
 
 from dvd_rental_pipeline.core.settings import Settings, SettingsError
-from dvd_rental_pipeline.ingestion.airbyte.client import PatientAirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.client import RetryingAirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.pipelines import resources as deployment
@@ -60,7 +60,7 @@ def client_in_a_run(resource: AirbyteIngestion) -> AirbyteClient:
 
     @dg.asset
     def step(ingestion: AirbyteIngestion) -> None:
-        clients.append(PatientAirbyteClient.like(ingestion.workspace.get_client()))
+        clients.append(RetryingAirbyteClient.like(ingestion.workspace.get_client()))
 
     assert dg.materialize([step], resources={"ingestion": resource}).success
     return clients[0]
@@ -98,7 +98,7 @@ def test_the_patient_client_keeps_every_setting_of_a_workspace(kind: type[BaseAi
             "configuration_api_base_url": "http://a/api/v1",
         }
     plain = kind(**given).get_client()
-    patient = PatientAirbyteClient.like(plain)
+    patient = RetryingAirbyteClient.like(plain)
     assert set(kind.model_fields) - set(AirbyteClient.model_fields) == set()
     assert dict(patient) == dict(plain)
     assert {name: getattr(patient, name) for name in given} == given

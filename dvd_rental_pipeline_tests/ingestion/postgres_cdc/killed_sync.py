@@ -118,7 +118,7 @@ def _sync(work: Work, at: tuple[Step, int] | None, tell: Connection) -> None:
 
 
 def _replicator(work: Work, on_step: Callable[[Step], None]) -> Replicator:
-    changes.STRETCH_CHANGES = work.stretch_changes
+    changes.MAX_BATCH_CHANGES = work.stretch_changes
     for limit, value in work.limits.items():
         resource.setrlimit(limit, (value, value))
     return Replicator(

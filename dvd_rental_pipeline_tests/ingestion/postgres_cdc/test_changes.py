@@ -182,7 +182,7 @@ def test_asynchronous_commits_are_not_missed(pair: Pair) -> None:
 
 
 def test_a_large_sync_is_applied_in_stretches(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "STRETCH_CHANGES", 100)
+    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 100)
     pair.run(
         TABLE,
         "alter table t alter big set storage external",
@@ -246,7 +246,7 @@ def test_partitioned_tables_are_followed_through_their_root(pair: Pair) -> None:
 
 
 def test_rows_that_change_again_and_again_within_one_sync(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "STRETCH_CHANGES", 4_000)
+    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 4_000)
     pair.run(TABLE, "insert into t select n, md5(n::text), repeat('x', 200) from generate_series(1, 20000) n")
     pair.sync()
     for turn in range(3):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import fold_columns
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowFold
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Folded
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import compact_columns
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowCompactor
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import PgType, column_type
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Column, Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import Block, RowMessages, iso_times
@@ -55,11 +55,11 @@ def rows(messages: list[bytes], lsns: list[int], sources: tuple[int | None, ...]
     return RowMessages(block, np.arange(len(messages)), np.array(lsns, np.int64), times, sources)
 
 
-def told(folded: Folded | None) -> list[tuple[object, ...]]:
+def told(compacted: CompactedChanges | None) -> list[tuple[object, ...]]:
     """Changes in a form, and an order, that can be compared."""
-    if folded is None:
+    if compacted is None:
         return []
-    columns = [*folded.texts, folded.deleted, folded.lsns, folded.times]
+    columns = [*compacted.texts, compacted.deleted, compacted.lsns, compacted.times]
     return sorted(zip(*(column.to_pylist() for column in columns), strict=True), key=repr)
 
 
@@ -89,25 +89,25 @@ def test_both_ways_come_to_the_same(
         )
     runs = [rows(messages[:cut], lsns[:cut], sources), rows(messages[cut:], lsns[cut:], sources)]
     runs = [run for run in runs if len(run)]
-    one_by_one = RowFold(relation(*key), keep_superseded=True)
+    one_by_one = RowCompactor(relation(*key), keep_superseded=True)
     for run in runs:
         for at, at_lsn, time in zip(run.at, run.lsns, iso_times(run.microseconds).to_pylist(), strict=True):
             change = decode(run.block.message(at))
             assert isinstance(change, Insert | Update | Delete)
             one_by_one.add(change, sources, int(at_lsn), time)
-    by_column = fold_columns(relation(*key), runs, keep_superseded=True)
+    by_column = compact_columns(relation(*key), runs, keep_superseded=True)
     assert by_column is not None
     current, superseded = by_column
-    wanted = one_by_one.folded()
+    wanted = one_by_one.compacted()
     assert wanted is not None
     assert told(current) == told(wanted)
-    assert told(superseded) == told(one_by_one.folded_superseded())
+    assert told(superseded) == told(one_by_one.compacted_superseded())
     expected = dict(zip(_keys(current, key), current.expected.to_pylist(), strict=True))
     assert expected == dict(zip(_keys(wanted, key), wanted.expected.to_pylist(), strict=True))
 
 
-def _keys(folded: Folded, key: tuple[str, ...]) -> list[tuple[object, ...]]:
-    return list(zip(*(folded.texts["abcd".index(name)].to_pylist() for name in key), strict=True))
+def _keys(compacted: CompactedChanges, key: tuple[str, ...]) -> list[tuple[object, ...]]:
+    return list(zip(*(compacted.texts["abcd".index(name)].to_pylist() for name in key), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -122,5 +122,5 @@ def _keys(folded: Folded, key: tuple[str, ...]) -> list[tuple[object, ...]]:
 )
 def test_what_is_out_of_the_ordinary_is_left_to_the_other_way(odd: bytes) -> None:
     usual = message("I", ["0", "x", "x", "x"])
-    assert fold_columns(relation("a"), [rows([usual], [1])], keep_superseded=False) is not None
-    assert fold_columns(relation("a"), [rows([usual, odd], [1, 1])], keep_superseded=False) is None
+    assert compact_columns(relation("a"), [rows([usual], [1])], keep_superseded=False) is not None
+    assert compact_columns(relation("a"), [rows([usual, odd], [1, 1])], keep_superseded=False) is None

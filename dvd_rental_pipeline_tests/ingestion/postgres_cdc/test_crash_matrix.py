@@ -65,11 +65,11 @@ class Matrix:
         self._pair.sync(history=self._history)
         different = {name: found for name, found in self._pair.verify().items() if not found.agrees}
         assert different == {}
-        doubled = self._pair.raw(
+        duplicate_keys = self._pair.raw(
             "select id, _ab_cdc_lsn from (select id, _ab_cdc_lsn from dvd_rental_past.t"
             " union all select id, _ab_cdc_lsn from dvd_rental.t) group by all having count(*) > 1"
         )
-        assert doubled == []
+        assert duplicate_keys == []
 
     def _change(self, base: int, some: int = 400) -> None:
         self._pair.together(
@@ -144,7 +144,7 @@ def test_a_sync_killed_at_any_step_is_mended_by_the_next(matrix: Matrix) -> None
     came = set()
     for step in Step:
         matrix.prepare()
-        if killed_at(matrix.work, step, occurrence=2 if step is Step.STRETCH_APPLIED else 1).killed:
+        if killed_at(matrix.work, step, occurrence=2 if step is Step.BATCH_APPLIED else 1).killed:
             came.add(step)
             matrix.require_recovery()
     copies = {Step.SLOT_CREATED, Step.TABLE_COPIED}
@@ -152,7 +152,7 @@ def test_a_sync_killed_at_any_step_is_mended_by_the_next(matrix: Matrix) -> None
     wanted = {
         "first sync": copies | always,
         "full refresh": copies | always,
-        "changes": {Step.STRETCH_APPLIED} | always,
+        "changes": {Step.BATCH_APPLIED} | always,
         "changes beside a copy": set(Step),
     }
     assert came == wanted[matrix.scenario]

@@ -159,7 +159,7 @@ def check(
     tmp_path_factory: pytest.TempPathFactory,
     history: list[list[str]],
     keys: tuple[str, str],
-    stretch: int,
+    batch: int,
 ) -> None:
     warehouse = tmp_path_factory.mktemp("history") / "warehouse.duckdb"
     with (
@@ -167,7 +167,7 @@ def check(
         psycopg.connect(database_url, autocommit=True) as other,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(changes, "STRETCH_CHANGES", stretch)
+        patch.setattr(changes, "MAX_BATCH_CHANGES", batch)
         try:
             Play(pair, other).play(history, keys)
         finally:
@@ -191,26 +191,26 @@ STRETCH = st.sampled_from([3, 100_000])
 
 
 @settings(max_examples=8, derandomize=True, phases=[Phase.generate], **OPTIONS)
-@given(history=HISTORY, keys=KEYS, stretch=STRETCH)
+@given(history=HISTORY, keys=KEYS, batch=STRETCH)
 def test_some_histories(
     database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
     history: list[list[str]],
     keys: tuple[str, str],
-    stretch: int,
+    batch: int,
 ) -> None:
-    check(database_url, tmp_path_factory, history, keys, stretch)
+    check(database_url, tmp_path_factory, history, keys, batch)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 @settings(max_examples=200, **OPTIONS)
-@given(history=HISTORY, keys=KEYS, stretch=STRETCH)
+@given(history=HISTORY, keys=KEYS, batch=STRETCH)
 def test_many_histories(
     database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
     history: list[list[str]],
     keys: tuple[str, str],
-    stretch: int,
+    batch: int,
 ) -> None:
-    check(database_url, tmp_path_factory, history, keys, stretch)
+    check(database_url, tmp_path_factory, history, keys, batch)

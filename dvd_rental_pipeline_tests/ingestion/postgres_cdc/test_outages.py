@@ -70,7 +70,7 @@ def test_a_network_that_is_cut_in_the_changes(pair: Pair, answered: int) -> None
     require_mended(pair, "changes")
 
 
-@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.STRETCH_APPLIED, Step.COMMITTED])
+@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED, Step.COMMITTED])
 def test_a_source_that_dies_in_the_middle(postgres: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     warehouse = tmp_path / "warehouse.duckdb"
@@ -135,11 +135,11 @@ def silence(url: str) -> Iterator[None]:
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("iptables") is None, reason="needs root and iptables to drop packets"
 )
-@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.STRETCH_APPLIED])
+@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED])
 def test_a_network_that_falls_silent(
     postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
-    monkeypatch.setattr(changes, "STRETCH_CHANGES", 5_000)
+    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 5_000)
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     try:
         with (
@@ -148,7 +148,7 @@ def test_a_network_that_falls_silent(
             ExitStack() as way,
         ):
             pair.run(*SCHEMA)
-            if step is Step.STRETCH_APPLIED:
+            if step is Step.BATCH_APPLIED:
                 pair.sync()
                 pair.run(*CHANGES, "update t set name = 'x'", "update t set name = 'y'")
 

@@ -97,7 +97,7 @@ def test_a_sync_that_is_cut_short_keeps_nothing_twice(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'a', null)")
     pair.sync(history=HISTORY)
     pair.run("update t set a = 'b'", "update t set a = 'c'")
-    for step in (Step.STRETCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED):
+    for step in (Step.BATCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED):
         pair.cut_short(step, history=HISTORY)
     pair.sync(history=HISTORY)
     assert pair.raw("select a from dvd_rental_past.t order by _ab_cdc_lsn") == [("a",), ("b",)]
@@ -108,7 +108,7 @@ def test_a_transaction_that_spans_stretches_leaves_one_state(
 ) -> None:
     pair.run(TABLE, "insert into t values (1, 'a', null)")
     pair.sync(history=HISTORY)
-    monkeypatch.setattr(changes, "STRETCH_CHANGES", 3)
+    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 3)
     pair.together(
         "update t set a = 'unseen'", "insert into t values (2), (3)", "update t set a = 'b' where id = 1"
     )
@@ -150,16 +150,16 @@ TRANSACTION = st.lists(STATEMENT, min_size=1, max_size=3)
 )
 @given(
     history=st.lists(st.one_of(TRANSACTION, TRANSACTION, TRANSACTION, st.just("sync")), max_size=14),
-    stretch=st.sampled_from([1, 3, 100_000]),
+    batch=st.sampled_from([1, 3, 100_000]),
 )
 def test_the_kept_states_are_those_that_were_committed(
-    pair: Pair, history: list[list[str] | str], stretch: int
+    pair: Pair, history: list[list[str] | str], batch: int
 ) -> None:
     pair.run("drop table if exists t", TABLE, "insert into t values (1, 'a', repeat('x', 9000))")
     pair.warehouse.unlink(missing_ok=True)
     committed: dict[int, list[State]] = {1: [("a", "x" * 9000)]}
-    whole = changes.STRETCH_CHANGES
-    changes.STRETCH_CHANGES = stretch
+    whole = changes.MAX_BATCH_CHANGES
+    changes.MAX_BATCH_CHANGES = batch
     try:
         pair.sync(history=HISTORY)
         for step in history:
@@ -175,7 +175,7 @@ def test_the_kept_states_are_those_that_were_committed(
                     before.append(state)
         pair.sync(history=HISTORY)
     finally:
-        changes.STRETCH_CHANGES = whole
+        changes.MAX_BATCH_CHANGES = whole
     # A row that came and went within one transaction leaves a tombstone, and had never been seen.
     seen = {key: found[1:] if found[0] == GONE else found for key, found in states(pair).items()}
     assert {key: found for key, found in seen.items() if found} == committed

@@ -43,13 +43,13 @@ def test_a_first_sync_that_was_cut_short_leaves_nothing_half(pair: Pair, step: S
         assert any("dropping the replication slot" in sentence for sentence in pair.said)
 
 
-@pytest.mark.parametrize("step", [Step.STRETCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED, Step.ADVANCED])
+@pytest.mark.parametrize("step", [Step.BATCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED, Step.ADVANCED])
 def test_changes_that_were_cut_short_are_neither_lost_nor_doubled(synced: Pair, step: Step) -> None:
     synced.run(*CHANGES)
     synced.cut_short(step)
     sync = synced.sync_one()
     assert sync.mode == "changes"
-    assert (sync.inserted > 0) == (step in {Step.STRETCH_APPLIED, Step.BEFORE_COMMIT})
+    assert (sync.inserted > 0) == (step in {Step.BATCH_APPLIED, Step.BEFORE_COMMIT})
     synced.run("insert into t values (2, 'again')")
     assert synced.sync_one().tombstones == 0
 

@@ -14,10 +14,10 @@ from psycopg.conninfo import make_conninfo
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import (
     HEARTBEAT_QUERY,
-    Measure,
     Reader,
-    measures,
-    take,
+    SetupStep,
+    apply_steps,
+    setup_steps,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
@@ -71,12 +71,12 @@ def as_reader(url: str, reader: Reader) -> str:
     return make_conninfo(url, user=reader.role, password=PASSWORD, passfile="/nonexistent")
 
 
-def missing(connection: psycopg.Connection, reader: Reader) -> dict[str, Measure]:
+def missing(connection: psycopg.Connection, reader: Reader) -> dict[str, SetupStep]:
     """The measures that are not taken, those of the server's configuration aside."""
     return {
-        measure.subject: measure
-        for measure in measures(connection, DVD_RENTAL, reader)
-        if not measure.is_taken and measure.subject not in PARAMETERS
+        step.subject: step
+        for step in setup_steps(connection, DVD_RENTAL, reader)
+        if not step.is_done and step.subject not in PARAMETERS
     }
 
 
@@ -87,15 +87,15 @@ def test_all_that_is_missing_is_planned_and_nothing_is_done(admin: psycopg.Conne
 
 
 def test_once_applied_nothing_is_missing(admin: psycopg.Connection, reader: Reader) -> None:
-    assert {measure.subject for measure in take(admin, DVD_RENTAL, reader)} >= {"role", "slot"}
+    assert {step.subject for step in apply_steps(admin, DVD_RENTAL, reader)} >= {"role", "slot"}
     assert missing(admin, reader) == {}
-    assert {measure.subject for measure in take(admin, DVD_RENTAL, reader)} <= PARAMETERS
+    assert {step.subject for step in apply_steps(admin, DVD_RENTAL, reader)} <= PARAMETERS
 
 
 def test_the_reader_has_what_replication_needs_and_no_more(
     admin: psycopg.Connection, reader: Reader, database_url: str, tmp_path: Path
 ) -> None:
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     admin.execute("insert into actor (actor_id, first_name, last_name) values (1, 'Penelope', 'Guiness')")
     url = as_reader(database_url, reader)
     warehouse = tmp_path / "warehouse.duckdb"
@@ -125,7 +125,7 @@ def test_no_password_is_shown_or_sent_in_the_clear(admin: psycopg.Connection, re
 
 
 def test_the_publication_is_brought_to_exactly_the_tables(admin: psycopg.Connection, reader: Reader) -> None:
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     admin.execute("create table stranger (id int primary key)")
     admin.execute(f"alter publication {reader.publication} add table stranger")
     admin.execute(f"alter publication {reader.publication} drop table film")
@@ -134,30 +134,30 @@ def test_the_publication_is_brought_to_exactly_the_tables(admin: psycopg.Connect
     assert "lacks public.film" in found
     assert "has public.stranger too much" in found
     assert "leaves out some kinds of changes" in found
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     assert missing(admin, reader) == {}
 
 
 def test_a_right_that_was_withdrawn_is_granted_again(admin: psycopg.Connection, reader: Reader) -> None:
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     admin.execute(f"revoke select on rental from {reader.role}")
     admin.execute(f"alter role {reader.role} noreplication")
     planned = missing(admin, reader)
     assert planned["tables"].shown[-1] == f'grant select on "public"."rental" to "{reader.role}"'
     assert set(planned) == {"tables", "replication right"}
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     assert missing(admin, reader) == {}
 
 
 def test_on_rds_the_right_to_replicate_is_a_membership(admin: psycopg.Connection, reader: Reader) -> None:
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     admin.execute(f"alter role {reader.role} noreplication")
     admin.execute("create role rds_replication")
     try:
         assert missing(admin, reader)["replication right"].shown == (
             f'grant rds_replication to "{reader.role}"',
         )
-        take(admin, DVD_RENTAL, reader)
+        apply_steps(admin, DVD_RENTAL, reader)
         assert missing(admin, reader) == {}
     finally:
         admin.execute("drop role rds_replication")
@@ -195,9 +195,9 @@ def test_a_limit_of_what_a_slot_keeps_is_asked_for(admin: psycopg.Connection, re
         admin.execute("select pg_reload_conf()")
         admin.execute("select pg_sleep(0.3)")
         (limit,) = [
-            one for one in measures(admin, DVD_RENTAL, reader) if one.subject == "max_slot_wal_keep_size"
+            one for one in setup_steps(admin, DVD_RENTAL, reader) if one.subject == "max_slot_wal_keep_size"
         ]
-        assert limit.by_hand is not None
+        assert limit.manual_step is not None
     finally:
         admin.execute("alter system reset max_slot_wal_keep_size")
         admin.execute("select pg_reload_conf()")
@@ -206,11 +206,11 @@ def test_a_limit_of_what_a_slot_keeps_is_asked_for(admin: psycopg.Connection, re
 def test_an_owner_without_the_rights_is_told_whom_to_ask(
     admin: psycopg.Connection, reader: Reader, database_url: str
 ) -> None:
-    take(admin, DVD_RENTAL, reader)
+    apply_steps(admin, DVD_RENTAL, reader)
     other = replace(reader, role=f"{reader.role}_2")
     with (
         psycopg.connect(as_reader(database_url, reader), autocommit=True) as connection,
         pytest.raises(SourceError, match="DVD_RENTAL_SOURCE_ADMIN_URL") as caught,
     ):
-        take(connection, DVD_RENTAL, other)
+        apply_steps(connection, DVD_RENTAL, other)
     assert "planted" not in str(caught.value)

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from dvd_rental_pipeline.warehouse.duckdb_file import UNSOUND_OPTIMIZERS
+from dvd_rental_pipeline.warehouse.duckdb_file import BUGGY_OPTIMIZERS
 from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
 from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultyWay
@@ -169,7 +169,7 @@ def main() -> None:
         for database in sorted(Path(folder[0]).glob("*.db")):
             # A restart knows the databases of before; fakesnow opens them when a session names one.
             fakesnow.server.shared_fs.connect(database.stem)
-    fakesnow.server.shared_fs.duck_conn.execute(f"set disabled_optimizers = '{UNSOUND_OPTIMIZERS}'")
+    fakesnow.server.shared_fs.duck_conn.execute(f"set disabled_optimizers = '{BUGGY_OPTIMIZERS}'")
     uvicorn.run(
         build_application(json.loads(Path(keys).read_text())),
         host="127.0.0.1",

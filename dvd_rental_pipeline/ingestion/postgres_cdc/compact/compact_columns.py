@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Folded
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
     DELETE,
@@ -23,9 +23,9 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
 )
 
 
-def fold_columns(
+def compact_columns(
     relation: Relation, runs: Sequence[RowMessages], *, keep_superseded: bool
-) -> tuple[Folded, Folded | None] | None:
+) -> tuple[CompactedChanges, CompactedChanges | None] | None:
     """The last change of each key, and the states that were replaced within the stretch.
 
     None when there are changes among them that have to be looked at one by one.
@@ -39,26 +39,26 @@ def fold_columns(
     columns = runs[0].sources or tuple(range(len(relation.columns)))
     if len(sent[0]) < len([column for column in columns if column is not None]):
         return None
-    stretch = _Stretch(relation, runs, sent, columns)
-    codes = stretch.key_codes()
+    batch = _MessageBatch(relation, runs, sent, columns)
+    codes = batch.key_codes()
     every = np.arange(len(codes))
     first = np.empty(codes.max() + 1, np.int64)
     first[codes[::-1]] = every[::-1]
     last = np.empty_like(first)
     last[codes] = every  # of several, the last one stays
     order = np.argsort(last)
-    expected = stretch.kinds[first[order]] != INSERT
-    current = stretch.folded(last[order], expected)
+    expected = batch.kinds[first[order]] != INSERT
+    current = batch.compacted(last[order], expected)
     if not keep_superseded:
         return current, None
     together = np.argsort(codes, kind="stable")
     same_key = codes[together][1:] == codes[together][:-1]
-    later = stretch.lsns[together][1:] != stretch.lsns[together][:-1]
+    later = batch.lsns[together][1:] != batch.lsns[together][:-1]
     superseded = np.sort(together[:-1][same_key & later])
-    return current, stretch.folded(superseded, None) if len(superseded) else None
+    return current, batch.compacted(superseded, None) if len(superseded) else None
 
 
-class _Stretch:
+class _MessageBatch:
     """The messages of several blocks, numbered through."""
 
     def __init__(
@@ -90,11 +90,11 @@ class _Stretch:
                 codes = pairs.dictionary_encode().indices.to_numpy().astype(np.int64)
         return codes
 
-    def folded(self, wanted: Positions, expected: Flags | None) -> Folded:
+    def compacted(self, wanted: Positions, expected: Flags | None) -> CompactedChanges:
         """The messages `wanted`, in ascending order."""
         deleted = self.kinds[wanted] == DELETE
         key = self._relation.key_positions
-        return Folded(
+        return CompactedChanges(
             texts=[
                 self._texts(position, wanted, None if position in key else deleted)
                 for position in range(len(self._columns))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Folded
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import UNCHANGED, Delete, Insert, Update, Value
 
@@ -32,7 +32,7 @@ class Change:
     base: Key | None
 
 
-class RowFold:
+class RowCompactor:
     """The last change of each key.
 
     With `keep_superseded`, the states that a transaction committed and a later one replaced are kept too.
@@ -125,15 +125,15 @@ class RowFold:
         # What a TRUNCATE of this stretch removed is not known row by row.
         return None if self._truncated else False
 
-    def folded(self) -> Folded | None:
+    def compacted(self) -> CompactedChanges | None:
         """The last change of each key."""
         return self._columns(list(self.changes.items()))
 
-    def folded_superseded(self) -> Folded | None:
+    def compacted_superseded(self) -> CompactedChanges | None:
         """The states that came and went."""
         return self._columns(self.superseded)
 
-    def _columns(self, items: Sequence[tuple[Key, Change]]) -> Folded | None:
+    def _columns(self, items: Sequence[tuple[Key, Change]]) -> CompactedChanges | None:
         if not items:
             return None
         texts, unchanged = [], {}
@@ -150,7 +150,7 @@ class RowFold:
                 _texts([None if change.base is None else change.base[index] for change in changes])
                 for index in range(len(self._key))
             ]
-        return Folded(
+        return CompactedChanges(
             texts=texts,
             unchanged=unchanged,
             deleted=pa.array([change.values is None for change in changes]),

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
-class Folded:
+class CompactedChanges:
     """Changes of different keys, or states of rows; all arrays have one element for each.
 
     Attributes:
@@ -35,15 +35,15 @@ class Folded:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class ChangeBatch:
     """All changes of a stretch. False when there are none; its length is the number of keys that changed.
 
     `changes` are the last of each key, `superseded` the states that a transaction committed and a later one of
     the stretch replaced. `truncated` is the position and the time of the last TRUNCATE.
     """
 
-    changes: Folded | None
-    superseded: Folded | None
+    changes: CompactedChanges | None
+    superseded: CompactedChanges | None
     truncated: tuple[int, str] | None
 
     def __bool__(self) -> bool:

@@ -1,8 +1,8 @@
 """The changes of one table, collected from the stream, and folded to the last change of each key."""
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import fold_columns
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowFold, StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Stretch
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import compact_columns
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowCompactor, StreamMismatchError
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import ChangeBatch
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredTable
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import RowMessages, iso_times
@@ -15,7 +15,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import (
 )
 
 
-class Fold:
+class Compactor:
     """Collects the changes of one table; `take` gives a stretch of them, and the next begins.
 
     `bytes` are those of all changes so far. With `keep_superseded` a stretch has the superseded states too.
@@ -73,7 +73,7 @@ class Fold:
         """All rows disappear."""
         self._runs.append((lsn, time))
 
-    def take(self) -> Stretch:
+    def take(self) -> ChangeBatch:
         """What the changes since the last stretch come to.
 
         Raises:
@@ -82,23 +82,23 @@ class Fold:
         runs, self._runs = self._runs, []
         rows = [run for run in runs if isinstance(run, RowMessages)]
         if len(rows) == len(runs):
-            quick = fold_columns(self.relation, rows, keep_superseded=self._keep_superseded)
+            quick = compact_columns(self.relation, rows, keep_superseded=self._keep_superseded)
             if quick is not None:
-                return Stretch(*quick, None)
-        return self._take_one_by_one(runs)
+                return ChangeBatch(*quick, None)
+        return self._take_row_by_row(runs)
 
-    def _take_one_by_one(self, runs: list[RowMessages | tuple[int, str]]) -> Stretch:
-        fold = RowFold(self.relation, keep_superseded=self._keep_superseded)
+    def _take_row_by_row(self, runs: list[RowMessages | tuple[int, str]]) -> ChangeBatch:
+        compactor = RowCompactor(self.relation, keep_superseded=self._keep_superseded)
         truncated: tuple[int, str] | None = None
         for run in runs:
             if not isinstance(run, RowMessages):
                 truncated = run
-                fold.truncate(*run)
+                compactor.truncate(*run)
                 continue
             times = iso_times(run.microseconds).to_pylist()
             for at, lsn, time in zip(run.at.tolist(), run.lsns.tolist(), times, strict=True):
                 message = decode(run.block.message(at))
                 if not isinstance(message, Insert | Update | Delete):
                     raise AssertionError("only rows are collected")
-                fold.add(message, run.sources, lsn, time)
-        return Stretch(fold.folded(), fold.folded_superseded(), truncated)
+                compactor.add(message, run.sources, lsn, time)
+        return ChangeBatch(compactor.compacted(), compactor.compacted_superseded(), truncated)

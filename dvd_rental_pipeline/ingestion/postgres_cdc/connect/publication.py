@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import composed
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import format_sql
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 
 
@@ -38,12 +38,12 @@ def ensure(
     if whole is None:
         announce(f"creating the publication {name}")
         connection.execute(
-            composed("create publication {name} with (publish_via_partition_root = true)", name=name)
+            format_sql("create publication {name} with (publish_via_partition_root = true)", name=name)
         )
     elif not whole:
         announce(f"the publication {name} left out some kinds of changes: mending it")
         connection.execute(
-            composed(
+            format_sql(
                 "alter publication {name} set (publish = 'insert, update, delete, truncate',"
                 " publish_via_partition_root = true)",
                 name=name,
@@ -57,13 +57,13 @@ def ensure(
         if relation.oid in partial:
             announce(f"the publication {name} held only a part of {relation.name}: mending it")
             connection.execute(
-                composed("alter publication {name} drop table {table}", name=name, table=_at(relation))
+                format_sql("alter publication {name} drop table {table}", name=name, table=_at(relation))
             )
     connection.execute(
-        composed("alter publication {name} add table ", name=name)
+        format_sql("alter publication {name} add table ", name=name)
         + sql.SQL(", ").join(
             # A partitioned table is published with its partitions, any other without the tables that inherit.
-            composed("{table}" if relation.is_partitioned else "only {table}", table=_at(relation))
+            format_sql("{table}" if relation.is_partitioned else "only {table}", table=_at(relation))
             for relation in missing
         )
     )

@@ -119,7 +119,7 @@ def connect(url: str, *, replication: bool = False) -> psycopg.Connection:
         ReplicationError: the source is down, or refuses the user.
     """
     parameters = {"replication": "database"} if replication else {}
-    with explained(url):
+    with translate_errors(url):
         connection = psycopg.connect(connection_string(url, **parameters), autocommit=True)
         if not replication:
             connection.execute(SESSION_SQL)
@@ -135,7 +135,7 @@ def place(url: str) -> str:
 
 
 @contextmanager
-def explained(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turn what PostgreSQL refuses into a `ReplicationError` that says what to do."""
     try:
         yield
@@ -158,7 +158,7 @@ def explanation(url: str, message: str, sqlstate: str | None) -> str:
     return f"The source PostgreSQL at {place(url)} refused: {said}. {advice}".rstrip()
 
 
-def composed(statement: str, **identifiers: str | tuple[str, ...]) -> sql.Composed:
+def format_sql(statement: str, **identifiers: str | tuple[str, ...]) -> sql.Composed:
     """`statement` with each `{name}` replaced by a quoted identifier, dotted when a tuple is given."""
     return sql.SQL(statement).format(
         **{

@@ -53,7 +53,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Measure:
+class SetupStep:
     """One thing that the server needs. `statements` take it; there are none where it is taken already.
 
     `by_hand` is what to do where SQL cannot: in the server's configuration.
@@ -63,14 +63,14 @@ class Measure:
     found: str
     statements: tuple[sql.Composed, ...] = ()
     shown: tuple[str, ...] = ()
-    by_hand: str | None = None
+    manual_step: str | None = None
 
     @property
-    def is_taken(self) -> bool:
-        return not self.statements and self.by_hand is None
+    def is_done(self) -> bool:
+        return not self.statements and self.manual_step is None
 
 
-def measures(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Sequence[Measure]:
+def setup_steps(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Sequence[SetupStep]:
     """Look at the server, and say what is there and what is missing, in the order in which it is to be done.
 
     Raises:
@@ -87,34 +87,34 @@ def measures(connection: psycopg.Connection, domain: Domain, reader: Reader) -> 
     ]
 
 
-def take(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Sequence[Measure]:
+def apply_steps(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Sequence[SetupStep]:
     """Take every measure that SQL can take, and return those that were missing.
 
     Raises:
         SourceError: a table is missing, or the server refuses.
     """
-    missing = [measure for measure in measures(connection, domain, reader) if not measure.is_taken]
-    for measure in missing:
+    missing = [step for step in setup_steps(connection, domain, reader) if not step.is_done]
+    for step in missing:
         try:
-            for statement in measure.statements:
+            for statement in step.statements:
                 connection.execute(statement)
         except psycopg.Error as error:
             raise SourceError(
-                f"{measure.subject}: the server refused: {str(error).strip().splitlines()[0]}. Use the URL of "
+                f"{step.subject}: the server refused: {str(error).strip().splitlines()[0]}. Use the URL of "
                 "the tables' owner who may create roles as DVD_RENTAL_SOURCE_ADMIN_URL (on Amazon RDS the "
                 "master user). What was done before stays, and the same command goes on from there."
             ) from None
     return missing
 
 
-def _measure(subject: str, found: str, *statements: sql.Composed, secret: str | None = None) -> Measure:
+def _step(subject: str, found: str, *statements: sql.Composed, secret: str | None = None) -> SetupStep:
     shown = [statement.as_string(None) for statement in statements]
     if secret is not None:
         shown = [text.replace(secret, _HIDDEN) for text in shown]
-    return Measure(subject, found, statements, tuple(shown))
+    return SetupStep(subject, found, statements, tuple(shown))
 
 
-def _parameters(connection: psycopg.Connection) -> list[Measure]:
+def _parameters(connection: psycopg.Connection) -> list[SetupStep]:
     """What stands in the server's configuration, or in a parameter group, and is never changed from here."""
     values: dict[str, str] = dict(
         connection.execute(
@@ -127,40 +127,40 @@ def _parameters(connection: psycopg.Connection) -> list[Measure]:
     keep, timeout = int(values["max_slot_wal_keep_size"]), int(values["wal_sender_timeout"])
     total = int(values["max_replication_slots"])
     return [
-        Measure(
+        SetupStep(
             "wal_level",
             values["wal_level"],
-            by_hand=None
+            manual_step=None
             if values["wal_level"] == "logical"
             else "set wal_level = logical and restart the server; on Amazon RDS rds.logical_replication = 1 in "
             "the parameter group",
         ),
-        Measure(
+        SetupStep(
             "max_slot_wal_keep_size",
             "no limit: a reader that stands still fills the disk" if keep < 0 else f"{keep} MB",
-            by_hand=None
+            manual_step=None
             if keep >= 0
             else "set max_slot_wal_keep_size to a part of the free disk, e.g. 10240 (MB); on Amazon RDS in the "
             "parameter group",
         ),
-        Measure(
+        SetupStep(
             "wal_sender_timeout",
             "off" if timeout == 0 else f"{timeout / 1000:g} s",
-            by_hand=None
+            manual_step=None
             if timeout == 0 or timeout >= 60_000
             else "set wal_sender_timeout to a minute or more: a reader of a large transaction is long silent",
         ),
-        Measure(
+        SetupStep(
             "max_replication_slots",
             f"{taken} of {total} taken",
-            by_hand=None
+            manual_step=None
             if taken < total
             else "raise max_replication_slots, or drop a slot that nobody uses (pg_replication_slots)",
         ),
     ]
 
 
-def _role(connection: psycopg.Connection, reader: Reader) -> Measure:
+def _role(connection: psycopg.Connection, reader: Reader) -> SetupStep:
     role = sql.Identifier(reader.role)
     found = connection.execute(
         "select rolcanlogin, rolsuper from pg_roles where rolname = %s", [reader.role]
@@ -175,18 +175,18 @@ def _role(connection: psycopg.Connection, reader: Reader) -> Measure:
             else None
         )
         with_password = sql.SQL(" password {}").format(sql.Literal(secret)) if secret else sql.SQL("")
-        return _measure(
+        return _step(
             "role",
             f"there is no role {reader.role}",
             sql.SQL("create role {} login").format(role) + with_password,
             secret=secret,
         )
     if not found[0]:
-        return _measure("role", f"{reader.role} may not log in", sql.SQL("alter role {} login").format(role))
-    return _measure("role", f"{reader.role}{', a superuser' if found[1] else ''}")
+        return _step("role", f"{reader.role} may not log in", sql.SQL("alter role {} login").format(role))
+    return _step("role", f"{reader.role}{', a superuser' if found[1] else ''}")
 
 
-def _replication_right(connection: psycopg.Connection, reader: Reader) -> Measure:
+def _replication_right(connection: psycopg.Connection, reader: Reader) -> SetupStep:
     row = connection.execute(
         """
         select
@@ -202,16 +202,16 @@ def _replication_right(connection: psycopg.Connection, reader: Reader) -> Measur
     ).fetchone()
     on_rds, itself, by_membership = row or (False, False, False)
     if itself or by_membership:
-        return _measure("replication right", f"{reader.role} may read the log")
+        return _step("replication right", f"{reader.role} may read the log")
     role = sql.Identifier(reader.role)
-    return _measure(
+    return _step(
         "replication right",
         f"{reader.role} may not read the log",
         sql.SQL("grant rds_replication to {}" if on_rds else "alter role {} replication").format(role),
     )
 
 
-def _reading(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Measure:
+def _reading(connection: psycopg.Connection, domain: Domain, reader: Reader) -> SetupStep:
     names = list(domain.primary_keys())
     rows = connection.execute(
         """
@@ -229,16 +229,16 @@ def _reading(connection: psycopg.Connection, domain: Domain, reader: Reader) -> 
     ).fetchall()
     absent = [name for name, there, _ in rows if not there]
     if absent:
-        return Measure(
+        return SetupStep(
             "tables",
             f"missing in the schema {domain.source_schema}: {', '.join(absent)}",
-            by_hand="create them, or take them out of the catalogue; is this the right database?",
+            manual_step="create them, or take them out of the catalogue; is this the right database?",
         )
     closed = [name for name, _, readable in rows if not readable]
     if not closed:
-        return _measure("tables", f"{reader.role} may read all {len(names)}")
+        return _step("tables", f"{reader.role} may read all {len(names)}")
     role = sql.Identifier(reader.role)
-    return _measure(
+    return _step(
         "tables",
         f"{reader.role} may not read {', '.join(closed)}",
         sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(domain.source_schema), role),
@@ -246,7 +246,7 @@ def _reading(connection: psycopg.Connection, domain: Domain, reader: Reader) -> 
     )
 
 
-def _heartbeat(connection: psycopg.Connection, reader: Reader) -> Measure:
+def _heartbeat(connection: psycopg.Connection, reader: Reader) -> SetupStep:
     row = connection.execute(
         """
         select to_regclass(%(table)s) is not null, exists (
@@ -265,7 +265,7 @@ def _heartbeat(connection: psycopg.Connection, reader: Reader) -> Measure:
     ).fetchone()
     there, writable = row or (False, False)
     if there and writable:
-        return _measure("heartbeat", f"{reader.role} may write {HEARTBEAT_SCHEMA}.{HEARTBEAT_TABLE}")
+        return _step("heartbeat", f"{reader.role} may write {HEARTBEAT_SCHEMA}.{HEARTBEAT_TABLE}")
     schema, table = sql.Identifier(HEARTBEAT_SCHEMA), sql.Identifier(HEARTBEAT_SCHEMA, HEARTBEAT_TABLE)
     role = sql.Identifier(reader.role)
     create = (
@@ -274,7 +274,7 @@ def _heartbeat(connection: psycopg.Connection, reader: Reader) -> Measure:
             table
         ),
     )
-    return _measure(
+    return _step(
         "heartbeat",
         f"{reader.role} may not write {HEARTBEAT_SCHEMA}.{HEARTBEAT_TABLE}" if there else "there is no table",
         *(() if there else create),
@@ -283,7 +283,7 @@ def _heartbeat(connection: psycopg.Connection, reader: Reader) -> Measure:
     )
 
 
-def _publication(connection: psycopg.Connection, domain: Domain, reader: Reader) -> Measure:
+def _publication(connection: psycopg.Connection, domain: Domain, reader: Reader) -> SetupStep:
     name = sql.Identifier(reader.publication)
     wanted = {
         *((domain.source_schema, table) for table in domain.primary_keys()),
@@ -295,7 +295,7 @@ def _publication(connection: psycopg.Connection, domain: Domain, reader: Reader)
         [reader.publication],
     ).fetchone()
     if found is None:
-        return _measure(
+        return _step(
             "publication",
             f"there is no publication {reader.publication}",
             sql.SQL("create publication {} for table {} with (publish_via_partition_root = true)").format(
@@ -304,10 +304,10 @@ def _publication(connection: psycopg.Connection, domain: Domain, reader: Reader)
         )
     for_all, whole = found
     if for_all:
-        return Measure(
+        return SetupStep(
             "publication",
             f"{reader.publication} publishes all tables, also those without a key, whose updates then fail",
-            by_hand=f"drop publication {reader.publication}, then set up again; the next sync copies anew",
+            manual_step=f"drop publication {reader.publication}, then set up again; the next sync copies anew",
         )
     has = {
         (schema, table)
@@ -329,16 +329,16 @@ def _publication(connection: psycopg.Connection, domain: Domain, reader: Reader)
     if surplus := has - wanted:
         statements.append(sql.SQL("alter publication {} drop table {}").format(name, _all_tables(surplus)))
     if not statements:
-        return _measure("publication", f"{reader.publication} has exactly the {len(wanted)} tables")
+        return _step("publication", f"{reader.publication} has exactly the {len(wanted)} tables")
     parts = [
         *([] if whole else ["leaves out some kinds of changes"]),
         *([f"lacks {_listed(missing)}"] if missing else []),
         *([f"has {_listed(surplus)} too much"] if surplus else []),
     ]
-    return _measure("publication", f"{reader.publication} {', '.join(parts)}", *statements)
+    return _step("publication", f"{reader.publication} {', '.join(parts)}", *statements)
 
 
-def _slot(connection: psycopg.Connection, reader: Reader) -> Measure:
+def _slot(connection: psycopg.Connection, reader: Reader) -> SetupStep:
     found = connection.execute(
         """
         select plugin::text, database::text, database = current_database(), wal_status, active,
@@ -348,7 +348,7 @@ def _slot(connection: psycopg.Connection, reader: Reader) -> Measure:
         [reader.slot],
     ).fetchone()
     if found is None:
-        return _measure(
+        return _step(
             "slot",
             f"there is no slot {reader.slot}",
             sql.SQL("select pg_create_logical_replication_slot({}, 'pgoutput')").format(
@@ -357,14 +357,14 @@ def _slot(connection: psycopg.Connection, reader: Reader) -> Measure:
         )
     plugin, database, here, wal_status, active, lag = found
     if plugin != "pgoutput" or not here:
-        return Measure(
+        return SetupStep(
             "slot",
             f"{reader.slot} belongs to something else ({plugin}, database {database})",
-            by_hand="choose another name, DVD_RENTAL_REPLICATION_SLOT",
+            manual_step="choose another name, DVD_RENTAL_REPLICATION_SLOT",
         )
     state = f"{reader.slot} holds back {lag / 1e6:.1f} MB of log, status {wal_status}"
     if wal_status == "lost":
-        return _measure(
+        return _step(
             "slot",
             f"{state}: its changes are gone; a full refresh in Airbyte must follow",
             sql.SQL("select pg_drop_replication_slot({})").format(sql.Literal(reader.slot)),
@@ -373,10 +373,10 @@ def _slot(connection: psycopg.Connection, reader: Reader) -> Measure:
             ),
         )
     if wal_status == "unreserved":
-        return Measure(
-            "slot", f"{state}: about to be lost", by_hand="sync now, and raise max_slot_wal_keep_size"
+        return SetupStep(
+            "slot", f"{state}: about to be lost", manual_step="sync now, and raise max_slot_wal_keep_size"
         )
-    return _measure("slot", f"{state}{', in use' if active else ''}")
+    return _step("slot", f"{state}{', in use' if active else ''}")
 
 
 def _tables(schema: str, names: Sequence[str]) -> sql.Composed:

@@ -13,12 +13,12 @@ from psycopg.rows import class_row
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     ReplicationError,
     connect,
-    explained,
     explanation,
     format_lsn,
     parse_lsn,
     place,
     quoted,
+    translate_errors,
 )
 
 
@@ -176,7 +176,7 @@ def created(
             creation of a slot must wait.
     """
     connection = connect(url, replication=True)
-    with connection, explained(url):
+    with connection, translate_errors(url):
         kind = "TEMPORARY " if temporary else ""
         # The replication protocol knows only simple queries, which psycopg's cursors do not send.
         connection.pgconn.send_query(f"CREATE_REPLICATION_SLOT {quoted(name)} {kind}LOGICAL pgoutput".encode())

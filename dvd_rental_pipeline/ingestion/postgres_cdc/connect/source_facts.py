@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, explained
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
 
 _COLUMNS_SQL = """
 select c.relname, a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), a.atttypmod)
@@ -50,7 +50,7 @@ def read_facts(url: str, domain: Domain, slot: str) -> SourceFacts:
     Raises:
         ReplicationError: it cannot be reached, or refuses.
     """
-    with closing(connect(url)) as connection, explained(url):
+    with closing(connect(url)) as connection, translate_errors(url):
         names = [table.name for table in domain.tables]
         columns: dict[str, dict[str, str]] = {}
         for table, column, kind in connection.execute(_COLUMNS_SQL, [domain.source_schema, names]):
@@ -65,7 +65,7 @@ def read_slot(url: str, slot: str) -> SlotFacts | None:
     Raises:
         ReplicationError: it cannot be reached, or refuses.
     """
-    with closing(connect(url)) as connection, explained(url):
+    with closing(connect(url)) as connection, translate_errors(url):
         return _slot(connection, slot)
 
 

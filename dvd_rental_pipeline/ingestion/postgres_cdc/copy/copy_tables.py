@@ -13,7 +13,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.plan.attempt import (
     Attempt,
     Job,
     PlannedCopy,
-    TableStoppedError,
+    TableSyncError,
     key_note,
     raw_table,
 )
@@ -21,7 +21,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.plan.drift import compare
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredTable
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import iso
-from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import UnholdableKeyError
+from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import UnrepresentableKeyError
 
 
 def copy_some(job: Job, run: Attempt) -> None:
@@ -65,8 +65,8 @@ def _copy(job: Job, run: Attempt, exported: slot.ExportedSnapshot) -> None:
             job.announce(f"copying {name} in full: {copy.reason}")
             try:
                 run.keep(name, _copy_table(job, run, copy, reader, lsn=exported.lsn, moment=moment))
-            except UnholdableKeyError as error:
-                raise TableStoppedError(name, str(error)) from error
+            except UnrepresentableKeyError as error:
+                raise TableSyncError(name, str(error)) from error
             job.on_step(Step.TABLE_COPIED)
 
 

@@ -55,7 +55,7 @@ class SnapshotReader:
         Raises:
             ReplicationError: the source fails on the way.
         """
-        with _explained(self._url), self._sessions[0].cursor() as cursor:
+        with _translate_errors(self._url), self._sessions[0].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM {_rows_of(relation)}")
             row = cursor.fetchone()
         return int(row[0]) if row else 0
@@ -71,7 +71,7 @@ class SnapshotReader:
         sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
         query = f"SELECT {snapshot_columns(relation)} FROM {_rows_of(relation)}{sample}"
         progress = _Progress(relation, self._announce)
-        with _explained(self._url), ExitStack() as opened:
+        with _translate_errors(self._url), ExitStack() as opened:
             sources: list[pa.RecordBatchReader] = []
             for number, part in enumerate(_parts(relation)):
                 if number == len(self._sessions):
@@ -171,13 +171,13 @@ def joined(url: str, snapshot: str, announce: Callable[[str], None]) -> Iterator
                     cursor.execute(statement)
             return connection
 
-        with _explained(url):
+        with _translate_errors(url):
             reader = SnapshotReader(open_session, url, announce)
         yield reader
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def _translate_errors(url: str) -> Iterator[None]:
     try:
         yield
     except adbc_driver_manager.Error as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Fold
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Compactor
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, TableSync
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.drift import Drift
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
@@ -33,7 +33,7 @@ class Job:
     on_step: Callable[[Step], None]
 
 
-class TableStoppedError(Exception):
+class TableSyncError(Exception):
     """A table cannot be synced at all: the sync begins anew without it."""
 
     def __init__(self, table: str, reason: str) -> None:
@@ -56,7 +56,7 @@ class FollowedTable:
     raw: RawTable
     before: StoredTable
     drift: Drift
-    fold: Fold
+    compactor: Compactor
     counts: Counts = field(default_factory=Counts)
     truncated: bool = False
     last_commit_at: str | None = None

@@ -6,7 +6,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import Slot, Source
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredSource
 
 
-def require_ours(there: Slot | None, name: str, url: str) -> None:
+def require_owned_slot(there: Slot | None, name: str, url: str) -> None:
     """Refuse a slot that somebody else made.
 
     Raises:
@@ -20,7 +20,7 @@ def require_ours(there: Slot | None, name: str, url: str) -> None:
         )
 
 
-def reason_to_begin_anew(
+def full_refresh_reason(
     known: StoredSource | None, source: Source, there: Slot | None, published: Publication | None, name: str
 ) -> str | None:
     """Why the log cannot be read on, in words; None when it can."""

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Fold
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Compactor
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import format_lsn
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, TableSync
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan import state
@@ -13,7 +13,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.plan.attempt import (
     FollowedTable,
     Job,
     PlannedCopy,
-    TableStoppedError,
+    TableSyncError,
     key_note,
     raw_table,
 )
@@ -21,7 +21,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.plan.drift import compare
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredTable
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import Followed, Stream
-from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import UnholdableKeyError
+from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import UnrepresentableKeyError
 
 
 def follow(job: Job, run: Attempt, usable: list[Relation], confirmed: int, target: int) -> None:
@@ -41,10 +41,10 @@ def follow(job: Job, run: Attempt, usable: list[Relation], confirmed: int, targe
             continue
         raw = raw_table(job, run, relation, drift.retired, before.generation)
         raw.alter(drift.added, drift.widened)
-        fold = Fold(relation, before, keep_superseded=relation.name in job.history)
-        table = FollowedTable(raw, before, drift, fold)
+        compactor = Compactor(relation, before, keep_superseded=relation.name in job.history)
+        table = FollowedTable(raw, before, drift, compactor)
         run.followed[relation.name] = table
-        run.streamed[relation.oid] = Followed(table.fold, max(before.lsn, known_lsn))
+        run.streamed[relation.oid] = Followed(table.compactor, max(before.lsn, known_lsn))
     stream = Stream(run.known.source, confirmed, target, run.streamed, lambda: _apply(job, run))
     end = stream.read(run.connection)
     for name, mismatch in end.mismatches.items():
@@ -60,19 +60,19 @@ def _apply(job: Job, run: Attempt) -> None:
     for name, table in list(run.followed.items()):
         started = time.monotonic()
         try:
-            stretch = table.fold.take()
-            if not stretch:
+            batch = table.compactor.take()
+            if not batch:
                 continue
-            table.counts += table.raw.apply(stretch)
+            table.counts += table.raw.apply(batch)
         except StreamMismatchError as mismatch:
             run.give_up(name, str(mismatch))
             continue
-        except UnholdableKeyError as error:
-            raise TableStoppedError(name, str(error)) from error
-        table.truncated |= stretch.truncated is not None
-        table.last_commit_at = stretch.first_and_last()[1]
+        except UnrepresentableKeyError as error:
+            raise TableSyncError(name, str(error)) from error
+        table.truncated |= batch.truncated is not None
+        table.last_commit_at = batch.first_and_last()[1]
         table.seconds += time.monotonic() - started
-        job.on_step(Step.STRETCH_APPLIED)
+        job.on_step(Step.BATCH_APPLIED)
 
 
 def _outcome(job: Job, run: Attempt, table: FollowedTable) -> tuple[TableSync, StoredTable]:
@@ -102,7 +102,7 @@ def _outcome(job: Job, run: Attempt, table: FollowedTable) -> tuple[TableSync, S
         deleted=counts.deleted,
         truncated=table.truncated,
         tombstones=tombstones,
-        bytes=table.fold.bytes,
+        bytes=table.compactor.bytes,
         lsn_from=format_lsn(max(before.lsn, run.known.source.lsn if run.known.source else 0)),
         lsn_to=format_lsn(max(before.lsn, run.now.lsn)),
         last_commit_at=table.last_commit_at,

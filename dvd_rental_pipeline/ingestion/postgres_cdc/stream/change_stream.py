@@ -1,7 +1,7 @@
 """The change stream of one sync: read once, in one go, and handed to each table's fold.
 
-Memory is bounded: whenever the collected changes reach `STRETCH_CHANGES` or `STRETCH_BYTES`, they are handed
-over to be written (into the sync's one transaction), and collecting starts anew.
+Memory is bounded: whenever the collected changes reach `MAX_BATCH_CHANGES` or `MAX_BATCH_BYTES`, they are
+handed over to be written (into the sync's one transaction), and collecting starts anew.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,8 +14,8 @@ import psycopg
 from psycopg import sql
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Fold
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import composed, format_lsn
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Compactor
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import format_lsn, format_sql
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredSource
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
     Block,
@@ -23,20 +23,20 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
     RowMessages,
     fetched,
     iso_times,
-    one_ahead,
+    prefetch,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import RelationMessage, Truncate, decode
 
 # DuckDB puts inserted rows on disk by whole row groups of this size, and keeps smaller parts in memory until
 # the commit.
-STRETCH_CHANGES = 122_880
-STRETCH_BYTES = 64 * 1024 * 1024
+MAX_BATCH_CHANGES = 122_880
+MAX_BATCH_BYTES = 64 * 1024 * 1024
 # Kinds of messages that say nothing of rows (origin, type, logical message) or are told by others (commit).
 _SILENT = np.frombuffer(b"COYM", np.uint8)
 _ROWS = np.frombuffer(b"IUD", np.uint8)
 
 
-class HistoryDiffersError(Exception):
+class WalHistoryMismatchError(Exception):
     """The log between the slot and the stored position is not the one that was read before."""
 
 
@@ -44,7 +44,7 @@ class HistoryDiffersError(Exception):
 class Followed:
     """A table that is followed: its fold, and the position before which its changes are known already."""
 
-    fold: Fold
+    compactor: Compactor
     lsn: int
 
 
@@ -93,10 +93,10 @@ class Stream:
         """Read and collect all changes, handing over all but the last stretch.
 
         Raises:
-            HistoryDiffersError: the source was restored to an earlier moment and has moved on since.
+            WalHistoryMismatchError: the source was restored to an earlier moment and has moved on since.
             psycopg.Error: the source refuses.
         """
-        publication = composed("{name}", name=self._source.slot).as_string(connection)
+        publication = format_sql("{name}", name=self._source.slot).as_string(connection)
         portal = sql.Identifier("dvd_rental_changes")
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(
@@ -105,7 +105,7 @@ class Stream:
                     "{}, {}, null, 'proto_version', '1', 'publication_names', {})"
                 ).format(portal, self._source.slot, format_lsn(self._target), publication)
             )
-            with closing(one_ahead(fetched(cursor, portal))) as messages:
+            with closing(prefetch(fetched(cursor, portal))) as messages:
                 self._consume(messages)
         return StreamEnd(self._last, self._mismatches)
 
@@ -159,19 +159,21 @@ class Stream:
             wanted |= (oids == oid) & (begins.lsns[which] >= table.lsn)
         rows, which, oids = rows[wanted], which[wanted], oids[wanted]
         while len(rows):
-            room = STRETCH_CHANGES - self._pending_changes
+            room = MAX_BATCH_CHANGES - self._pending_changes
             for oid in np.unique(oids[:room]).tolist():
                 if oid not in self._tables:  # given up by what was handed over
                     continue
                 of_table = np.flatnonzero(oids[:room] == oid)
-                fold = self._tables[oid].fold
+                compactor = self._tables[oid].compactor
                 at = which[of_table]
-                run = RowMessages(block, rows[of_table], begins.lsns[at], begins.microseconds[at], fold.sources)
-                fold.add(run)
+                run = RowMessages(
+                    block, rows[of_table], begins.lsns[at], begins.microseconds[at], compactor.sources
+                )
+                compactor.add(run)
                 self._pending_bytes += run.size
             self._pending_changes += len(rows[:room])
             rows, which, oids = rows[room:], which[room:], oids[room:]
-            if self._pending_changes >= STRETCH_CHANGES or self._pending_bytes >= STRETCH_BYTES:
+            if self._pending_changes >= MAX_BATCH_CHANGES or self._pending_bytes >= MAX_BATCH_BYTES:
                 self._hand_over()
                 self._pending_changes = self._pending_bytes = 0
 
@@ -179,20 +181,20 @@ class Stream:
         for oid in message.oids:
             table = self._tables.get(oid)
             if table is not None and lsn >= table.lsn:
-                table.fold.truncate(lsn, time)
+                table.compactor.truncate(lsn, time)
 
     def _describe(self, message: RelationMessage) -> None:
         table = self._tables.get(message.oid)
         if table is None:
             return
         try:
-            table.fold.describe(message)
+            table.compactor.describe(message)
         except StreamMismatchError as mismatch:
             self._give_up(table, mismatch)
 
     def _give_up(self, table: Followed, mismatch: StreamMismatchError) -> None:
-        self._mismatches[table.fold.relation.name] = str(mismatch)
-        del self._tables[table.fold.relation.oid]
+        self._mismatches[table.compactor.relation.name] = str(mismatch)
+        del self._tables[table.compactor.relation.oid]
 
     def _check_history(self) -> None:
         """The slot may stand before the stored position (after a crash): then the log must be the known one."""
@@ -201,7 +203,7 @@ class Stream:
         if known is not None and known[0] < self._confirmed:
             known = None
         if self._replayed != known:
-            raise HistoryDiffersError
+            raise WalHistoryMismatchError
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def fetched(cursor: psycopg.Cursor, portal: sql.Identifier) -> Iterator[Block]:
             return
 
 
-def one_ahead(these: Iterator[Block]) -> Generator[Block, None, None]:
+def prefetch(these: Iterator[Block]) -> Generator[Block, None, None]:
     """The same blocks, the next of which is read while the last is worked on."""
     with ThreadPoolExecutor(1, "replication-reader") as reader:
         coming = reader.submit(next, these, None)

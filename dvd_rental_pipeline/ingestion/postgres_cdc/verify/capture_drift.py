@@ -11,7 +11,7 @@ import psycopg
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect import publication
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, explained
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
 
 _NAMES_SQL = """
@@ -50,7 +50,7 @@ def publication_drift(url: str, domain: Domain, name: str) -> Sequence[Deviation
     Raises:
         ReplicationError: the source cannot be reached, or refuses.
     """
-    with closing(connect(url)) as connection, explained(url):
+    with closing(connect(url)) as connection, translate_errors(url):
         return [*_of_publication(connection, domain, name), *_of_keys(connection, domain)]
 
 

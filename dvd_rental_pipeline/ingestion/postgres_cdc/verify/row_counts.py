@@ -11,7 +11,7 @@ from contextlib import closing
 import psycopg
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import composed, connect, explained
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, format_sql, translate_errors
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import iso
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import Begin, Delete, Insert, Update, decode
@@ -39,7 +39,7 @@ def compare_counts(
     Raises:
         ReplicationError: the source cannot be reached, or refuses.
     """
-    with closing(connect(url)) as connection, explained(url):
+    with closing(connect(url)) as connection, translate_errors(url):
         oids: dict[int, str] = dict(
             connection.execute(
                 "select oid::bigint, relname from pg_class where relnamespace = %s::regnamespace",
@@ -53,7 +53,7 @@ def compare_counts(
             connection.execute("set transaction isolation level repeatable read, read only")
             for table in domain.tables:
                 row = connection.execute(
-                    composed("select count(*) from only {table}", table=(domain.source_schema, table.name))
+                    format_sql("select count(*) from only {table}", table=(domain.source_schema, table.name))
                 ).fetchone()
                 counted[table.name] = row[0] if row else 0
                 if table.name in (raw_sums or {}):
@@ -92,7 +92,7 @@ def _waiting(connection: psycopg.Connection, slot: str, oids: Mapping[int, str])
     waiting: dict[str, list[str]] = {}
     time = ""
     with connection.transaction(), connection.cursor("dvd_rental_waiting", binary=True) as cursor:
-        cursor.execute(_PEEK_SQL, [slot, composed("{name}", name=slot).as_string(connection)])
+        cursor.execute(_PEEK_SQL, [slot, format_sql("{name}", name=slot).as_string(connection)])
         for (data,) in cursor:
             message = decode(data)
             if isinstance(message, Begin):

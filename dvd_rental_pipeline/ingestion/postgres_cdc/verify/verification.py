@@ -18,27 +18,27 @@ import duckdb
 import psycopg
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Fold
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Compactor
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect import publication, slot
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     connect,
-    explained,
     format_lsn,
     quoted,
+    translate_errors,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.copy import snapshot
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan import relations, state
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import reason_to_begin_anew
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import full_refresh_reason
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.drift import Drift, compare
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import (
     Followed,
-    HistoryDiffersError,
     Stream,
+    WalHistoryMismatchError,
     iso,
 )
-from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import RawTable, Stamp, UnholdableKeyError
+from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import RawTable, Stamp, UnrepresentableKeyError
 from dvd_rental_pipeline.warehouse.duckdb_file import open_beside_duckdb
 
 _SAMPLE_KEYS = 10
@@ -85,7 +85,7 @@ class Verifier:
                 self._warehouse, _STORED, wait_seconds=self._wait_seconds, on_wait=self._announce
             ) as warehouse,
             closing(connect(self._url)) as connection,
-            explained(self._url),
+            translate_errors(self._url),
         ):
             warehouse.execute(f"USE {_STORED}")
             known = state.read(warehouse, self._target)
@@ -117,7 +117,7 @@ class Verifier:
         source = slot.identify(connection, self._url)
         there = slot.find(connection, self._slot)
         published = publication.read(connection, self._slot)[0]
-        why_not = reason_to_begin_anew(known.source, source, there, published, self._slot)
+        why_not = full_refresh_reason(known.source, source, there, published, self._slot)
         errors: dict[str, str] = {}
         followed: dict[str, _Followed] = {}
         for table in self._tables:
@@ -135,7 +135,7 @@ class Verifier:
                 if drift.refresh is not None:
                     errors[table] = f"the next sync copies it anew: {drift.refresh}"
                 else:
-                    followed[table] = _Followed(relation, before, drift, Fold(relation, before))
+                    followed[table] = _Followed(relation, before, drift, Compactor(relation, before))
         if known.source is not None and there is not None and followed:
             errors |= self._read_pending(connection, known.source, there, exported.lsn, followed)
         results = {table: TableVerification(table, lsn, error=error) for table, error in errors.items()}
@@ -161,13 +161,16 @@ class Verifier:
             source,
             there.confirmed or 0,
             target,
-            {it.relation.oid: Followed(it.fold, max(it.before.lsn, source.lsn)) for it in followed.values()},
+            {
+                it.relation.oid: Followed(it.compactor, max(it.before.lsn, source.lsn))
+                for it in followed.values()
+            },
             # The fold of each table is kept whole: it is small beside the copy that it is compared with.
             lambda: None,
         )
         try:
             end = stream.read(connection)
-        except HistoryDiffersError:
+        except WalHistoryMismatchError:
             why = "the next sync copies it anew: the source was restored to an earlier moment"
             return dict.fromkeys(followed, why)
         return {table: f"the next sync copies it anew: {why}" for table, why in end.mismatches.items()}
@@ -185,20 +188,20 @@ class Verifier:
         moment = iso(datetime.now(UTC))
         raw = quoted(_STORED, self._target, name)
         try:
-            stretch = it.fold.take()
+            batch = it.compactor.take()
         except StreamMismatchError as mismatch:
             return TableVerification(name, format_lsn(lsn), error=str(mismatch))
-        pending = len(stretch)
-        since = stretch.first_and_last()[0] if pending else None
-        if stretch or it.drift.added or it.drift.widened:
+        pending = len(batch)
+        since = batch.first_and_last()[0] if pending else None
+        if batch or it.drift.added or it.drift.widened:
             warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted('raw')}")
             warehouse.execute(f"CREATE TABLE {quoted('raw', name)} AS FROM {raw}")
             raw = quoted("memory", "raw", name)
             scratch = self._raw(warehouse, "raw", it)
             scratch.alter(it.drift.added, it.drift.widened)
             try:
-                scratch.apply(stretch)
-            except (StreamMismatchError, UnholdableKeyError) as error:
+                scratch.apply(batch)
+            except (StreamMismatchError, UnrepresentableKeyError) as error:
                 return TableVerification(name, format_lsn(lsn), pending=pending, error=str(error))
         rows = reader.count(it.relation)
         percent = 100 * sample_rows / rows if sample_rows is not None and rows > sample_rows else None
@@ -280,4 +283,4 @@ class _Followed:
     relation: Relation
     before: state.StoredTable
     drift: Drift
-    fold: Fold
+    compactor: Compactor

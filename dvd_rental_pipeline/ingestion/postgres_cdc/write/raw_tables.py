@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import Folded, Stretch
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import ChangeBatch, CompactedChanges
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import literal, quoted
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import array_json
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Column, Relation
@@ -37,7 +37,7 @@ _SUPERSEDED = "_replication_superseded"
 _FORMER = "temp._replication_former"
 
 
-class UnholdableKeyError(Exception):
+class UnrepresentableKeyError(Exception):
     """A primary key has a value that the warehouse's type cannot hold."""
 
 
@@ -110,25 +110,25 @@ class RawTable:
                 f"ALTER TABLE {self._table} ALTER COLUMN {quoted(column.name)} TYPE {column.type.warehouse}"
             )
 
-    def apply(self, stretch: Stretch) -> Counts:
+    def apply(self, batch: ChangeBatch) -> Counts:
         """Bring the raw table level with a stretch of changes.
 
         Raises:
             StreamMismatchError: the changes do not follow from the rows that are in the table.
-            UnholdableKeyError: a key cannot be held.
+            UnrepresentableKeyError: a key cannot be held.
         """
         counts = Counts()
         # DuckDB finds Arrow tables by the names of these variables (`_CHANGES`, `_SUPERSEDED`).
-        _replication_changes = self._staged(stretch.changes)
-        _replication_superseded = self._staged(stretch.superseded if self._past is not None else None)
+        _replication_changes = self._staged(batch.changes)
+        _replication_superseded = self._staged(batch.superseded if self._past is not None else None)
         if _replication_changes is not None:
             counts = self._check_staged()
         self._superseded = _replication_superseded is not None
         self._keep_superseded()
-        if stretch.truncated is not None:
-            counts = self._truncate(*stretch.truncated, counts)
+        if batch.truncated is not None:
+            counts = self._truncate(*batch.truncated, counts)
         if _replication_changes is not None:
-            self._replace(truncated=stretch.truncated is not None)
+            self._replace(truncated=batch.truncated is not None)
         return counts
 
     def start_replacement(self, *, keep_tombstones: bool) -> None:
@@ -162,7 +162,7 @@ class RawTable:
         Several parts are read at the same time, each by a thread of its own.
 
         Raises:
-            UnholdableKeyError: a key cannot be held.
+            UnrepresentableKeyError: a key cannot be held.
         """
         values, notes = [], []
         for position, column in enumerate(self.relation.columns):
@@ -275,38 +275,38 @@ class RawTable:
             {name: f"former.{quoted(name)}" for name in names},
         )
 
-    def _staged(self, folded: Folded | None) -> pa.Table | None:
+    def _staged(self, compacted: CompactedChanges | None) -> pa.Table | None:
         """Changes as typed columns, beside what the raw table holds of them.
 
         In Arrow, and not registered: a temporary table or view that is dropped stays in memory to the commit.
         """
-        if folded is None:
+        if compacted is None:
             return None
         arrays: dict[str, pa.Array] = {}
         typed, staged, notes = [], [], []
         for position, described in enumerate(self.relation.columns):
             name = f"c{position}"
             parsed = described.type.parse.format(name)
-            arrays[name] = _sent(folded.texts[position], array=described.type.array)
+            arrays[name] = _sent(compacted.texts[position], array=described.type.array)
             typed.append(f"{parsed} AS {name}")
             if described.type.fallible:
                 notes.append(_note(described, name, parsed))
-            if position in folded.unchanged:
-                arrays[f"u{position}"] = folded.unchanged[position]
+            if position in compacted.unchanged:
+                arrays[f"u{position}"] = compacted.unchanged[position]
                 typed.append(f"u{position}")
                 staged.append(
                     f"CASE WHEN s.u{position} THEN base.{quoted(described.name)} ELSE s.{name} END AS {name}"
                 )
             else:
                 staged.append(f"s.{name}")
-        arrays["_deleted"] = folded.deleted
-        arrays["_lsn"] = folded.lsns
-        arrays["_time"] = folded.times
-        arrays["_expected"] = folded.expected
+        arrays["_deleted"] = compacted.deleted
+        arrays["_lsn"] = compacted.lsns
+        arrays["_time"] = compacted.times
+        arrays["_expected"] = compacted.expected
         joins = f"LEFT JOIN {self._table} AS target ON {self._on('target', 's.c')}"
         baseless = "FALSE"
-        if folded.bases is not None:
-            for base, position in zip(folded.bases, self.relation.key_positions, strict=True):
+        if compacted.bases is not None:
+            for base, position in zip(compacted.bases, self.relation.key_positions, strict=True):
                 kind = self.relation.columns[position].type
                 arrays[f"b{position}"] = _sent(base, array=kind.array)
                 typed.append(f"{kind.parse.format(f'b{position}')} AS b{position}")
@@ -327,14 +327,14 @@ class RawTable:
 
     def _check_staged(self) -> Counts:
         unheld = " OR ".join(f"c{position} IS NULL" for position in self.relation.key_positions)
-        inserted, updated, deleted, added, misfits, keyless = self._row(
+        inserted, updated, deleted, added, misfits, null_keys = self._row(
             "SELECT count(*) FILTER (WHERE NOT _deleted AND NOT _live),"
             " count(*) FILTER (WHERE NOT _deleted AND _live), count(*) FILTER (WHERE _deleted AND _live),"
             " count(*) FILTER (WHERE _row IS NULL),"
             f" count(*) FILTER (WHERE _expected <> _live OR _baseless), count(*) FILTER (WHERE {unheld})"
             f" FROM {_CHANGES}"
         )
-        if keyless:
+        if null_keys:
             raise self._unholdable_key()
         if misfits:
             raise StreamMismatchError(
@@ -427,9 +427,9 @@ class RawTable:
             ).fetchall()
         )
 
-    def _unholdable_key(self) -> UnholdableKeyError:
+    def _unholdable_key(self) -> UnrepresentableKeyError:
         table = f"{self.relation.schema}.{self.relation.name}"
-        return UnholdableKeyError(
+        return UnrepresentableKeyError(
             f"The primary key of {table} has a value that the warehouse cannot hold (NaN, or a time after the"
             " year 294246): correct it in the source, or choose another key."
         )

@@ -8,7 +8,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.sample.database import KEYS, filled_aside, row_counts
+from dvd_rental_pipeline.sample.database import KEYS, row_counts, staged_database
 from dvd_rental_pipeline.sample.dvd_rental.generator.business import Business
 from dvd_rental_pipeline.sample.dvd_rental.generator.clock import NEVER, micros
 from dvd_rental_pipeline.sample.dvd_rental.generator.copying import (
@@ -65,7 +65,7 @@ def generate(
     if until is not None and until.tzinfo is not None:
         raise SourceError("`until` must be without a time zone: the schema's timestamps have none.")
     Plan.make(scale, seed, until or datetime.max)  # an argument out of range is said before anything is done
-    with filled_aside(url) as aside, psycopg.connect(aside) as connection:
+    with staged_database(url) as aside, psycopg.connect(aside) as connection:
         plan = Plan.make(scale, seed, until or _now(connection))
         tables, constraints = _schema()
         connection.execute("set local synchronous_commit = off")
