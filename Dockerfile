@@ -7,7 +7,7 @@ FROM ${BASE} AS build
 WORKDIR /app
 RUN python3 -m venv /venv
 # The dependencies first, in a layer that changes only with them; an empty package is enough to install from.
-COPY constraints.txt pyproject.toml setup.py README.md ./
+COPY constraints.txt pyproject.toml setup.py README.md LICENSE ./
 RUN mkdir dvd_rental_pipeline && touch dvd_rental_pipeline/__init__.py
 # `production,plus` for Dagster+.
 ARG EXTRAS=production
@@ -23,7 +23,7 @@ RUN useradd --uid 10001 --create-home dagster \
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build /app/dvd_rental_pipeline.egg-info ./dvd_rental_pipeline.egg-info
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY dvd_rental_pipeline ./dvd_rental_pipeline
 COPY dbt ./dbt
 # The report on the checks quotes it.
