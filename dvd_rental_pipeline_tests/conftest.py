@@ -13,6 +13,7 @@ import pytest
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
 # Read before the tests clear the environment.
@@ -101,3 +102,9 @@ def aws(aws_server: AwsStandIn, environment: None) -> Iterator[AwsStandIn]:
     os.environ.update(aws_server.environment())
     yield aws_server
     aws_server.reset()
+
+
+@pytest.fixture
+def log() -> RecordedLog:
+    """Stands for Dagster's log, and keeps what was logged."""
+    return RecordedLog()

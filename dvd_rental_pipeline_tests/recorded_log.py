@@ -1,9 +1,7 @@
-"""What tests of the resources share."""
-
-import pytest
+"""A log that keeps its lines, for code that takes Dagster's log."""
 
 
-class Log:
+class RecordedLog:
     """Keeps what was logged."""
 
     def __init__(self) -> None:
@@ -18,8 +16,3 @@ class Log:
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
-
-
-@pytest.fixture
-def log() -> Log:
-    return Log()

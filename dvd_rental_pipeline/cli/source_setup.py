@@ -66,6 +66,7 @@ def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "Reader"]]:
     if settings.source_admin_url is None or settings.source_url is None:
         raise AssertionError("both were required")
     from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
+    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader
 
     reader = Reader.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
     with connect(settings.source_admin_url.get_secret_value()) as connection:

@@ -11,7 +11,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
-from dvd_rental_pipeline_tests.recorded_log import Log
+from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 
 DOMAIN = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:2])
 
@@ -28,7 +28,7 @@ def ingestion(tmp_path: Path) -> ObservedIngestion:
     return ObservedIngestion(warehouse=DuckDBWarehouse(path=str(path)))
 
 
-def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngestion, log: Log) -> None:
+def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngestion, log: RecordedLog) -> None:
     recorder: Any = log
     outcome = ingestion.sync(DOMAIN, recorder)
     actor = {name: value.value for name, value in outcome.metadata["actor"].items()}
@@ -37,14 +37,14 @@ def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngest
     assert "syncs nothing" in log.text
 
 
-def test_a_table_that_production_has_not_is_told(ingestion: ObservedIngestion, log: Log) -> None:
+def test_a_table_that_production_has_not_is_told(ingestion: ObservedIngestion, log: RecordedLog) -> None:
     recorder: Any = log
     outcome = ingestion.sync(DOMAIN, recorder)
     assert set(outcome.failures) == {DOMAIN.tables[1].name}
     assert "cannot be read in the warehouse" in outcome.failures[DOMAIN.tables[1].name]
 
 
-def test_a_full_refresh_is_refused(ingestion: ObservedIngestion, log: Log) -> None:
+def test_a_full_refresh_is_refused(ingestion: ObservedIngestion, log: RecordedLog) -> None:
     recorder: Any = log
     with pytest.raises(PipelineError, match="do it in production"):
         ingestion.sync(DOMAIN, recorder, full_refresh=True)

@@ -20,7 +20,7 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
-from dvd_rental_pipeline_tests.recorded_log import Log
+from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import DuckDBDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
@@ -76,7 +76,7 @@ def test_set_up_apply_and_sync(
             connection_id=connection_id,
             warehouse=DuckDBWarehouse(path=str(warehouse)),
         )
-        log: Any = Log()
+        log: Any = RecordedLog()
         outcome = resource.sync(DVD_RENTAL, log)
         assert outcome.failures == {}
         assert len(outcome.metadata) == 15

@@ -25,7 +25,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
-from dvd_rental_pipeline_tests.recorded_log import Log
+from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection
@@ -102,7 +102,7 @@ def like(ingestion: AirbyteIngestion, airbyte: AirbyteStandIn, **settings: Any) 
     )
 
 
-def sync(ingestion: AirbyteIngestion, log: Log, **options: Any) -> SyncOutcome:
+def sync(ingestion: AirbyteIngestion, log: RecordedLog, **options: Any) -> SyncOutcome:
     recorder: Any = log
     return ingestion.sync(DOMAIN, recorder, **options)
 
@@ -116,7 +116,7 @@ def cancellations(airbyte: AirbyteStandIn) -> int:
 
 
 def test_a_sync_reports_rows_bytes_and_a_link_for_each_table(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     outcome = sync(ingestion, log)
     assert set(outcome.metadata) == {"film", "actor"}
@@ -136,7 +136,7 @@ def test_a_sync_reports_rows_bytes_and_a_link_for_each_table(
 
 
 def test_a_job_that_is_queued_or_incomplete_is_waited_for(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(("queued", "pending", "running", "incomplete", "running"), seconds=0.15))
     sync(ingestion, log)
@@ -147,14 +147,14 @@ def test_a_job_that_is_queued_or_incomplete_is_waited_for(
 
 
 def test_a_status_that_nobody_knows_is_waited_out(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(("resting",), seconds=0.2))
     assert sync(ingestion, log).failures == {}
     assert cancellations(airbyte) == 0
 
 
-def test_a_running_job_is_attached_to(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log) -> None:
+def test_a_running_job_is_attached_to(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog) -> None:
     airbyte.plan(Course(("queued", "running"), seconds=0.2))
     airbyte.start_job(ingestion.connection_id)
     outcome = sync(ingestion, log)
@@ -165,7 +165,7 @@ def test_a_running_job_is_attached_to(airbyte: AirbyteStandIn, ingestion: Airbyt
 def test_two_runs_at_once_sync_once(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion) -> None:
     airbyte.plan(Course(("pending", "running"), seconds=0.4))
     outcomes: list[SyncOutcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(sync(ingestion, Log()))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: outcomes.append(sync(ingestion, RecordedLog()))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -175,7 +175,7 @@ def test_two_runs_at_once_sync_once(airbyte: AirbyteStandIn, ingestion: AirbyteI
 
 
 def test_a_job_of_another_kind_is_waited_for_and_then_the_sync_begins(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(("running",), seconds=0.3))
     airbyte.start_job(ingestion.connection_id, "clear")
@@ -185,7 +185,7 @@ def test_a_job_of_another_kind_is_waited_for_and_then_the_sync_begins(
 
 
 def test_a_full_refresh_removes_what_the_source_no_longer_has(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(("running",), seconds=0.3))
     airbyte.start_job(ingestion.connection_id)
@@ -196,7 +196,7 @@ def test_a_full_refresh_removes_what_the_source_no_longer_has(
 
 
 def test_errors_now_and_then_disturb_nothing(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(2, 503)
     airbyte.fail(2, 502, path="/jobs/1")
@@ -207,7 +207,7 @@ def test_errors_now_and_then_disturb_nothing(
 
 
 def test_an_outage_while_polling_is_waited_out(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     """Nothing listens meanwhile, for longer than the integration's own defaults would bear."""
     airbyte.plan(Course(("running",), seconds=0.4))
@@ -226,7 +226,7 @@ def test_an_outage_while_polling_is_waited_out(
 
 
 def test_an_outage_that_does_not_end_is_told_with_what_to_do(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.stop()
     with pytest.raises(AirbyteUnreachableError, match=r"cannot be reached.* start the run again"):
@@ -234,7 +234,7 @@ def test_an_outage_that_does_not_end_is_told_with_what_to_do(
 
 
 def test_a_token_that_expires_early_is_renewed(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.tokens.seconds = 0.2
     airbyte.plan(Course(("running",), seconds=0.8))
@@ -244,7 +244,7 @@ def test_a_token_that_expires_early_is_renewed(
 
 
 def test_a_lost_answer_to_the_start_does_not_sync_twice(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(1, 504, method="POST", path="/v1/jobs", after=True)
     outcome = sync(ingestion, log)
@@ -253,7 +253,7 @@ def test_a_lost_answer_to_the_start_does_not_sync_twice(
 
 
 def test_a_start_that_is_answered_too_late_does_not_sync_twice(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.delay(1, 1.5, method="POST", path="/v1/jobs", after=True)
     sync(like(ingestion, airbyte, request_timeout=1), log)
@@ -268,7 +268,7 @@ def test_a_start_that_is_answered_too_late_does_not_sync_twice(
     ],
 )
 def test_wrong_credentials_are_told_at_once(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log, change: dict[str, Any], named: str
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, change: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(AirbyteRefusedError, match=named) as caught:
         sync(like(ingestion, airbyte, **change), log)
@@ -278,7 +278,7 @@ def test_wrong_credentials_are_told_at_once(
 
 
 def test_missing_rights_are_told_at_once(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.forbidden = True
     with pytest.raises(AirbyteRefusedError, match=r"HTTP 403.*role of an editor"):
@@ -287,7 +287,7 @@ def test_missing_rights_are_told_at_once(
 
 
 def test_an_unknown_connection_is_told_at_once(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     lost = AirbyteIngestion(
         workspace=workspace(airbyte), connection_id="no-such", warehouse=ingestion.warehouse
@@ -298,14 +298,14 @@ def test_an_unknown_connection_is_told_at_once(
 
 
 def test_a_connection_that_is_switched_off_is_told(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: RecordedLog
 ) -> None:
     connection.fields["status"] = "inactive"
     with pytest.raises(AirbyteRefusedError, match="The connection is not active"):
         sync(like(ingestion, airbyte, request_max_retries=1), log)
 
 
-def test_basic_authentication_suffices(connection: Connection, warehouse: DuckDBWarehouse, log: Log) -> None:
+def test_basic_authentication_suffices(connection: Connection, warehouse: DuckDBWarehouse, log: RecordedLog) -> None:
     with AirbyteStandIn(client=None, user=("airbyte", "pass-word")).running() as airbyte:
         here = airbyte.add_connection(DOMAIN.primary_keys())
         settings = {"client_id": None, "client_secret": None, "username": "airbyte", "password": "pass-word"}
@@ -319,7 +319,7 @@ def test_basic_authentication_suffices(connection: Connection, warehouse: DuckDB
 
 
 def test_a_failed_job_is_told_with_airbytes_reason(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(outcome="failed", failures=("The replication slot is lost.",)))
     with pytest.raises(AirbyteError, match=r"job 1 has failed.*source: The replication slot is lost"):
@@ -328,7 +328,7 @@ def test_a_failed_job_is_told_with_airbytes_reason(
 
 
 def test_a_job_that_somebody_cancelled_is_told(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.plan(Course(outcome="cancelled"))
     with pytest.raises(AirbyteError, match="job 1 was cancelled in Airbyte"):
@@ -337,7 +337,7 @@ def test_a_job_that_somebody_cancelled_is_told(
 
 @pytest.mark.parametrize("cancel", [True, False])
 def test_a_job_that_takes_too_long_goes_on(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log, cancel: bool
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, cancel: bool
 ) -> None:
     course = airbyte.plan(Course.held("queued"))
     impatient = like(ingestion, airbyte, poll_timeout=2.0, cancel_on_termination=cancel)
@@ -354,7 +354,7 @@ def test_a_job_that_takes_too_long_goes_on(
 def test_a_terminated_run_cancels_its_job_only_when_asked_to(
     airbyte: AirbyteStandIn,
     ingestion: AirbyteIngestion,
-    log: Log,
+    log: RecordedLog,
     monkeypatch: pytest.MonkeyPatch,
     cancel: bool,
 ) -> None:
@@ -377,7 +377,7 @@ def test_a_terminated_run_cancels_its_job_only_when_asked_to(
 
 
 def test_a_long_wait_is_told_now_and_then(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log, monkeypatch: pytest.MonkeyPatch
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dvd_rental_pipeline.ingestion.airbyte.resource._PROGRESS_SECONDS", 0.1)
     airbyte.plan(Course(("running",), seconds=0.6))
@@ -386,7 +386,7 @@ def test_a_long_wait_is_told_now_and_then(
 
 
 def test_a_table_that_the_sync_did_not_bring_fails_alone(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     recorder: Any = log
     with_city = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:4])
@@ -398,7 +398,7 @@ def test_a_table_that_the_sync_did_not_bring_fails_alone(
 
 
 def test_without_the_internal_api_the_sync_still_reports(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(1, 404, path="get_without_logs")
     film = sync(ingestion, log).metadata["film"]
@@ -442,7 +442,7 @@ def test_a_failure_is_shown_in_its_own_words_and_not_retried(
 
 @pytest.mark.heavy
 def test_a_minute_of_outage_is_waited_out_with_the_settings_of_production(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     settings = Settings()
     patient = like(
@@ -470,7 +470,7 @@ def test_a_minute_of_outage_is_waited_out_with_the_settings_of_production(
 
 
 def test_an_inspection_tells_how_the_connection_deviates_and_goes_on_without_airbyte(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: Log
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: RecordedLog
 ) -> None:
     recorder: Any = log
     for stream in connection.streams:

@@ -26,7 +26,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
-from dvd_rental_pipeline_tests.recorded_log import Log
+from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import (
     Destination,
     DuckDBDestination,
@@ -92,7 +92,7 @@ def ingestion(airbyte: AirbyteStandIn, connection: Connection, warehouse: Path) 
 
 
 def sync(resource: AirbyteIngestion, **options: Any) -> SyncOutcome:
-    log: Any = Log()
+    log: Any = RecordedLog()
     return resource.sync(DVD_RENTAL, log, **options)
 
 

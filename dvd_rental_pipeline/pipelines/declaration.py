@@ -1,0 +1,51 @@
+"""The declaration of a pipeline that is replicated by change data capture: everything in which two of them
+differ.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dvd_rental_pipeline.automation.freshness import TierFreshness
+from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier
+from dvd_rental_pipeline.core.settings import Settings
+
+
+def _no_checks() -> Sequence[dg.AssetChecksDefinition]:
+    return ()
+
+
+@dataclass(frozen=True)
+class CapturePipeline:
+    """One pipeline.
+
+    Attributes:
+        domain: the source database. Its name is the first part of the raw tables' asset keys and their schema.
+        ingestion_key: key of the resource that syncs the raw tables.
+        sync_cron: when they are synced, in UTC.
+        tiers: freshness of the raw tables, by tier; each tier of a table of the domain.
+        raw_group: asset group of the raw tables.
+        kinds: asset kinds of the raw tables, at most three.
+        slot_suffix: appended to the setting `replication_slot`: pipelines that share a server need a
+            replication slot
+            and a publication each.
+        source_setting: name of the setting with the URL of an external source.
+        connection_setting: name of the setting with the id of the Airbyte connection.
+        build_checks: makes the checks that this pipeline alone has.
+    """
+
+    domain: Domain
+    ingestion_key: str
+    sync_cron: str
+    tiers: Mapping[FreshnessTier, TierFreshness]
+    raw_group: str
+    kinds: Collection[str] = ("airbyte", "postgresql")
+    slot_suffix: str = ""
+    source_setting: str = "source_url"
+    connection_setting: str = "airbyte_connection_id"
+    build_checks: Callable[[], Sequence[dg.AssetChecksDefinition]] = _no_checks
+
+    def slot(self, settings: Settings) -> str:
+        """Name of the replication slot and of the publication."""
+        return f"{settings.replication_slot}{self.slot_suffix}"

@@ -1,0 +1,64 @@
+"""What all pipelines share: the dbt models, data lag checks, the site, the alerts and the sensors of the
+models.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+from dagster_dbt import DbtProject
+
+from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS
+from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
+from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG
+from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
+from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
+from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_lag_alerts
+from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
+from dvd_rental_pipeline.publishing.check_report.reading import declared_checks
+from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
+from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
+from dvd_rental_pipeline.quality.data_lag import TrackedTable, build_data_lag_checks
+from dvd_rental_pipeline.transform.assets import build_dbt_assets
+from dvd_rental_pipeline.transform.consumers import build_consumer_specs
+from dvd_rental_pipeline.transform.raw_inputs import ModelInputs
+
+ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"])
+"""Downstream of nothing, so that no failure can skip it."""
+
+
+def read_tracked_tables(models: Sequence[ModelInputs]) -> Sequence[TrackedTable]:
+    """The tables among `models` whose layer limits their data lag. Views show what their inputs show."""
+    return [
+        TrackedTable(model.asset, model.sources, LAYER_DATA_LAG[model.asset.path[0]])
+        for model in models
+        if not model.is_view and model.asset.path[0] in LAYER_DATA_LAG
+    ]
+
+
+def build_shared_definitions(
+    dbt_project: DbtProject,
+    pipelines: Sequence[CapturePipeline],
+    tracked_tables: Sequence[TrackedTable],
+    captured: Sequence[dg.Definitions],
+) -> dg.Definitions:
+    """The shared definitions; the check report covers them and `captured`, the definitions of each pipeline."""
+    models = [build_dbt_assets(dbt_project), build_docs_asset(dbt_project)]
+    data_lag = build_data_lag_checks(tracked_tables)
+    own = [part for each in captured for part in (*(each.assets or ()), *(each.asset_checks or ()))]
+    reported = [part for part in (*own, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
+    slots = [MonitoredSlot(pipeline.domain, pipeline.ingestion_key) for pipeline in pipelines]
+    return dg.Definitions(
+        assets=[
+            *models,
+            *build_consumer_specs(dbt_project),
+            build_checks_asset(dbt_project, declared_checks(reported)),
+        ],
+        asset_checks=[data_lag],
+        sensors=[
+            *MODEL_SENSORS,
+            overdue_alerts,
+            failed_check_alerts,
+            build_slot_lag_alerts(slots),
+            run_failure_alerts,
+        ],
+    )

@@ -1,0 +1,126 @@
+"""The result of a run for a person: layers, seconds, failures and warnings."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dvd_rental_pipeline.automation.failure_messages import step_failure_message
+from dvd_rental_pipeline.quality.findings import describe_failure
+
+DBT_SECONDS = "Execution Duration"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a run built in one asset group. `rows` leaves out views, which are not counted."""
+
+    group: str
+    tables: int
+    rows: int
+    checks_passed: int
+    checks_warned: int
+    checks_failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The result of a run. `problems` and `warnings` are sentences, one per failed step or check.
+
+    `pages` are the addresses of published pages, by the name of their asset.
+    """
+
+    run_id: str
+    success: bool
+    seconds: float
+    step_seconds: Mapping[str, float]
+    layers: Sequence[Layer]
+    problems: Sequence[str]
+    warnings: Sequence[str]
+    pages: Mapping[str, str]
+
+
+def build_report(definitions: dg.Definitions, result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
+    """The report on `result`, which took `seconds`."""
+    checks = list(result.get_asset_check_evaluations())
+    return RunReport(
+        run_id=result.run_id,
+        success=result.success,
+        seconds=seconds,
+        step_seconds={
+            str(event.step_key): event.step_success_data.duration_ms / 1000
+            for event in result.all_events
+            if event.is_step_success
+        },
+        layers=_layers(definitions, result, checks),
+        problems=[*_step_failures(result), *_check_failures(checks, dg.AssetCheckSeverity.ERROR)],
+        warnings=_check_failures(checks, dg.AssetCheckSeverity.WARN),
+        pages=_pages(result),
+    )
+
+
+def _pages(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
+    materialized = [event.materialization for event in result.get_asset_materialization_events()]
+    return {
+        materialization.asset_key.path[-1]: str(materialization.metadata["address"].value)
+        for materialization in materialized
+        if "address" in materialization.metadata
+    }
+
+
+def _layers(
+    definitions: dg.Definitions,
+    result: dg.ExecuteInProcessResult,
+    checks: Sequence[dg.AssetCheckEvaluation],
+) -> Sequence[Layer]:
+    graph = definitions.resolve_asset_graph()
+    tables: Counter[str] = Counter()
+    rows: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for event in result.get_asset_materialization_events():
+        materialization = event.materialization
+        group = graph.get(materialization.asset_key).group_name
+        tables[group] += 1
+        row_count = materialization.metadata.get("dagster/row_count")
+        rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type]
+        duration = materialization.metadata.get(DBT_SECONDS) or materialization.metadata.get("seconds")
+        seconds[group] += float(duration.value) if duration else 0.0  # type: ignore[arg-type]
+    outcomes = Counter((graph.get(check.asset_key).group_name, _outcome(check)) for check in checks)
+    return [
+        Layer(
+            group=group,
+            tables=tables[group],
+            rows=rows[group],
+            checks_passed=outcomes[group, "passed"],
+            checks_warned=outcomes[group, "warned"],
+            checks_failed=outcomes[group, "failed"],
+            seconds=seconds[group],
+        )
+        for group in dict.fromkeys([*tables, *(group for group, _ in outcomes)])
+    ]
+
+
+def _outcome(check: dg.AssetCheckEvaluation) -> str:
+    if check.passed:
+        return "passed"
+    return "failed" if check.severity is dg.AssetCheckSeverity.ERROR else "warned"
+
+
+def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
+    return [
+        f"{event.step_key}: {step_failure_message(event)}"
+        for event in result.all_events
+        if event.is_step_failure
+    ]
+
+
+def _check_failures(
+    checks: Sequence[dg.AssetCheckEvaluation], severity: dg.AssetCheckSeverity
+) -> Sequence[str]:
+    return [
+        f"check {check.asset_key.to_user_string()}:{check.check_name}: {describe_failure(check)}"
+        for check in checks
+        if not check.passed and check.severity is severity
+    ]

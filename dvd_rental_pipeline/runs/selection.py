@@ -1,0 +1,33 @@
+"""Which assets a run builds: Dagster's selection syntax, resolved on the graph."""
+
+import warnings
+from collections.abc import Sequence
+
+import dagster as dg
+
+from dvd_rental_pipeline.core.errors import PipelineError
+
+
+def select_assets(definitions: dg.Definitions, selection: str | None) -> Sequence[dg.AssetKey]:
+    """The executable assets of `selection`, sorted; all of them without one.
+
+    Raises:
+        PipelineError: the selection cannot be parsed, or selects nothing that can be run.
+    """
+    graph = definitions.resolve_asset_graph()
+    if selection is None:
+        return sorted(graph.executable_asset_keys)
+    try:
+        with warnings.catch_warnings():
+            # Dagster's own parsing of `group:` uses a parameter that is in beta.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            keys = dg.AssetSelection.from_string(selection).resolve(graph)
+    except (dg.DagsterError, ValueError) as error:
+        raise PipelineError(f"Cannot parse the selection {selection!r}: {error}") from error
+    executable = sorted(keys & graph.executable_asset_keys)
+    if not executable:
+        raise PipelineError(
+            f"The selection {selection!r} selects nothing that can be run. Try `group:reports`, "
+            '`key:"marts/fct_rental"` or `+key:"reports/top_films"`.'
+        )
+    return executable
