@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
 
 from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alerts
+from dvd_rental_pipeline.core.private_api.dagster import (
+    CronFreshnessPolicy,
+    FreshnessState,
+    TimeWindowFreshnessPolicy,
+)
 
 # What was late only because nobody ran it, as on a laptop in the morning, is there again before anyone is told.
 ALERT_POLICY = AlertPolicy(open_after=timedelta(minutes=10), close_after=timedelta(minutes=10))

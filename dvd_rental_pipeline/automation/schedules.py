@@ -2,10 +2,10 @@
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from dvd_rental_pipeline.automation.freshness import SYNC_CRON
 from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
+from dvd_rental_pipeline.core.private_api.dagster import UnresolvedAssetJobDefinition
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 UNFINISHED = [

@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from dagster import EventLogEntry
-from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
-from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, QueuePool, create_engine
+
+from dvd_rental_pipeline.core.private_api.dagster_storage import (
+    ConfigurableClassData,
+    DagsterSqliteStorage,
+    SqliteEventLogStorage,
+)
 
 # Files that stay open: the index of all runs, and the runs that were used last.
 OPEN_FILES = 4

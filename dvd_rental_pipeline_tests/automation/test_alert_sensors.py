@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.definitions.freshness import FreshnessState
 
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
@@ -15,6 +14,7 @@ from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.slot_lag import WARN_BYTES, slot_lag_alerts
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline_tests.automation.history import History
 

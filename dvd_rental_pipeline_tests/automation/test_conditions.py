@@ -5,8 +5,8 @@ from datetime import datetime
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
-from dagster._core.definitions.freshness import FreshnessState
 
+from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
 from dvd_rental_pipeline_tests.automation.history import History, at
 
 SOURCE, MODELS, REPORTS = "source_catch_up", "models_follow_source", "reports_every_morning"

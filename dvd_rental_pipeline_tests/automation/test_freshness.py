@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from dagster._core.definitions.freshness import CronFreshnessPolicy, TimeWindowFreshnessPolicy
 
 from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES, REPORTS_CRON, SYNC_CRON
 from dvd_rental_pipeline.core.catalog import FreshnessTier
+from dvd_rental_pipeline.core.private_api.dagster import CronFreshnessPolicy, TimeWindowFreshnessPolicy
 
 EVERY = timedelta(minutes=int(SYNC_CRON.split()[0].removeprefix("*/")))
 # A slow sync of a quarter of an hour makes the next turn pass; models take minutes.

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import (
     InProcessCodeLocationOrigin,
@@ -19,6 +18,7 @@ from dvd_rental_pipeline.automation import alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.private_api.dagster import UnresolvedAssetJobDefinition
 
 LOCATION = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="nowhere"), location_name="here")
 REPOSITORY = RemoteRepositoryOrigin(LOCATION, "__repository__")

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.execution.stats import StepEventStatus
-from dagster._core.storage.asset_check_execution_record import (
+
+from dvd_rental_pipeline.core.private_api.dagster import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
+    StepEventStatus,
 )
-
 from dvd_rental_pipeline.core.runbook import ERROR, FAILED_ROWS, RUNBOOK, RUNBOOK_FILE, SAMPLE
 from dvd_rental_pipeline.publishing.check_report.records import (
     CheckRecord,
@@ -31,7 +31,7 @@ from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError
 
 if TYPE_CHECKING:
     # Its module brings SQLAlchemy, a third of a second.
-    from dagster._core.storage.event_log.base import AssetRecord
+    from dvd_rental_pipeline.core.private_api.dagster_storage import AssetRecord
 
 HISTORY = 10
 CONNECTIONS = 8

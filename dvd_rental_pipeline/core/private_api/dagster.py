@@ -1,0 +1,27 @@
+"""Private names of Dagster that are cheap to import: `import dagster` loads most of their modules."""
+
+# No public alternative: `dg.FreshnessPolicy.cron()` and `.time_window()` return the two policies, and nothing
+# public reads a window or a deadline back; `DagsterInstance.get_freshness_state_records()` returns the states.
+from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
+
+# No public alternative: what `dg.define_asset_job()` returns, for annotations.
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# No public alternative: the status in `DagsterInstance.get_run_step_stats()`.
+from dagster._core.execution.stats import StepEventStatus
+
+# No public alternative: the results of an asset check in the event log storage, with those still planned.
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
+
+__all__ = [
+    "AssetCheckExecutionRecord",
+    "AssetCheckExecutionRecordStatus",
+    "CronFreshnessPolicy",
+    "FreshnessState",
+    "StepEventStatus",
+    "TimeWindowFreshnessPolicy",
+    "UnresolvedAssetJobDefinition",
+]

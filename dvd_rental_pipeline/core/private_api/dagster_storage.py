@@ -1,0 +1,17 @@
+"""Private names of Dagster's storages. Importing them loads SQLAlchemy, which takes a third of a second.
+
+Where only an annotation needs a name, import it under `TYPE_CHECKING`.
+"""
+
+# No public alternative: what `DagsterInstance.get_asset_records()` returns.
+from dagster._core.storage.event_log.base import AssetRecord
+
+# No public alternative: `storage: sqlite:` in a dagster.yaml configures these two, and no option keeps their
+# files open.
+from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+
+# No public alternative: the entry of a dagster.yaml, passed to every class that it configures.
+from dagster._serdes import ConfigurableClassData
+
+__all__ = ["AssetRecord", "ConfigurableClassData", "DagsterSqliteStorage", "SqliteEventLogStorage"]
