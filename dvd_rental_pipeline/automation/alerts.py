@@ -11,7 +11,7 @@ from urllib.parse import quote
 import dagster as dg
 from pydantic import Field
 
-from dvd_rental_pipeline.core.aws import AwsError, aws_client, aws_failures
+from dvd_rental_pipeline.core.aws import AwsError, aws_client, translate_aws_errors
 
 METRIC_NAMESPACE = "DvdRental"
 SUBJECT_CHARACTERS = 100
@@ -94,10 +94,10 @@ class SnsAlerts(Alerts):
     topic: str = Field(description="ARN of the topic")
 
     def send(self, alert: Alert, log: logging.Logger) -> bool:
-        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
         try:
-            self._publish(alert)
-        except failures as error:
+            with translate_aws_errors():
+                self._publish(alert)
+        except AwsError as error:
             log.error(f"This alert could not be sent to {self.topic} ({error}):\n{alert.text()}")
             return False
         log.info(f"Alert sent: {alert.title}")
@@ -122,10 +122,10 @@ class SnsAlerts(Alerts):
     def _count(self, alert: Alert, log: logging.Logger) -> None:
         dimensions = [{"Name": "Severity", "Value": alert.severity.value}]
         datum = {"MetricName": "Alerts", "Value": 1, "Unit": "Count", "Dimensions": dimensions}
-        failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
         try:
-            self._client("cloudwatch").put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=[datum])
-        except failures as error:
+            with translate_aws_errors():
+                self._client("cloudwatch").put_metric_data(Namespace=METRIC_NAMESPACE, MetricData=[datum])
+        except AwsError as error:
             log.warning(f"The metric {METRIC_NAMESPACE}/Alerts could not be written: {error}")
 
     def _client(self, service: str) -> Any:

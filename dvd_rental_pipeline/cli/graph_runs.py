@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dvd_rental_pipeline.cli.terminal import messages, progress
-from dvd_rental_pipeline.core.home import require_room
+from dvd_rental_pipeline.core.home import require_free_space
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def loaded_graph(
     settings: Settings,
 ) -> Iterator[tuple["Definitions", "DagsterInstance", Callable[[str], None]]]:
     """The graph, the history of its runs, and a way to tell what is going on."""
-    require_room(settings.home)
+    require_free_space(settings.home)
     with progress() as tell:
         tell("loading the graph")
         from dvd_rental_pipeline.definitions import build_definitions

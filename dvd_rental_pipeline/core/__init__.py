@@ -1,4 +1,4 @@
-"""What every other folder may use: errors, settings, home folder, secrets, AWS clients, terms of the catalogue.
+"""What every other folder may use: errors, settings, home folder, secrets, AWS clients, catalogue terms.
 
-No Dagster in here, except in the modules that hold what we use of its private API.
+No Dagster in here except in `private_api/`, and nothing about one source, warehouse or pipeline.
 """

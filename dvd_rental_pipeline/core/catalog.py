@@ -1,19 +1,19 @@
-"""The terms in which a source is declared: domain, table, column. No Dagster and no database in here."""
+"""The terms in which a source is declared: domain, table, column. Plain data: no database and no Dagster."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Privacy(StrEnum):
-    """How far a column may travel."""
+    """Where a column may be copied to."""
 
     PUBLIC = "public"
-    PERSONAL = "personal"  # only where a team needs it, and masked in production
+    PERSONAL = "personal"  # only to models that a team needs it in; masked in production
     SECRET = "secret"  # noqa: S105 - not a password; never leaves the raw layer
 
 
 class FreshnessTier(StrEnum):
-    """How soon a change in the source must be visible. `automation/freshness.py` gives each its window."""
+    """How soon a change in the source must be visible; `automation/freshness.py` sets each tier's window."""
 
     TRANSACTIONS = "transactions"
     REFERENCE = "reference"
@@ -21,7 +21,7 @@ class FreshnessTier(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a source table; `type` is PostgreSQL's own name for it, as `format_type` prints it."""
+    """A column of a source table; `type` is its PostgreSQL type as `format_type` prints it."""
 
     name: str
     type: str
@@ -32,9 +32,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table that is replicated whole.
+    """A source table, of which every column is replicated.
 
-    `history` names the columns of which the warehouse keeps past states, beside the key; none: no history.
+    `history` names the columns whose past values the warehouse keeps, next to the key; empty means no history.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Domain:
     """A source database.
 
     `name` is the first part of its tables' asset keys, the name of the dbt source and the schema of the raw
-    tables; `source_schema` is where the tables stand in PostgreSQL.
+    tables; `source_schema` is the schema of the tables in PostgreSQL.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Domain:
 
     @property
     def leader(self) -> Table:
-        """The table by which to tell whether the domain is up to date: all are synced together."""
+        """The table whose last sync stands for the domain: all its tables are synced together."""
         transactions = [table for table in self.tables if table.tier is FreshnessTier.TRANSACTIONS]
         return (transactions or list(self.tables))[0]
 
@@ -70,7 +70,7 @@ class Domain:
         return {table.name: table.primary_key for table in self.tables}
 
     def history(self) -> dict[str, tuple[str, ...]]:
-        """Columns whose past states are kept, of the tables that have any."""
+        """Columns whose past values are kept, by table name; only tables that have any."""
         return {table.name: table.history for table in self.tables if table.history}
 
 
@@ -85,4 +85,4 @@ CHANGE_CAPTURE_COLUMNS = (
         "_ab_cdc_deleted_at", "varchar", "When the row was deleted in the source; null while it lives", True
     ),
 )
-"""What change data capture adds to every raw table, as Airbyte names it."""
+"""The columns that change data capture adds to every raw table, as Airbyte names them."""

@@ -1,12 +1,12 @@
-"""The failures that are shown to a user as a message instead of a traceback."""
+"""Errors that are shown to a user as a message instead of a traceback."""
 
 from pathlib import Path
 
 
 class PipelineError(Exception):
-    """Something a user can mend: its text says what went wrong, where, and what to do.
+    """An error that a user can fix: its text says what went wrong, where, and what to do.
 
-    The command line prints the text alone; Dagster shows it as the run's failure.
+    The command line prints the text alone; Dagster shows it as the failure of the run.
     """
 
 
@@ -15,6 +15,6 @@ class UnwritableFolderError(PipelineError):
 
     def __init__(self, folder: Path, error: OSError) -> None:
         super().__init__(
-            f"Cannot write to {folder}: {error.strerror or error}. Free space there, mend its permissions, or "
-            "move the state with DVD_RENTAL_HOME."
+            f"Cannot write to {folder}: {error.strerror or error}. Free some space, fix the permissions of the "
+            "folder, or move the local state with DVD_RENTAL_HOME."
         )

@@ -1,7 +1,7 @@
-"""The sections of docs/runbook.md, and under which names a check tells what it found.
+"""The sections of docs/runbook.md, and the metadata names under which a check reports its result.
 
-A check names its section in its specification's metadata, `{RUNBOOK: Section.COMMIT_LAG.reference}`; the report
-links to it. A test holds that each section exists.
+A check names its section in the metadata of its specification, `{RUNBOOK: Section.COMMIT_LAG.reference}`; the
+report links to it. A test asserts that each section exists.
 """
 
 from enum import StrEnum
@@ -13,17 +13,17 @@ RUNBOOK_FILE = "docs/runbook.md"
 RUNBOOK_PATH: Path = PROJECT_ROOT / RUNBOOK_FILE
 
 RUNBOOK = "runbook"
-"""Metadata of a check's specification: where to read what to do."""
+"""Metadata of a check's specification: the runbook section to follow when it fails."""
 FAILED_ROWS = "failed_rows"
-"""Metadata of an evaluation: how many rows fail, a number."""
+"""Metadata of an evaluation: the number of failing rows."""
 SAMPLE = "sample"
-"""Metadata of an evaluation: some of the failing rows, a table without private columns."""
+"""Metadata of an evaluation: a sample of the failing rows, a table without private columns."""
 ERROR = "error"
-"""Metadata of an evaluation: why the check could not be evaluated, in words."""
+"""Metadata of an evaluation: the error message of a check that could not be evaluated."""
 
 
 class Section(StrEnum):
-    """A section of the runbook by its anchor, which is its heading in lower case with hyphens."""
+    """A section of the runbook. Its value is the anchor: the heading in lower case with hyphens."""
 
     SOURCE_AND_RAW_AGREE = "source-and-raw-agree"
     SCHEMA_DRIFT = "schema-drift"
@@ -49,5 +49,5 @@ class Section(StrEnum):
 
     @property
     def reference(self) -> str:
-        """The file and the anchor."""
+        """The file and the anchor, such as `docs/runbook.md#commit-lag`."""
         return f"{RUNBOOK_FILE}#{self.value}"

@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 
-from dvd_rental_pipeline.core.aws import AwsError, aws_client, aws_error_code, aws_failures
+from dvd_rental_pipeline.core.aws import AwsError, aws_client, translate_aws_errors
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.core.home import ROOM_FOR_A_RUN
+from dvd_rental_pipeline.core.home import MIN_FREE_BYTES
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, setup_steps
@@ -87,7 +87,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
         return
     free = shutil.disk_usage(existing).free
     found = f"{settings.home}, {free / 1e9:.1f} GB free"
-    if free < ROOM_FOR_A_RUN:
+    if free < MIN_FREE_BYTES:
         yield Finding(Health.BAD, "home", found, "free some space, or set DVD_RENTAL_HOME to a larger disk")
     else:
         yield Finding(Health.GOOD, "home", found)
@@ -303,11 +303,11 @@ def _aws(settings: Settings) -> Iterator[Finding]:
 
 
 def _aws_answer(subject: str, name: str, service: str, ask: Callable[[Any], object]) -> Finding:
-    failures: tuple[type[Exception], ...] = (AwsError, *aws_failures())
     try:
-        ask(aws_client(service, connect_seconds=3, read_seconds=5, attempts=2))
-    except failures as error:
-        if aws_error_code(error) in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
+        with translate_aws_errors():
+            ask(aws_client(service, connect_seconds=3, read_seconds=5, attempts=2))
+    except AwsError as error:
+        if error.code in {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}:
             # A task may write there without the right to look.
             return Finding(Health.NOTE, subject, f"{name} may not be looked at by this role")
         remedy = f"make it (deploy/terraform does), or mend DVD_RENTAL_{SETTING_OF[subject]} or the credentials"

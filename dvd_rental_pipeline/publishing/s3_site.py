@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from dvd_rental_pipeline.core.aws import AwsError, aws_client, aws_error_code, aws_failures
+from dvd_rental_pipeline.core.aws import AwsError, aws_client, translate_aws_errors
 from dvd_rental_pipeline.publishing.site import Site
 
 INDEX = "index.html"
@@ -28,9 +28,10 @@ class S3Site(Site):
     def has(self, part: str) -> bool:
         client = aws_client("s3")
         try:
-            client.head_object(Bucket=self.bucket, Key=f"{part}/{INDEX}")
-        except aws_failures() as error:
-            if aws_error_code(error) in {"404", "NoSuchKey"}:
+            with translate_aws_errors():
+                client.head_object(Bucket=self.bucket, Key=f"{part}/{INDEX}")
+        except AwsError as error:
+            if error.code in {"404", "NoSuchKey"}:
                 return False
             raise self._failure(error) from None
         return True
@@ -39,10 +40,11 @@ class S3Site(Site):
         client = aws_client("s3")
         files = {file.relative_to(pages).as_posix(): file for file in pages.rglob("*") if file.is_file()}
         try:
-            for name in sorted(files, key=lambda name: (name == INDEX, name)):
-                self._upload(client, files[name], f"{part}/{name}")
-            self._remove_others(client, part, {f"{part}/{name}" for name in files})
-        except aws_failures() as error:
+            with translate_aws_errors():
+                for name in sorted(files, key=lambda name: (name == INDEX, name)):
+                    self._upload(client, files[name], f"{part}/{name}")
+                self._remove_others(client, part, {f"{part}/{name}" for name in files})
+        except AwsError as error:
             raise self._failure(error) from None
         address = self.url.rstrip("/") if self.url else f"s3://{self.bucket}"
         return f"{address}/{part}/{INDEX}"
@@ -61,8 +63,9 @@ class S3Site(Site):
             objects = [{"Key": key} for key in old[start : start + BATCH]]
             client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
 
-    def _failure(self, error: Exception) -> AwsError:
+    def _failure(self, error: AwsError) -> AwsError:
         return AwsError(
-            f"Cannot use the site in the bucket {self.bucket}: {error}. Mend DVD_RENTAL_SITE_BUCKET, or the "
-            "rights of this role: it reads, writes, lists and deletes objects there."
+            f"Cannot use the site in the bucket {self.bucket}: {error}. Fix DVD_RENTAL_SITE_BUCKET, or the "
+            "rights of this role: it reads, writes, lists and deletes objects there.",
+            error.code,
         )

@@ -1,4 +1,4 @@
-"""Settings may stand in Secrets Manager or on S3; what stands there is never shown."""
+"""Settings can be stored in Secrets Manager or on S3; no message shows a stored value."""
 
 import json
 import os
@@ -19,8 +19,8 @@ NO_FILE = Path("/nonexistent")
 
 
 @pytest.fixture(autouse=True)
-def forgetful() -> None:
-    """The store is read once a process: each test is one."""
+def empty_cache() -> None:
+    """The store is read once per process: each test starts as a new process would."""
     read_secrets.cache_clear()
 
 
@@ -49,7 +49,7 @@ def load(location: str, monkeypatch: pytest.MonkeyPatch, env_file: Path = NO_FIL
     ],
 )
 @pytest.mark.parametrize("store", [secret, env_object])
-def test_both_stores_hold_settings_and_variables_of_others_in_either_form(
+def test_both_stores_set_settings_and_other_variables_in_either_form(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, store: type, text: str
 ) -> None:
     settings = load(store(text), monkeypatch)
@@ -87,18 +87,18 @@ def test_a_misspelt_setting_in_the_store_is_refused(aws: AwsStandIn, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("location", "told"),
+    ("location", "message"),
     [
-        ("secretsmanager://nobody", "ResourceNotFoundException"),
-        ("s3://nowhere/key", "NoSuchBucket"),
+        ("secretsmanager://missing", "ResourceNotFoundException"),
+        ("s3://missing/key", "NoSuchBucket"),
         ("s3://only-a-bucket", "write secretsmanager://NAME or s3://BUCKET/KEY"),
         ("vault://somewhere", "write secretsmanager://NAME or s3://BUCKET/KEY"),
     ],
 )
-def test_what_is_not_there_is_told_with_its_place(
-    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, location: str, told: str
+def test_a_missing_secret_object_or_scheme_is_refused_with_its_location(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, location: str, message: str
 ) -> None:
-    with pytest.raises(SecretStoreError, match=told) as caught:
+    with pytest.raises(SecretStoreError, match=message) as caught:
         load(location, monkeypatch)
     assert location in str(caught.value)
 
@@ -106,7 +106,7 @@ def test_what_is_not_there_is_told_with_its_place(
 @pytest.mark.parametrize(
     "text", [f'{{"A": "{PLANTED}"', f'{{"A": {{"B": "{PLANTED}"}}}}', f"this is {PLANTED}\n", f"{PLANTED}\n"]
 )
-def test_a_store_that_holds_something_else_is_refused_without_showing_it(
+def test_malformed_content_is_refused_without_showing_it(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     with pytest.raises(SecretStoreError) as caught:
@@ -115,12 +115,12 @@ def test_a_store_that_holds_something_else_is_refused_without_showing_it(
     assert caught.value.__cause__ is None
 
 
-def test_what_is_not_text_is_refused(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binary_content_is_refused(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SecretStoreError, match="is not text"):
         load(env_object(b"\xff\xfe\x00"), monkeypatch)
 
 
-def test_without_an_answer_from_aws_the_wait_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_aws_fails_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
@@ -132,14 +132,14 @@ def test_without_an_answer_from_aws_the_wait_is_short(monkeypatch: pytest.Monkey
     assert PLANTED not in str(caught.value)
 
 
-def test_the_store_is_asked_once_a_process(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_is_read_once_per_process(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     location = secret(json.dumps({"DVD_RENTAL_SITE_BUCKET": "first"}))
     load(location, monkeypatch)
     aws.reset()
     assert load(location, monkeypatch).site_bucket == "first"
 
 
-def test_whoever_names_nothing_of_aws_does_not_wait_for_its_clients() -> None:
+def test_without_aws_settings_no_aws_client_is_imported() -> None:
     code = (
         "import sys; import dvd_rental_pipeline.pipelines.resources as d;"
         "from dvd_rental_pipeline.core.settings import *;"

@@ -1,4 +1,4 @@
-"""The environment is read once, and what is wrong with it is said at once."""
+"""Settings are read once; invalid ones are refused with the variable and the fix."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_relative_home_means_the_same_folder_from_anywhere(
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz_ ", min_size=1).filter(lambda name: name not in set(Deployment)))
-def test_an_unknown_deployment_is_refused_and_the_known_are_named(name: str) -> None:
+def test_an_unknown_deployment_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DVD_RENTAL_DEPLOYMENT", name)
         with pytest.raises(SettingsError, match=r"DVD_RENTAL_DEPLOYMENT: .*local, branch, production"):
@@ -62,19 +62,19 @@ def test_a_misspelt_variable_in_the_file_is_refused_too(env_file: Path) -> None:
         Settings.load(env_file)
 
 
-def test_variables_of_others_in_the_file_are_none_of_our_business(env_file: Path) -> None:
+def test_other_variables_in_the_file_are_ignored(env_file: Path) -> None:
     env_file.write_text("SNOWFLAKE_ACCOUNT=somewhere\n")
     assert Settings.load(env_file).deployment is Deployment.LOCAL
 
 
 @pytest.mark.parametrize("content", [b"DVD_RENTAL_HOME\n", b"\xff\xfe\x00", b"this is not a setting\n"])
-def test_a_broken_file_is_named(env_file: Path, content: bytes) -> None:
+def test_a_malformed_file_is_refused_by_name(env_file: Path, content: bytes) -> None:
     env_file.write_bytes(content)
     with pytest.raises(SettingsError, match=str(env_file)):
         Settings.load(env_file)
 
 
-def test_a_secret_stands_in_no_message(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_contains_a_secret(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVD_RENTAL_SOURCE_URL", "postgresql://user:planted-secret@host/db")
     monkeypatch.setenv("DVD_RENTAL_SOURCE_PORT", "planted-secret")
     with pytest.raises(SettingsError) as caught:
@@ -85,7 +85,7 @@ def test_a_secret_stands_in_no_message(env_file: Path, monkeypatch: pytest.Monke
     assert "planted-secret" not in repr(Settings.load(env_file))
 
 
-def test_a_secret_of_the_file_is_there_for_resources_that_refer_to_it(env_file: Path) -> None:
+def test_export_sets_the_secrets_of_the_file_that_resources_read(env_file: Path) -> None:
     env_file.write_text(
         "DVD_RENTAL_AIRBYTE_CLIENT_SECRET=secret\nDVD_RENTAL_SOURCE_ADMIN_URL=postgresql://admin:secret@host/db\n"
     )
