@@ -1,4 +1,5 @@
-"""The commands of `dvd-rental`, a file for each group: they read arguments and show what came of it.
+"""The commands of `dvd-rental`, one file per group: parse arguments, call the package, show the result.
 
-Data goes to stdout, everything else to stderr. What is slow to import is imported by the command that needs it.
+Data goes to stdout, everything else to stderr. Slow modules are imported inside the command that needs them.
+Logic that is of use without a terminal belongs in the other folders.
 """

@@ -1,16 +1,16 @@
-"""`dvd-rental checks ...`: the asset checks, evaluated alone or reported on."""
+"""`dvd-rental checks ...`: evaluate the asset checks, or report on them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dvd_rental_pipeline.cli.graph_runs import loaded_graph, show_run, teller
+from dvd_rental_pipeline.cli.graph_runs import load_graph, progress_listener, show_run
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The asset checks: evaluate them alone, and report on them.")
+app = typer.Typer(no_args_is_help=True, help="Evaluate the asset checks alone, or report on them.")
 
 REPORT_FILES = {"html": "checks.html", "md": "checks.md", "json": "checks.json", "junit": "checks.xml"}
 
@@ -24,16 +24,16 @@ def run(
         ),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Let numbers beyond their learnt bounds pass, and learn them.")
+        bool, typer.Option("--accept", help="Accept numbers outside their learned bounds, and learn from them.")
     ] = False,
 ) -> None:
-    """Evaluate the checks on the data as they are, dbt's tests among them; materializes nothing.
+    """Evaluate the checks, dbt's tests included, on the present data; materializes nothing.
 
     Exit code 1 if a blocking check failed or a check could not be evaluated.
     """
     settings = Settings.load()
     log_file = settings.home / "logs" / "run.log"
-    with loaded_graph(settings) as (definitions, instance, tell):
+    with load_graph(settings) as (definitions, instance, report_progress):
         from dvd_rental_pipeline.runs.launch import run_checks
 
         report = run_checks(
@@ -42,7 +42,7 @@ def run(
             selection=select,
             accept=accept,
             log_file=log_file,
-            on_event=teller(tell),
+            on_event=progress_listener(report_progress),
         )
     show_run(report, settings, log_file)
     if not report.success:
@@ -52,29 +52,29 @@ def run(
 @app.command()
 def report(
     formats: Annotated[
-        str, typer.Option("--format", help="One or more of html, md, json and junit, with commas.")
+        str, typer.Option("--format", help="One or more of html, md, json and junit, separated by commas.")
     ] = "html",
     output: Annotated[
         str | None,
         typer.Option(
-            help="A folder for the files; `-` prints one format. Default: `checks` in the home folder."
+            help="Folder for the files, or `-` to print one format. Default: `checks` in the home folder."
         ),
     ] = None,
 ) -> None:
-    """Report what is known of every check, from the history of runs; evaluates nothing.
+    """Report the latest result of every check, from the history of runs; evaluates nothing.
 
-    Exit code 1 if a blocking check failed or could not be evaluated, so that a CI job can end with it.
+    Exit code 1 if a blocking check failed or could not be evaluated, which fails a CI job.
     """
     settings = Settings.load()
     chosen = list(dict.fromkeys(formats.split(",")))
     if unknown := set(chosen) - set(REPORT_FILES):
         raise PipelineError(
-            f"Unknown format {', '.join(sorted(unknown))}: choose of {', '.join(REPORT_FILES)}."
+            f"Unknown format {', '.join(sorted(unknown))}: choose from {', '.join(REPORT_FILES)}."
         )
     if output == "-" and len(chosen) > 1:
         raise PipelineError("Only one format can be printed: give one --format, or a folder as --output.")
-    with progress() as tell:
-        tell("reading the history of the checks")
+    with progress() as report_progress:
+        report_progress("reading the history of the checks")
         from dvd_rental_pipeline.definitions import build_definitions
         from dvd_rental_pipeline.publishing.check_report.rendering import read_whole_report, render
         from dvd_rental_pipeline.runs.launch import open_instance
@@ -83,7 +83,7 @@ def report(
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:
             report = read_whole_report(
-                definitions, instance, settings, lambda sql: query_warehouse(settings, sql, tell)
+                definitions, instance, settings, lambda sql: query_warehouse(settings, sql, report_progress)
             )
     messages.print(report.verdict)
     if output == "-":

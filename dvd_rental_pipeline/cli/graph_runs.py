@@ -1,4 +1,4 @@
-"""Commands that run the graph or its checks: how it is loaded, followed and told of."""
+"""Load the graph for a command that runs it or its checks, and show progress and result."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -20,38 +20,39 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def loaded_graph(
+def load_graph(
     settings: Settings,
 ) -> Iterator[tuple["Definitions", "DagsterInstance", Callable[[str], None]]]:
-    """The graph, the history of its runs, and a way to tell what is going on."""
+    """Yield the graph, the instance that keeps its history, and a function that shows progress."""
     require_free_space(settings.home)
-    with progress() as tell:
-        tell("loading the graph")
+    with progress() as report_progress:
+        report_progress("loading the graph")
         from dvd_rental_pipeline.definitions import build_definitions
         from dvd_rental_pipeline.runs.launch import open_instance
 
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:
-            yield definitions, instance, tell
+            yield definitions, instance, report_progress
 
 
-def teller(tell: Callable[[str], None]) -> Callable[["EventLogEntry"], None]:
-    """Turn the events of a run into lines of progress."""
+def progress_listener(report_progress: Callable[[str], None]) -> Callable[["EventLogEntry"], None]:
+    """A listener that reports the events of a run as progress."""
 
     def on_event(entry: "EventLogEntry") -> None:
         event = entry.dagster_event
         if event is None:
             if int(entry.level) >= logging.INFO and entry.user_message:
-                tell(entry.user_message.splitlines()[0])
+                report_progress(entry.user_message.splitlines()[0])
         elif event.is_step_start:
-            tell(f"{event.step_key}: running")
+            report_progress(f"{event.step_key}: running")
         elif event.is_step_materialization and event.asset_key is not None:
-            tell(f"{event.asset_key.to_user_string()}: done")
+            report_progress(f"{event.asset_key.to_user_string()}: done")
 
     return on_event
 
 
 def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
+    """Print the layers of a run, its problems and warnings, and where to read more."""
     table = Table(title=f"Run {report.run_id[:8]}", title_justify="left")
     table.add_column("layer")
     for heading in ("tables", "rows", "checks", "seconds"):
@@ -66,24 +67,24 @@ def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
         table.add_row(layer.group, str(layer.tables), rows, checks, f"{layer.seconds:.1f}")
     messages.print(table)
     steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in report.step_seconds.items())
-    messages.print(f"{report.seconds:.1f} s in all: {steps}", soft_wrap=True)
+    messages.print(f"{report.seconds:.1f} s in total: {steps}", soft_wrap=True)
     for warning in report.warnings:
         messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     for problem in report.problems:
         messages.print(f"[bold red]Failed:[/] {escape(problem)}", soft_wrap=True)
     if "checks" in report.pages:
-        messages.print(f"Every check, what it found and what to do: {report.pages['checks']}", soft_wrap=True)
+        messages.print(f"Report on all checks: {report.pages['checks']}", soft_wrap=True)
     else:
-        messages.print("Every check, what it found and what to do: dvd-rental checks report")
+        messages.print("Report on all checks: dvd-rental checks report")
     if report.problems:
-        messages.print(f"What the steps printed is in {log_file}", soft_wrap=True)
+        messages.print(f"Output of the steps: {log_file}", soft_wrap=True)
     else:
         is_local = settings.deployment is Deployment.LOCAL
         warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
         messages.print(
-            "\nLook at it:\n"
+            "\nExplore the result:\n"
             "  dvd-rental query 'select * from reports.top_films limit 10'\n"
             "  dagster dev                    the graph, its checks and this run, in the browser\n"
-            f"The warehouse is {warehouse}",
+            f"Warehouse: {warehouse}",
             soft_wrap=True,
         )

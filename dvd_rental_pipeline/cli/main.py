@@ -1,12 +1,12 @@
-"""The `dvd-rental` command, put together of its groups."""
+"""The `dvd-rental` command, assembled from its groups."""
 
 import typer
 
 from dvd_rental_pipeline.cli import airbyte, checks, doctor, query, run, snowflake, source
-from dvd_rental_pipeline.cli.terminal import Commands
+from dvd_rental_pipeline.cli.terminal import CommandGroup
 
 app = typer.Typer(
-    cls=Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",

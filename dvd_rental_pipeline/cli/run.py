@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dvd_rental_pipeline.cli.graph_runs import loaded_graph, show_run, teller
+from dvd_rental_pipeline.cli.graph_runs import load_graph, progress_listener, show_run
 from dvd_rental_pipeline.core.settings import Settings
 
 
@@ -15,13 +15,13 @@ def run(
         typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. '+group:reports'."),
     ] = None,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Copy every table anew and rebuild every model.")
+        bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
     ] = False,
 ) -> None:
     """Materialize the graph, or a selection, and run its checks, once."""
     settings = Settings.load()
     log_file = settings.home / "logs" / "run.log"
-    with loaded_graph(settings) as (definitions, instance, tell):
+    with load_graph(settings) as (definitions, instance, report_progress):
         from dvd_rental_pipeline.runs.launch import run_graph
 
         report = run_graph(
@@ -30,12 +30,12 @@ def run(
             selection=select,
             full_refresh=full_refresh,
             log_file=log_file,
-            on_event=teller(tell),
+            on_event=progress_listener(report_progress),
         )
     show_run(report, settings, log_file)
     if not report.success or report.problems:
         if settings.alerts_topic is not None:
-            # Nobody may be looking: such a run is no run of the daemon's, whose sensor would tell.
+            # The run failure sensor covers only runs of a code location, which this is not.
             from dvd_rental_pipeline.automation.run_failures import send_failure
 
             alerts = definitions.resources["alerts"]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""What every command shares: messages, progress, and how a command ends."""
+"""What every command uses: messages, progress, exit codes."""
 
 import os
 import sys
@@ -21,8 +21,8 @@ SOMETHING_TO_DO = 2
 messages = Console(stderr=True, highlight=False)
 
 
-class Commands(TyperGroup):
-    """All commands end alike: a mistake in one message and exit code 1, Ctrl-C in one and exit code 130."""
+class CommandGroup(TyperGroup):
+    """Ends every command alike: a `PipelineError` as one message and exit code 1, Ctrl-C as exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -31,17 +31,17 @@ class Commands(TyperGroup):
             messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            messages.print("Interrupted. Nothing is half done: the same command starts again.")
+            messages.print("Interrupted. Nothing is half applied; run the same command again.")
             raise typer.Exit(130) from None
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows what is going on now: a spinner on a terminal, silence elsewhere."""
+    """Yield a function that shows the current activity next to a spinner; without a terminal, nothing."""
     if not messages.is_terminal:
         yield lambda _: None
         return
-    # A stream of its own: while the graph runs, what steps print to stderr goes to a file.
+    # A separate stream: while the graph runs, stderr is redirected to a file.
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
         console = Console(file=terminal, force_terminal=True, highlight=False)
         with Progress(
@@ -56,6 +56,7 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def show_counts(counts: Mapping[str, int], unit: str) -> None:
+    """Print counts by name, and their total."""
     table = Table(show_header=False, box=None)
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")

@@ -121,10 +121,10 @@ def test_a_check_that_fails_is_found_by_the_checks_alone_and_turns_the_report_re
     assert [past["outcome"] for past in history][-3:] == ["passed", "failed", "passed"]
 
 
-def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
+def test_the_doctor_finds_nothing_to_fix(first_run: CommandLine) -> None:
     found = first_run.ok("doctor")
     assert "logical" in found
-    assert "mend" not in found
+    assert "fix" not in found
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_doctor_finds_nothing_to_mend(first_run: CommandLine) -> None:
     [
         (["source", "restore", "no_such.tar"], {}, "no_such.tar"),
         (["run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
-        (["checks", "report", "--format", "pdf"], {}, "choose of html, md, json, junit"),
+        (["checks", "report", "--format", "pdf"], {}, "choose from html, md, json, junit"),
         (["checks", "report", "--format", "md,json", "--output", "-"], {}, "Only one format"),
         (["checks", "report", "--output", "/dev/null/report"], {}, "Choose another folder"),
         (["checks", "run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
