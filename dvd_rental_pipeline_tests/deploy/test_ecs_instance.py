@@ -198,7 +198,7 @@ def test_queued_runs_become_tasks_that_end_are_logged_and_told_of(
         # Each run once: a step that failed by itself is not tried again.
         assert len(instance.get_runs()) == 2
 
-    tags = [{tag["key"]: tag["value"] for tag in task["tags"]} for task in ecs.tasks_of_runs()]
+    tags = [{tag["key"]: tag["value"] for tag in task["tags"]} for task in ecs.run_tasks()]
     assert {tag["dagster/run_id"] for tag in tags} == {good, bad}
     assert {tag["project"] for tag in tags} == {"dvd-rental"}
 

@@ -14,7 +14,7 @@ from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import WATCHES, build_definitions
 from dvd_rental_pipeline.sample.source import Source
-from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
+from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
 
 # Days ago: the conditions take nothing for new that was noted before they last looked.
 TODAY = (datetime.now(UTC) - timedelta(days=10)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -29,7 +29,7 @@ class Home:
         self.settings = Settings(home=folder / "home")
         self.pristine = folder / "pristine"
         self.settings.export()
-        self.definitions = build_definitions(self.settings, resource_overrides={"alerts": KeptAlerts()})
+        self.definitions = build_definitions(self.settings, resource_overrides={"alerts": RecordedAlerts()})
         self.graph = self.definitions.resolve_asset_graph()
         self.resources = self.definitions.resources or {}
         self.source = Source(self.settings.postgres_dir)
@@ -146,7 +146,7 @@ class Deployment:
                 cursor=self._watched.get(watch.name),
                 repository_def=self.home.definitions.get_repository_def(),
                 resources={
-                    "alerts": KeptAlerts(),
+                    "alerts": RecordedAlerts(),
                     "ingestion": self.ingestion,
                 },
             )

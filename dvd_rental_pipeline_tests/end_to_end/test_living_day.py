@@ -33,7 +33,7 @@ from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.automation.conftest import KEYS
 from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
 from dvd_rental_pipeline_tests.end_to_end.daemon_harness import DaemonHarness, living, started_by
-from dvd_rental_pipeline_tests.stand_ins.kept_alerts import SENT, KeptAlerts
+from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
 
@@ -80,7 +80,7 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         sensors=[*CONDITION_SENSORS, *WATCHES],
         all_checks=False,
         resources={
-            "alerts": KeptAlerts(),
+            "alerts": RecordedAlerts(),
             "warehouse": DuckDBWarehouse(path=str(warehouse)),
             "ingestion": EmbeddedIngestion(
                 postgres_dir=str(tmp_path / "none"),

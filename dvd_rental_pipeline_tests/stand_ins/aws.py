@@ -1,4 +1,4 @@
-"""AWS on loopback: moto's server, which the real clients reach through AWS_ENDPOINT_URL."""
+"""AWS on loopback: moto's server, to which AWS_ENDPOINT_URL directs the real clients."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ class AwsStandIn:
     endpoint: str
 
     def reset(self) -> None:
-        """Forget every bucket, secret, topic and task."""
+        """Delete every bucket, secret, topic and task."""
         requests.post(f"{self.endpoint}/moto-api/reset", timeout=10).raise_for_status()
 
     def environment(self) -> Mapping[str, str]:
-        """What a process needs in its environment to take this server for AWS."""
+        """Environment variables with which a process uses this server as AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": REGION,
@@ -32,7 +32,7 @@ class AwsStandIn:
 
 @contextmanager
 def running_aws() -> Iterator[AwsStandIn]:
-    """A server on a free port, for as long as the context lasts."""
+    """A server on a free port while the context lasts."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

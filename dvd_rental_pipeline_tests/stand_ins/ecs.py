@@ -1,7 +1,7 @@
-"""ECS on the stand-in of AWS: a cluster, a daemon's own task and its metadata, and an agent that runs tasks.
+"""ECS on the stand-in of AWS: a cluster, the task of a daemon with its metadata, and an agent that runs tasks.
 
-moto keeps the books of tasks and runs none; the agent does what ECS would: it starts the command of a task as a
-process, with the environment of its definition, and stops the task when the process ends.
+moto records tasks but runs none. As ECS does, the agent starts the command of a task as a process, with the
+environment of its definition, and stops the task when the process ends.
 """
 
 import json
@@ -24,14 +24,14 @@ ROLE = "arn:aws:iam::123456789012:role/dvd-rental"
 
 @dataclass
 class EcsStandIn:
-    """A cluster with the task of a daemon in it. `metadata_uri` is what ECS tells that task of itself."""
+    """A cluster with the task of a daemon. `metadata_uri` is the metadata endpoint of that task."""
 
     cluster: str
     metadata_uri: str
-    ran: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
 
-    def tasks_of_runs(self) -> list[dict[str, Any]]:
-        """Every task that was started from the definition of runs."""
+    def run_tasks(self) -> list[dict[str, Any]]:
+        """All tasks with the task definition of runs."""
         ecs = boto3.client("ecs")
         arns = [
             arn
@@ -43,38 +43,38 @@ class EcsStandIn:
         tasks = ecs.describe_tasks(cluster=self.cluster, tasks=sorted(set(arns)), include=["TAGS"])["tasks"]
         return [task for task in tasks if f"/{RUN_FAMILY}:" in task["taskDefinitionArn"]]
 
-    def run_tasks(self, environment: Mapping[str, str]) -> None:
-        """Run each task of a run that has not run yet to its end, and stop it."""
+    def execute_new_tasks(self, environment: Mapping[str, str]) -> None:
+        """Execute each task of a run that was not executed before, and stop it."""
         ecs = boto3.client("ecs")
-        for task in self.tasks_of_runs():
+        for task in self.run_tasks():
             arn = task["taskArn"]
-            if arn in self.ran:
+            if arn in self.started:
                 continue
-            self.ran.append(arn)
+            self.started.append(arn)
             override = task["overrides"]["containerOverrides"][0]
             definition = ecs.describe_task_definition(taskDefinition=task["taskDefinitionArn"])[
                 "taskDefinition"
             ]
             (container,) = [c for c in definition["containerDefinitions"] if c["name"] == override["name"]]
-            told = {
+            variables = {
                 item["name"]: item["value"]
                 for item in [*container["environment"], *override.get("environment", [])]
             }
-            subprocess.run(override["command"], env={**environment, **told}, timeout=200, check=False)
+            subprocess.run(override["command"], env={**environment, **variables}, timeout=200, check=False)
             ecs.stop_task(cluster=self.cluster, task=arn, reason="Essential container in task exited")
 
     def wait(self, environment: Mapping[str, str], done: Callable[[], bool], seconds: float) -> None:
-        """Run tasks until `done`."""
+        """Execute new tasks until `done` returns true, at most `seconds`."""
         deadline = time.monotonic() + seconds
         while not done():
             assert time.monotonic() < deadline, f"not done after {seconds} s"
-            self.run_tasks(environment)
+            self.execute_new_tasks(environment)
             time.sleep(0.5)
 
 
 @contextmanager
 def running_ecs(run_environment: Mapping[str, str]) -> Iterator[EcsStandIn]:
-    """A cluster in the stand-in of AWS that the environment names, with a definition for runs."""
+    """A cluster in the stand-in of AWS, which the environment must name, with a task definition for runs."""
     ecs = boto3.client("ecs")
     cluster = ecs.create_cluster(clusterName="dvd-rental")["cluster"]["clusterName"]
     _register(ecs, "dvd-rental-daemon", "daemon", {})
@@ -123,21 +123,19 @@ def _register(ecs: Any, family: str, container: str, environment: Mapping[str, s
 def _metadata_of(cluster: str, task_arn: str) -> type[BaseHTTPRequestHandler]:
     class Metadata(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told = (
-                {"Cluster": cluster, "TaskARN": task_arn} if self.path.endswith("/task") else {"Name": "daemon"}
-            )
-            body = json.dumps(told).encode()
+            task = {"Cluster": cluster, "TaskARN": task_arn}
+            body = json.dumps(task if self.path.endswith("/task") else {"Name": "daemon"}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log no requests."""
 
     return Metadata
 
 
 def process_environment() -> dict[str, str]:
-    """What a task would find besides its own variables: here, what lets this machine's programs run."""
+    """The environment of a task besides its own variables: that of this process, without settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("ECS_", "DVD_RENTAL_"))}

@@ -60,7 +60,7 @@ def settings_of(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def settings(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     yield settings_of(server, home, monkeypatch)
-    server.heal()
+    server.clear_faults()
 
 
 def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -153,7 +153,7 @@ def test_dbt_ends_in_bounded_time_when_snowflake_keeps_failing(
         check=False,
         timeout=200,
     )
-    server.heal()
+    server.clear_faults()
     assert done.returncode != 0
     assert time.monotonic() - started < 90
     assert "500" in done.stdout

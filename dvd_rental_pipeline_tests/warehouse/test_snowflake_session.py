@@ -30,7 +30,7 @@ def login(server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     yield replace(SnowflakeLogin.of(Settings.load(Path("/none"))), statement_timeout=3, login_timeout=3)
-    server.heal()
+    server.clear_faults()
 
 
 def ask(login: SnowflakeLogin, sql: str = "select 1 as one") -> list[object]:

@@ -1,7 +1,7 @@
-"""Roles, warehouses, users, policies and grants: kept on record, so that they can be shown, and not enforced.
+"""Roles, warehouses, users, policies and grants, which fakesnow lacks: recorded and shown, but not enforced.
 
-Only the public key of a user is: with it the user logs in. fakesnow has no notion of them. A statement that
-names what nobody has made is refused, as Snowflake would.
+Only the public key of a user has an effect: it is needed to log in. A statement that names an object which does
+not exist is refused, as in Snowflake.
 """
 
 import re
@@ -54,7 +54,7 @@ SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLI
 
 @dataclass
 class AccountObjects:
-    """What the account holds beside databases. Names are in upper case."""
+    """The objects of an account other than databases. Names are in upper case."""
 
     names: dict[str, set[str]] = field(default_factory=lambda: {"ROLE": set(SYSTEM_ROLES)})
     grants: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -63,13 +63,13 @@ class AccountObjects:
     public_keys: dict[str, str] = field(default_factory=dict)
 
     def answer(self, sql: str) -> str | None:
-        """Obey or answer `sql`, and return the statement that gives its result; None if it is none of these.
+        """Execute `sql` and return a statement that selects its result; None if it concerns no account object.
 
         Raises:
-            ProgrammingError: it names something that does not exist, or makes what does.
+            ProgrammingError: it names an object that does not exist, or creates one that does.
         """
         text = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip().rstrip(";").strip()
-        for pattern, obey in (
+        for pattern, execute in (
             (_CREATE, self._create),
             (_ALTER, self._alter),
             (_DROP, self._drop),
@@ -80,44 +80,44 @@ class AccountObjects:
             (_SHOW_GRANTS, self._show_grants),
         ):
             if match := pattern.match(text):
-                return obey(match)
+                return execute(match)
         if match := _REFERENCES.search(text):
             policy = match["policy"].upper()
             rows = [
                 (*name.rpartition(".")[::2], column)
-                for (name, column), its in self.masked.items()
-                if its == policy
+                for (name, column), masked_by in self.masked.items()
+                if masked_by == policy
             ]
             return _rows(("REF_SCHEMA_NAME", "REF_ENTITY_NAME", "REF_COLUMN_NAME"), rows)
         return None
 
     def _create(self, match: re.Match[str]) -> str:
-        kind, name = _words(match["kind"]), match["name"].upper()
-        there = self.names.setdefault(kind, set())
-        if name in there and not match["if"] and not match["how"]:
+        kind, name = _normalize(match["kind"]), match["name"].upper()
+        existing = self.names.setdefault(kind, set())
+        if name in existing and not match["if"] and not match["how"]:
             raise ProgrammingError(
                 msg=f"SQL compilation error:\nObject '{name}' already exists.", errno=2002, sqlstate="42710"
             )
-        there.add(name)
-        self._keep_key(kind, name, match["rest"])
+        existing.add(name)
+        self._record_key(kind, name, match["rest"])
         return SUCCESS
 
     def _alter(self, match: re.Match[str]) -> str:
-        kind, name = _words(match["kind"]), match["name"].upper()
+        kind, name = _normalize(match["kind"]), match["name"].upper()
         if kind not in ("ACCOUNT", "DATABASE"):
             self._require(kind, name)
-        self._keep_key(kind, name, match["rest"])
+        self._record_key(kind, name, match["rest"])
         for kind, name in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
-            self._require(_words(kind.replace("_", " ")), name.upper())
+            self._require(_normalize(kind.replace("_", " ")), name.upper())
         return SUCCESS
 
-    def _keep_key(self, kind: str, name: str, properties: str) -> None:
-        """The public key that a user is given is the one that may log in from then on."""
+    def _record_key(self, kind: str, name: str, properties: str) -> None:
+        """From now on the user logs in with the public key in `properties`, if there is one."""
         if kind == "USER" and (key := re.search(r"rsa_public_key\s*=\s*'([^']+)'", properties, re.IGNORECASE)):
             self.public_keys[name] = f"-----BEGIN PUBLIC KEY-----\n{key[1]}\n-----END PUBLIC KEY-----\n"
 
     def _drop(self, match: re.Match[str]) -> str:
-        self.names.get(_words(match["kind"]), set()).discard(match["name"].upper())
+        self.names.get(_normalize(match["kind"]), set()).discard(match["name"].upper())
         return SUCCESS
 
     def _grant_role(self, match: re.Match[str]) -> str:
@@ -130,13 +130,13 @@ class AccountObjects:
     def _grant(self, match: re.Match[str]) -> str:
         grantee = match["grantee"].upper()
         self._require("ROLE", grantee)
-        for privilege in (_words(each) for each in match["privileges"].split(",")):
+        for privilege in (_normalize(each) for each in match["privileges"].split(",")):
             if many := _ON_MANY.match(match["on"]):
-                place = f"{many['name'].upper()}.<{many['kind'].upper()}>"
+                scope = f"{many['name'].upper()}.<{many['kind'].upper()}>"
                 if many["when"].lower() == "future":
-                    self._add(self.future_grants, (privilege, many["kind"].upper(), place, grantee))
+                    self._add(self.future_grants, (privilege, many["kind"].upper(), scope, grantee))
             elif one := _ON_ONE.match(match["on"]):
-                kind, name = _words(one["kind"]), (one["name"] or "").upper()
+                kind, name = _normalize(one["kind"]), (one["name"] or "").upper()
                 if kind in self.names:
                     self._require(kind, name)
                 self._add(self.grants, (privilege, kind.replace(" ", "_"), name, grantee))
@@ -151,15 +151,15 @@ class AccountObjects:
         return SUCCESS
 
     def _show(self, match: re.Match[str]) -> str:
-        kind = _words(match["kind"])[:-1].replace("POLICIE", "POLICY")
+        kind = _normalize(match["kind"])[:-1].replace("POLICIE", "POLICY")
         pattern = re.compile((match["like"] or "%").replace("%", ".*"), re.IGNORECASE)
         names = sorted(self.names.get(kind, set()))
         rows = []
         for name in names:
-            # A policy is shown by its own name; where it stands is in other columns.
-            place, _, own = name.rpartition(".")
-            if pattern.fullmatch(own):
-                rows.append((own, *place.partition(".")[::2]))
+            # A policy is shown by its unqualified name; its database and schema are in other columns.
+            schema, _, unqualified = name.rpartition(".")
+            if pattern.fullmatch(unqualified):
+                rows.append((unqualified, *schema.partition(".")[::2]))
         return _rows(("name", "database_name", "schema_name"), rows)
 
     def _show_grants(self, match: re.Match[str]) -> str:
@@ -187,13 +187,13 @@ class AccountObjects:
             )
 
 
-def _words(text: str) -> str:
+def _normalize(text: str) -> str:
     return " ".join(text.upper().split())
 
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A statement that answers `rows`."""
+    """A statement that selects `rows`."""
     names = ", ".join(f'column{position} as "{name}"' for position, name in enumerate(columns, start=1))
     values = ", ".join("(" + ", ".join(f"'{value}'" for value in row) + ")" for row in rows)
-    nothing = "(" + ", ".join("''" for _ in columns) + ")"
-    return f"select {names} from values {values or nothing}" + ("" if rows else " where false")
+    placeholder = "(" + ", ".join("''" for _ in columns) + ")"
+    return f"select {names} from values {values or placeholder}" + ("" if rows else " where false")

@@ -1,4 +1,4 @@
-"""Raw tables in Snowflake as Airbyte's destination writes them: upper-case names, types of its own."""
+"""Raw tables in Snowflake as Airbyte's destination writes them, with its upper-case names and types."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from snowflake.connector import SnowflakeConnection
 
 from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Column, Domain, Table
 
-# destination-snowflake 4.x: what it adds to each table, other than the types of the source would say.
-ADDED = {
+# Columns that destination-snowflake 4.x adds to each table.
+AIRBYTE_COLUMN_TYPES = {
     "_airbyte_raw_id": "VARCHAR",
     "_airbyte_extracted_at": "TIMESTAMP_TZ",
     "_airbyte_meta": "VARIANT",
@@ -22,14 +22,14 @@ ADDED = {
 
 
 def columns_of(table: Table) -> Sequence[tuple[str, str]]:
-    """Name, in upper case, and type in Snowflake of each column of the final table."""
+    """Name in upper case and Snowflake type of each column of the final table."""
     return [(column.name.upper(), _type(column)) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)]
 
 
 def load(connection: SnowflakeConnection, domain: Domain, warehouse: Path) -> Mapping[str, int]:
-    """Write all raw tables of `domain` in the DuckDB file `warehouse` to Snowflake, in place of those there.
+    """Copy the raw tables of `domain` from the DuckDB file `warehouse` to Snowflake, replacing existing ones.
 
-    Money becomes a float, arrays and bytes what Airbyte makes of them. Returns the rows by table.
+    Types become those of Airbyte: money a float, for example. Returns the number of rows by table.
     """
     schema = domain.name.upper()
     with (
@@ -70,8 +70,8 @@ def _write(replica: duckdb.DuckDBPyConnection, domain: Domain, table: Table, tex
 
 
 def _type(column: Column) -> str:
-    if column.name in ADDED:
-        return ADDED[column.name]
+    if column.name in AIRBYTE_COLUMN_TYPES:
+        return AIRBYTE_COLUMN_TYPES[column.name]
     name = column.type.partition("(")[0]
     if name == "numeric":
         return "FLOAT"
@@ -87,7 +87,7 @@ def _type(column: Column) -> str:
 
 
 def _text(name: str, type_: str) -> str:
-    """The value of the replica as text, for any type to be read from."""
+    """An expression for the value in the replica as text, from which any type can be read."""
     column = f'"{name.lower()}"'
     if type_ == "ARRAY":
         return f"cast(to_json({column}) as varchar)"

@@ -1,7 +1,7 @@
-"""The server's process: fakesnow's application with login, statements on record, and faults.
+"""The process of the server: fakesnow's application with login, recorded statements and faults.
 
 `python -m dvd_rental_pipeline_tests.stand_ins.snowflake.application PORT PUBLIC_KEYS.json [FOLDER]` serves on
-that port of 127.0.0.1; with FOLDER the databases outlive it.
+that port of 127.0.0.1. With FOLDER the databases are stored there.
 """
 
 import gzip
@@ -24,7 +24,7 @@ from starlette.routing import Route
 from dvd_rental_pipeline.warehouse.duckdb_file import BUGGY_OPTIMIZERS
 from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
-from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultyWay
+from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultMiddleware
 from dvd_rental_pipeline_tests.stand_ins.snowflake.login import RefusedLoginError, verify
 
 _SET_TAG = re.compile(r"\s*alter\s+session\s+set\s+query_tag\s*=\s*'(?P<tag>(?:[^']|'')*)'", re.IGNORECASE)
@@ -35,7 +35,7 @@ _SESSION_ONLY = re.compile(r"\s*(alter\s+session\s+(un)?set|use\s+(role|warehous
 
 @dataclass
 class Session:
-    """Who is logged in, and as what."""
+    """The user of a session and what statements are recorded with."""
 
     user: str
     role: str
@@ -44,7 +44,7 @@ class Session:
 
 
 class Server:
-    """The routes that differ from fakesnow's."""
+    """The routes that differ from those of fakesnow."""
 
     def __init__(self, public_keys: dict[str, str]) -> None:
         self.public_keys = public_keys
@@ -90,24 +90,24 @@ class Server:
             if tag := _SET_TAG.match(sql):
                 session.query_tag = tag["tag"].replace("''", "'")
             self.statements.append({**asdict(session), "sql": sql})
-            # The client's own words about its session, which fakesnow leaves to DuckDB.
-            told = _CURRENT.sub(lambda match: f"'{getattr(session, match['what'].lower())}'", sql)
-            told = _MANAGED.sub("", told)
+            # Functions about the session, which fakesnow passes to DuckDB.
+            replaced = _CURRENT.sub(lambda match: f"'{getattr(session, match['what'].lower())}'", sql)
+            replaced = _MANAGED.sub("", replaced)
             if _SESSION_ONLY.match(sql):
-                told = SUCCESS
+                replaced = SUCCESS
             try:
-                told = self.account.answer(sql) or told
+                replaced = self.account.answer(sql) or replaced
             except ProgrammingError as error:
                 return _refusal(f"{error.errno:06d}", str(error.sqlstate), str(error.msg))
-            if told != sql:
-                request._body = json.dumps({**body, "sqlText": told}).encode()
+            if replaced != sql:
+                request._body = json.dumps({**body, "sqlText": replaced}).encode()
                 request.scope["headers"] = [
                     (name, value) for name, value in request.scope["headers"] if name != b"content-encoding"
                 ]
                 request._headers = type(request.headers)(scope=request.scope)
         answer = await fakesnow.server.query_request(request)
         if answer.status_code == 500:
-            # A statement that fakesnow cannot run is final; at HTTP 500 the connector would try for minutes.
+            # A statement that fakesnow cannot run fails at once; the connector retries HTTP 500 for minutes.
             return _refusal("000603", "XX000", json.loads(answer.body)["message"])
         return answer
 
@@ -124,31 +124,35 @@ async def _body(request: Request) -> Any:
     return json.loads(body)
 
 
-def build_application(public_keys: dict[str, str]) -> FaultyWay:
-    """The application; the test's side of it is under `/stand-in`."""
+def build_application(public_keys: dict[str, str]) -> FaultMiddleware:
+    """The application, with routes for the tests under `/stand-in`."""
     server = Server(public_keys)
 
     async def statements(request: Request) -> JSONResponse:
         return JSONResponse(server.statements)
 
     async def set_fault(request: Request) -> JSONResponse:
-        way.faults.append(Fault(**await request.json()))
+        middleware.faults.append(Fault(**await request.json()))
         return JSONResponse(None)
 
     async def clear_faults(request: Request) -> JSONResponse:
-        way.faults.clear()
+        middleware.faults.clear()
         return JSONResponse(None)
 
-    own = {
+    overridden = {
         "/session/v1/login-request": server.login,
         "/queries/v1/query-request": server.query,
         "/queries/v1/abort-request": server.abort,
     }
-    way = FaultyWay(
+    middleware = FaultMiddleware(
         Starlette(
             routes=[
                 *(
-                    Route(route.path, own.get(route.path, route.endpoint), methods=list(route.methods or []))
+                    Route(
+                        route.path,
+                        overridden.get(route.path, route.endpoint),
+                        methods=list(route.methods or []),
+                    )
                     for route in fakesnow.server.routes
                 ),
                 Route("/stand-in/statements", statements),
@@ -157,17 +161,17 @@ def build_application(public_keys: dict[str, str]) -> FaultyWay:
             ]
         )
     )
-    return way
+    return middleware
 
 
 def main() -> None:
     """Serve until killed."""
     port, keys, *folder = sys.argv[1:]
-    dialect_gaps.mend()
+    dialect_gaps.patch_fakesnow()
     if folder:
         fakesnow.server.shared_fs = FakeSnow(db_path=folder[0])
         for database in sorted(Path(folder[0]).glob("*.db")):
-            # A restart knows the databases of before; fakesnow opens them when a session names one.
+            # After a restart the databases exist; fakesnow would open one only when a session names it.
             fakesnow.server.shared_fs.connect(database.stem)
     fakesnow.server.shared_fs.duck_conn.execute(f"set disabled_optimizers = '{BUGGY_OPTIMIZERS}'")
     uvicorn.run(

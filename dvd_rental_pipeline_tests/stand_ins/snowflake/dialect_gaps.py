@@ -1,6 +1,6 @@
-"""What fakesnow 0.12 answers otherwise than Snowflake, mended; each gap has a test in `test_stand_in.py`.
+"""Patches for differences between fakesnow 0.12 and Snowflake; each has a test in `test_stand_in.py`.
 
-Only the server's own process loads this module: it changes fakesnow in place.
+Only the process of the server imports this module, since it changes fakesnow in place.
 """
 
 import re
@@ -50,19 +50,19 @@ _SNOWFLAKE_TYPES = (
 )
 
 
-class Cursor(FakeSnowflakeCursor):
-    """fakesnow's cursor with the statements that it does not know, or reads otherwise than Snowflake."""
+class PatchedCursor(FakeSnowflakeCursor):
+    """fakesnow's cursor with statements that it does not know or interprets differently from Snowflake."""
 
     def execute(self, command: str, params: Any = None, *args: Any, **kwargs: Any) -> FakeSnowflakeCursor:
         for prepared in self._prepare(command, params, kwargs):
             try:
                 answer = super().execute(prepared, params, *args, **kwargs)
             except ProgrammingError as error:
-                raise _in_snowflakes_words(error) from error
+                raise _as_snowflake_error(error) from error
         return answer
 
     def _prepare(self, command: str, params: Any, kwargs: dict[str, Any]) -> list[str]:
-        """The statements that together mean `command`, in terms that fakesnow reads."""
+        """The statements that are equivalent to `command` and that fakesnow understands."""
         if comments := _COLUMN_COMMENTS.match(command):
             return [
                 *(
@@ -95,7 +95,7 @@ class Cursor(FakeSnowflakeCursor):
             created = expression.find(exp.Table)
             properties = expression.args.get("properties")
             if created is not None and created.db and properties is not None:
-                # DuckDB keeps temporary objects in a catalog of its own: a qualified one becomes a plain one.
+                # DuckDB has a separate catalog of temporary objects: a qualified one becomes permanent.
                 for property_ in list(properties.expressions):
                     if isinstance(property_, exp.TemporaryProperty):
                         property_.pop()
@@ -112,13 +112,13 @@ class Cursor(FakeSnowflakeCursor):
             raise ProgrammingError(msg=str(error), errno=2043, sqlstate="02000") from error
         except duckdb.CatalogException as error:
             raise ProgrammingError(msg=str(error).split("\n")[0], errno=2003, sqlstate="42S02") from error
-        done = Counter(action for (action,) in merged)
-        kinds = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
+        rows_by_action = Counter(action for (action,) in merged)
+        actions = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
         counts = sqlglot.parse_one(
             "select "
             + ", ".join(
-                f'{done[kinds[kind]]} as "number of rows {kind}"'
-                for kind, clauses in operations(transformed).items()
+                f'{rows_by_action[actions[operation]]} as "number of rows {operation}"'
+                for operation, clauses in operations(transformed).items()
                 if clauses
             ),
             read="duckdb",
@@ -127,17 +127,17 @@ class Cursor(FakeSnowflakeCursor):
         return super()._execute(counts, None)
 
 
-def mend() -> None:
+def patch_fakesnow() -> None:
     """Change fakesnow in this process."""
-    fakesnow.conn.FakeSnowflakeCursor = Cursor
+    fakesnow.conn.FakeSnowflakeCursor = PatchedCursor
     fakesnow.arrow.timestamp_to_sf_struct = _timestamps_with_nulls
     fakesnow.info_schema.insert_table_comment_sql = _table_comment_with_quotes
-    # MERGE goes to DuckDB's own, in `Cursor._execute`.
+    # MERGE is executed by DuckDB, in `PatchedCursor._execute`.
     fakesnow.transforms.merge = lambda expression: [expression]
     fakesnow.transforms.identifier = _identifier_of_three_parts
-    # fakesnow sums everything as floats, so that texts can be summed; a sum of money must stay exact.
+    # fakesnow sums all types as floats, to allow sums of texts; a sum of money must be exact.
     fakesnow.transforms.numeric_agg_implicit_cast = lambda expression: expression
-    # DESCRIBE TABLE of another database than the session's.
+    # DESCRIBE TABLE of a database other than that of the session.
     transforms.SQL_DESCRIBE_TABLE = Template(
         transforms.SQL_DESCRIBE_TABLE.template.replace(
             "FROM _fs_information_schema._fs_columns", "FROM _fs_global._fs_information_schema._fs_columns"
@@ -151,7 +151,7 @@ _identifier = fakesnow.transforms.identifier
 
 
 def _timestamps_with_nulls(timestamps: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """Null stays null: fakesnow sends 1970-01-01."""
+    """Null stays null; fakesnow sends 1970-01-01."""
     if isinstance(timestamps, pa.ChunkedArray):
         timestamps = timestamps.combine_chunks()
     sent = _timestamp_to_sf_struct(timestamps)
@@ -166,7 +166,7 @@ def _table_comment_with_quotes(catalog: str, schema: str, table: str, comment: s
 
 
 def _identifier_of_three_parts(expression: exp.Expression, params: Any) -> exp.Expression:
-    """`identifier('"DB"."SCHEMA"."NAME"')` names a table in three parts."""
+    """`identifier('"DB"."SCHEMA"."NAME"')` is a table name of three parts."""
     found = _identifier(expression, params)
     if isinstance(found, exp.Table) and isinstance(found.this, exp.Identifier) and '"."' in found.this.name:
         parts = [exp.to_identifier(part, quoted=True) for part in found.this.name.split('"."')]
@@ -175,15 +175,15 @@ def _identifier_of_three_parts(expression: exp.Expression, params: Any) -> exp.E
 
 
 def _array_to_string(expression: exp.Expression) -> exp.Expression:
-    """An ARRAY is JSON in fakesnow, which DuckDB's function does not take."""
+    """An ARRAY is JSON in fakesnow, which DuckDB's function does not accept."""
     if not isinstance(expression, exp.ArrayToString):
         return expression
     texts = exp.cast(expression.this, exp.DataType.build("varchar[]", dialect="duckdb"))
     return exp.func("array_to_string", texts, expression.expression, dialect="duckdb")
 
 
-def _in_snowflakes_words(error: ProgrammingError) -> ProgrammingError:
-    """Clients read "does not exist or not authorized"."""
+def _as_snowflake_error(error: ProgrammingError) -> ProgrammingError:
+    """Clients parse "does not exist or not authorized"."""
     missing = _MISSING.search(error.msg or "") if error.errno == 2003 else None
     if missing is None:
         return error
@@ -198,4 +198,4 @@ def _snowflake_type(duckdb_type: str) -> str:
     for pattern, replacement in _SNOWFLAKE_TYPES:
         if found := re.search(pattern, duckdb_type):
             return found.expand(replacement)
-    raise AssertionError("the last pattern takes all")
+    raise AssertionError("the last pattern matches any type")

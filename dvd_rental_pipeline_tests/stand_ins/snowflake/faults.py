@@ -1,4 +1,4 @@
-"""What goes wrong on the way to Snowflake: asked for by a test, met by the next requests."""
+"""Faults that a test injects between a client and Snowflake: delays, error responses, broken connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,10 +15,10 @@ Application = Callable[
 
 @dataclass
 class Fault:
-    """What the next `requests` requests to a path that begins with `path` meet.
+    """A fault of the next `requests` requests whose path begins with `path`.
 
-    `seconds` pass first; then they are answered with HTTP `status`, or, if that is 0, their connection breaks;
-    without a status they are answered as ever.
+    They are delayed by `seconds`. Then, with `status` 0 the connection is closed, with another status that is
+    the response, and without one the application answers.
     """
 
     path: str = "/"
@@ -27,28 +27,28 @@ class Fault:
     status: int | None = None
 
 
-class FaultyWay:
-    """The way to `application`, with the faults that are set."""
+class FaultMiddleware:
+    """An ASGI middleware that applies `faults` to requests before `application` gets them."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
         self.faults: list[Fault] = []
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        fault = self._next(scope["path"]) if scope["type"] == "http" else None
+        fault = self._take_fault(scope["path"]) if scope["type"] == "http" else None
         if fault is not None:
             await asyncio.sleep(fault.seconds)
             if fault.status == 0:
                 send.__self__.transport.abort()
                 return
             if fault.status is not None:
-                await PlainTextResponse("a fault of the stand-in", fault.status)(scope, receive, send)
+                await PlainTextResponse("A fault of the test", fault.status)(scope, receive, send)
                 return
         await self.application(scope, receive, send)
 
-    def _next(self, path: str) -> Fault | None:
+    def _take_fault(self, path: str) -> Fault | None:
         if path.startswith("/stand-in/"):
-            # The test's own side must work to heal the others.
+            # The test must be able to clear faults.
             return None
         for fault in self.faults:
             if fault.requests > 0 and path.startswith(fault.path):

@@ -1,4 +1,4 @@
-"""Key-pair login: the check that Snowflake makes of the JWT of a client."""
+"""Key-pair login: verification of the JWT of a client, as in Snowflake."""
 
 import base64
 import hashlib
@@ -11,16 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 
 class RefusedLoginError(Exception):
-    """The login carries no token, or one that the user's key did not sign."""
+    """The login has no token, or one that is not signed with the key of the user."""
 
 
 def verify(login: Mapping[str, Any], public_keys: Mapping[str, str]) -> None:
-    """Let pass the `data` of a login request whose token the user's key has signed.
+    """Verify that the token in the `data` of a login request is signed with the key of the user.
 
-    `public_keys` holds the public key of each user, as PEM, by the user's name in upper case.
+    Args:
+        login: the `data` of the request.
+        public_keys: PEM by name of the user, in upper case.
 
     Raises:
-        RefusedLoginError: it is no such login.
+        RefusedLoginError: the token is missing or invalid.
     """
     if login.get("AUTHENTICATOR") != "SNOWFLAKE_JWT":
         raise RefusedLoginError("not a key-pair login")
@@ -33,13 +35,13 @@ def verify(login: Mapping[str, Any], public_keys: Mapping[str, str]) -> None:
         claims = jwt.decode(login["TOKEN"], key, algorithms=["RS256"])
     except jwt.InvalidTokenError as error:
         raise RefusedLoginError(str(error)) from error
-    # The part of an account's host that names a region is none of its name.
+    # The host of an account may name a region, which is not a part of the account's name.
     subject = f"{account.partition('.')[0]}.{user}"
     if claims["sub"] != subject or claims["iss"] != f"{subject}.{fingerprint(key)}":
         raise RefusedLoginError("the token is for another user or key")
 
 
 def fingerprint(key: RSAPublicKey) -> str:
-    """As `describe user` shows it in RSA_PUBLIC_KEY_FP."""
+    """The value of RSA_PUBLIC_KEY_FP in `describe user`."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return "SHA256:" + base64.b64encode(hashlib.sha256(der).digest()).decode()

@@ -1,4 +1,4 @@
-"""Snowflake for a test: starts the server, knows its keys and its address, and asks it for faults."""
+"""Snowflake for tests: starts the server, with keys and address, and injects faults."""
 
 import json
 import os
@@ -29,9 +29,13 @@ USERS = ("LOADER", "TRANSFORMER", "REPORTER", "ADMIN")
 
 @dataclass
 class SnowflakeStandIn:
-    """A server of its own process while the context lasts; `folder` holds its keys and its log.
+    """A server in a process of its own while the context lasts.
 
-    All `users` log in with the one key in `private_key_path`. With `persistent`, `restart` keeps the databases.
+    Args:
+        folder: for its keys, databases and log.
+        users: all log in with the key in `private_key_path`.
+        persistent: whether the databases survive `stop` and `start`.
+        port: 0 means a free one.
     """
 
     folder: Path
@@ -60,7 +64,7 @@ class SnowflakeStandIn:
         """Start the server and wait until it answers.
 
         Raises:
-            RuntimeError: it did not; its log is in the message.
+            RuntimeError: it did not start; the message contains its log.
         """
         command = [
             *(sys.executable, "-m", "dvd_rental_pipeline_tests.stand_ins.snowflake.application"),
@@ -70,7 +74,7 @@ class SnowflakeStandIn:
             databases = self.folder / "databases"
             databases.mkdir(exist_ok=True)
             command.append(str(databases))
-        # fakesnow keeps what is put into stages in a temporary folder that it never removes.
+        # fakesnow never removes the temporary folder with the files of stages.
         stages = self.folder / "stages"
         stages.mkdir(exist_ok=True)
         with self._log_path.open("ab") as log:
@@ -93,7 +97,7 @@ class SnowflakeStandIn:
         raise RuntimeError(f"the Snowflake stand-in did not start:\n{self._log_path.read_text()}")
 
     def stop(self) -> None:
-        """Kill the server: whoever asks it is refused."""
+        """Kill the server: further connections are refused."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -112,13 +116,13 @@ class SnowflakeStandIn:
         return self.folder / "server.log"
 
     def write_key(self, path: Path, passphrase: str | None = None) -> None:
-        """Write the users' private key to `path` once more."""
+        """Write a copy of the private key of the users to `path`."""
         key = serialization.load_pem_private_key(self.private_key_path.read_bytes(), None)
         assert isinstance(key, rsa.RSAPrivateKey)
         write_private_key(key, path, passphrase)
 
     def environment(self, user: str = "TRANSFORMER") -> dict[str, str]:
-        """The settings with which the pipeline finds this server."""
+        """The settings with which the pipeline uses this server."""
         return {
             "DVD_RENTAL_SNOWFLAKE_ACCOUNT": ACCOUNT,
             "DVD_RENTAL_SNOWFLAKE_USER": user,
@@ -144,47 +148,47 @@ class SnowflakeStandIn:
         return snowflake.connector.connect(**{**given, **more})
 
     def query(self, sql: str, params: Sequence[Any] | None = None) -> list[Any]:
-        """Run one statement and fetch its answer."""
+        """Run one statement and fetch its rows."""
         with self.connect() as connection, connection.cursor() as cursor:
             return list(cursor.execute(sql, params).fetchall())
 
     def statements(self) -> list[dict[str, Any]]:
         """All statements so far: `sql`, and `user`, `role`, `warehouse` and `query_tag` of the session."""
-        told: list[dict[str, Any]] = json.loads(self._ask("GET", "statements"))
-        return told
+        statements: list[dict[str, Any]] = json.loads(self._control("GET", "statements"))
+        return statements
 
     def fail(self, requests: int, status: int = 500, path: str = "/") -> None:
         """Answer the next requests with an HTTP status."""
         self._set_fault(path=path, requests=requests, status=status)
 
     def delay(self, seconds: float, requests: int, path: str = "/") -> None:
-        """Answer the next requests late."""
+        """Delay the responses of the next requests."""
         self._set_fault(path=path, requests=requests, seconds=seconds)
 
     def drop(self, requests: int, path: str = "/") -> None:
-        """Break the connection of the next requests."""
+        """Close the connection of the next requests."""
         self._set_fault(path=path, requests=requests, status=0)
 
-    def heal(self) -> None:
-        """Forget the faults that are left."""
-        self._ask("DELETE", "faults")
+    def clear_faults(self) -> None:
+        """Remove the faults that have not occurred yet."""
+        self._control("DELETE", "faults")
 
     def _set_fault(self, **fault: Any) -> None:
-        self._ask("POST", "faults", fault)
+        self._control("POST", "faults", fault)
 
-    def _ask(self, method: str, what: str, body: Mapping[str, Any] | None = None) -> bytes:
+    def _control(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> bytes:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/stand-in/{what}",
+            f"http://127.0.0.1:{self.port}/stand-in/{route}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            content: bytes = answer.read()
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - the URL is ours
+            content: bytes = response.read()
             return content
 
 
 def set_up(server: SnowflakeStandIn) -> None:
-    """Make of the empty account what `dvd-rental snowflake apply` makes of it."""
+    """Set up the empty account as `dvd-rental snowflake apply` does."""
     login = SnowflakeLogin(
         account=ACCOUNT,
         user="ADMIN",
@@ -200,14 +204,14 @@ def set_up(server: SnowflakeStandIn) -> None:
 
 
 def new_private_key(path: Path, passphrase: str | None = None) -> rsa.RSAPrivateKey:
-    """Write a new key to `path`, as PKCS 8 in PEM, encrypted if there is a passphrase."""
+    """Write a new private key to `path`, as PKCS #8 in PEM, encrypted if there is a passphrase."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     write_private_key(key, path, passphrase)
     return key
 
 
 def write_private_key(key: rsa.RSAPrivateKey, path: Path, passphrase: str | None) -> None:
-    """Write `key` to `path`, as PKCS 8 in PEM."""
+    """Write `key` to `path`, as PKCS #8 in PEM, encrypted if there is a passphrase."""
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
