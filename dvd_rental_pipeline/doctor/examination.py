@@ -205,23 +205,26 @@ def _airbyte(settings: Settings) -> Iterator[Finding]:
     """Whether Airbyte lets us in, and has what is wanted; a branch does not need it."""
     if settings.deployment is not Deployment.PRODUCTION:
         return
-    # Slow to import, and installed for production alone.
-    from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte  # noqa: PLC0415
-    from dvd_rental_pipeline.ingestion.airbyte.desired_config import wanted  # noqa: PLC0415
+    # Only production pays for these imports.
+    from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient  # noqa: PLC0415
+    from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config  # noqa: PLC0415
     from dvd_rental_pipeline.ingestion.airbyte.plan import make_plan  # noqa: PLC0415
 
     try:
-        with Airbyte.of_settings(settings) as airbyte:
-            settings.require("ingestion by Airbyte", "airbyte_connection_id")
-            connection_id = str(settings.airbyte_connection_id)
-            connection = airbyte.connection(connection_id)
-            found = f'connection "{connection["name"]}", {connection["status"]}, {airbyte.link(connection_id)}'
-            yield Finding(Health.GOOD, "Airbyte", found)
-            try:
-                plan = make_plan(airbyte, wanted(settings, DVD_RENTAL), connection_id)
-            except SettingsError as error:
-                yield Finding(Health.NOTE, "Airbyte set-up", "not compared", str(error))
-                return
+        client = AirbyteClient.from_settings(settings)
+        settings.require("ingestion by Airbyte", "airbyte_connection_id")
+        connection_id = str(settings.airbyte_connection_id)
+        connection = client.connection(connection_id)
+        url = client.connection_url(connection_id)
+        yield Finding(
+            Health.GOOD, "Airbyte", f'connection "{connection["name"]}", {connection["status"]}, {url}'
+        )
+        try:
+            desired = desired_config(settings, DVD_RENTAL, slot=settings.replication_slot)
+            plan = make_plan(client, desired, connection_id)
+        except SettingsError as error:
+            yield Finding(Health.NOTE, "Airbyte set-up", "not compared", str(error))
+            return
     except PipelineError as error:
         yield Finding(Health.BAD, "Airbyte", str(error), "mend the settings of Airbyte")
         return

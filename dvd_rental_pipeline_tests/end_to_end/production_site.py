@@ -20,8 +20,8 @@ from psycopg.conninfo import conninfo_to_dict
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import SnowflakeDestination
+from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import FinalTable
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
-from dvd_rental_pipeline_tests.stand_ins.airbyte.shapes import Shape
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Workspace
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn, running_aws
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import (
@@ -69,7 +69,7 @@ class DestinationAsConfigured:
         self._server = server
         self.workspace: Workspace | None = None
 
-    def write(self, schema: str, shape: Shape, rows: pa.Table, *, anew: bool) -> None:
+    def write(self, schema: str, table: FinalTable, rows: pa.Table, *, replace: bool) -> None:
         assert self.workspace is not None
         (destination,) = self.workspace.destinations.values()
         told = destination.configuration
@@ -92,7 +92,7 @@ class DestinationAsConfigured:
             "protocol": "http",
             "network_timeout": 60,
         }
-        SnowflakeDestination(arguments, told["database"]).write(schema, shape, rows, anew=anew)
+        SnowflakeDestination(arguments, told["database"]).write(schema, table, rows, replace=replace)
 
 
 @dataclass

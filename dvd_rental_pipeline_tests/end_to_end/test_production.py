@@ -28,7 +28,7 @@ from dvd_rental_pipeline_tests.end_to_end.production_site import (
     running_production,
 )
 from dvd_rental_pipeline_tests.end_to_end.single_changes import everything_changes_once
-from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobScript
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import new_private_key
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.heavy]
@@ -69,7 +69,7 @@ def source_counts(site: ProductionSite) -> dict[str, tuple[int, int]]:
 
 
 def jobs(site: ProductionSite, since: int = 0) -> list[tuple[str, str]]:
-    return [(job.kind, job.status) for job in site.airbyte.jobs[since:]]
+    return [(job.type, job.status) for job in site.airbyte.jobs[since:]]
 
 
 def cancellations(site: ProductionSite) -> int:
@@ -127,7 +127,7 @@ def test_a_failed_sync_is_told_on_the_terminal_in_the_log_and_by_an_alert(
 ) -> None:
     before = len(site.airbyte.jobs)
     site.alerts()
-    site.airbyte.plan(Course(outcome="failed", failures=("The replication slot is lost.",)))
+    site.airbyte.script_next_job(JobScript(outcome="failed", failures=("The replication slot is lost.",)))
     done = site.run("run", "--select", RAW)
     assert done.returncode == 1
     assert "source: The replication slot is lost" in done.stderr
@@ -206,19 +206,19 @@ def test_a_long_queue_an_expired_token_and_a_minute_without_airbyte_are_waited_o
     site: ProductionSite, one_report: str
 ) -> None:
     before = len(site.airbyte.jobs)
-    course = site.airbyte.plan(Course.held("queued"))
+    script = site.airbyte.script_next_job(JobScript.blocked("queued"))
     with ThreadPoolExecutor() as pool:
         run = start(site, pool, DVD_RENTAL_AIRBYTE_REQUEST_RETRY_DELAY="4")
         wait_until(lambda: len(site.airbyte.jobs) > before)
         asked = looks_at_jobs(site)
         wait_until(lambda: looks_at_jobs(site) > asked + 5)
-        site.airbyte.tokens.expire()
+        site.airbyte.tokens.expire_all()
         site.airbyte.stop()
         time.sleep(60)
         site.airbyte.start()
         asked = looks_at_jobs(site)
         wait_until(lambda: looks_at_jobs(site) > asked)
-        course.released.set()
+        script.release()
         done = run.result()
     assert done.returncode == 0, done.stderr
     assert jobs(site, before) == [("sync", "succeeded")]
@@ -227,7 +227,7 @@ def test_a_long_queue_an_expired_token_and_a_minute_without_airbyte_are_waited_o
 
 def test_two_runs_at_once_share_one_sync(site: ProductionSite, one_report: str) -> None:
     before = len(site.airbyte.jobs)
-    course = site.airbyte.plan(Course.held())
+    script = site.airbyte.script_next_job(JobScript.blocked())
     with ThreadPoolExecutor() as pool:
         first = start(site, pool)
         wait_until(lambda: len(site.airbyte.jobs) > before)
@@ -235,7 +235,7 @@ def test_two_runs_at_once_share_one_sync(site: ProductionSite, one_report: str) 
         asked = site.airbyte.calls.count(lists)
         second = start(site, pool)
         wait_until(lambda: site.airbyte.calls.count(lists) > asked)
-        course.released.set()
+        script.release()
         assert [first.result().returncode, second.result().returncode] == [0, 0]
     assert jobs(site, before) == [("sync", "succeeded")]
     assert_nothing_is_doubled_or_lost(site)
@@ -245,7 +245,7 @@ def test_a_few_failures_of_snowflake_are_not_noticed(site: ProductionSite, one_r
     site.snowflake.fail(4, path="/queries")
     site.snowflake.drop(2, path="/queries")
     site.ok("run", "--select", 'key:"reports/genre_performance"')
-    site.snowflake.heal()
+    site.snowflake.clear_faults()
 
 
 @pytest.mark.parametrize("how", ["failing", "silent"])
@@ -253,12 +253,12 @@ def test_a_snowflake_that_keeps_failing_ends_the_run_in_bounded_time(
     site: ProductionSite, one_report: str, how: str
 ) -> None:
     before = len(site.airbyte.jobs)
-    course = site.airbyte.plan(Course.held())
+    script = site.airbyte.script_next_job(JobScript.blocked())
     limits = {"DVD_RENTAL_SNOWFLAKE_STATEMENT_TIMEOUT": "5", "DVD_RENTAL_SNOWFLAKE_LOGIN_TIMEOUT": "5"}
     with ThreadPoolExecutor() as pool:
         run = start(site, pool, **limits)
         wait_until(lambda: len(site.airbyte.jobs) > before)
-        course.released.set()
+        script.release()
         wait_until(lambda: not site.airbyte.jobs[-1].is_running)
         if how == "failing":
             site.snowflake.fail(100_000)
@@ -268,7 +268,7 @@ def test_a_snowflake_that_keeps_failing_ends_the_run_in_bounded_time(
         done = run.result()
     seconds = time.monotonic() - started
     # Requests that wait are not healed: only those that come.
-    site.snowflake.heal()
+    site.snowflake.clear_faults()
     assert done.returncode == 1, done.stderr
     assert seconds < 90
     assert "has succeeded, but" in done.stderr
@@ -305,7 +305,7 @@ def test_an_alert_that_cannot_be_sent_changes_nothing_about_the_run(
     site: ProductionSite, one_report: str
 ) -> None:
     site.alerts()
-    site.airbyte.plan(Course(outcome="failed", failures=("The disk is full.",)))
+    site.airbyte.script_next_job(JobScript(outcome="failed", failures=("The disk is full.",)))
     topic = site.environment["DVD_RENTAL_ALERTS_TOPIC"]
     done = site.run("run", "--select", RAW, DVD_RENTAL_ALERTS_TOPIC=f"{topic}-gone")
     assert done.returncode == 1

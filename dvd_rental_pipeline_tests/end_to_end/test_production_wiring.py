@@ -20,9 +20,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte
-from dvd_rental_pipeline.ingestion.airbyte.desired_config import wanted
-from dvd_rental_pipeline.ingestion.airbyte.plan import apply, make_plan
+from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
+from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
@@ -122,10 +122,10 @@ def production(
         with mock.patch.dict(os.environ, environment):
             loaded = Settings.load(Path("/nonexistent"))
             apply_steps(owner, DVD_RENTAL, Reader.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
-            with Airbyte.of_settings(loaded) as api:
-                should = wanted(loaded, DVD_RENTAL)
-                connection_id = apply(api, should, make_plan(api, should, None))
-                environment["DVD_RENTAL_AIRBYTE_CONNECTION_ID"] = connection_id
+            client = AirbyteClient.from_settings(loaded)
+            desired = desired_config(loaded, DVD_RENTAL, slot=database)
+            connection_id = apply_plan(client, desired, make_plan(client, desired, None))
+            environment["DVD_RENTAL_AIRBYTE_CONNECTION_ID"] = connection_id
         instance = stack.enter_context(dg.DagsterInstance.ephemeral())
         yield Production(owner, airbyte, snowflake, environment, instance)
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:

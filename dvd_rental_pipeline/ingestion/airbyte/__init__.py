@@ -1,6 +1,7 @@
-"""Airbyte as configuration: what its source, destination and connection should be, and bringing them there.
+"""Ingestion by Airbyte: the configuration of its source, destination and connection, and running its syncs.
 
-No Dagster in here; running syncs is the business of `resources/airbyte_ingestion.py`. From the ground up:
-`errors` (what Airbyte's refusals mean), `api` (the client), `wanted` (from settings and catalogue to Airbyte's
-own terms), `plan` (the difference, and making it go away).
+In order of dependency: `errors` (refusals and outages as messages), `transport` (HTTP: login and retries),
+`client` (the API calls in use), `desired_config` (from settings and catalogue to Airbyte's fields), `plan`
+(compare and apply), `resource` (the Dagster resource that runs syncs). Only `resource` imports Dagster. The
+set-up of the source database does not belong here: see `ingestion/postgres_cdc/connect/setup.py`.
 """

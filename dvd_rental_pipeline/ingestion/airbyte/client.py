@@ -1,230 +1,258 @@
-"""dagster-airbyte's client, made patient with outages and plain about refusals."""
+"""The calls of Airbyte's APIs that the pipeline uses, for one workspace.
 
-import time
+Almost all are calls of the public API. Refreshes and the attempts of a job exist only in the configuration API,
+which Airbyte's UI uses and which is not documented as stable.
+"""
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-import requests
-from dagster_airbyte.resources import AirbyteClient
-
-from dvd_rental_pipeline.ingestion.airbyte.errors import (
-    AirbyteError,
-    AirbyteRefusedError,
-    AirbyteUnreachableError,
-    error_message,
-    is_outage,
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteError
+from dvd_rental_pipeline.ingestion.airbyte.transport import (
+    AirbyteTransport,
+    ApplicationLogin,
+    BasicLogin,
+    JsonObject,
+    RetryPolicy,
 )
 
-# Airbyte's own words; "queued" and what may come later are unknown to dagster-airbyte.
-ENDED = {"succeeded", "failed", "error", "cancelled"}
+# At a terminal a user waits.
+TERMINAL_RETRIES = RetryPolicy(delay=1.0, max_retries=30, max_seconds=30.0)
 
-_CLOUD_SITE = "https://cloud.airbyte.com"
+# A status outside of this set is taken as running: Airbyte may add some.
+_FINAL_STATUSES = {"succeeded", "failed", "error", "cancelled"}
+_PUBLIC_API_PATH = "/api/public/v1"
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job of a connection, as Airbyte tells it. `rows` and `bytes` are of the whole job, None until known."""
+class AirbyteUrls:
+    """Addresses of an Airbyte, without a trailing slash."""
 
-    id: int
-    kind: str
-    status: str
-    rows: int | None = None
-    bytes: int | None = None
-    duration: str | None = None
+    public_api: str = "https://api.airbyte.com/v1"
+    configuration_api: str = "https://cloud.airbyte.com/api/v1"
+    site: str = "https://cloud.airbyte.com"
 
     @classmethod
-    def told(cls, details: Mapping[str, Any]) -> "Job":
-        return cls(
-            id=int(details["jobId"]),
-            kind=details["jobType"],
-            status=details["status"],
-            rows=details.get("rowsSynced"),
-            bytes=details.get("bytesSynced"),
-            duration=details.get("duration"),
-        )
+    def from_server(cls, url: str | None) -> Self:
+        """The addresses of a self-managed Airbyte at `url`, or with None those of Airbyte Cloud."""
+        if url is None:
+            return cls()
+        base = url.rstrip("/")
+        return cls(f"{base}{_PUBLIC_API_PATH}", f"{base}/api/v1", base)
 
-    @property
-    def has_ended(self) -> bool:
-        return self.status in ENDED
+    @classmethod
+    def from_apis(cls, public_api: str, configuration_api: str) -> Self:
+        """The same, from the addresses of the two APIs."""
+        if not public_api.endswith(_PUBLIC_API_PATH):
+            return cls(public_api, configuration_api)
+        return cls(public_api, configuration_api, public_api.removesuffix(_PUBLIC_API_PATH))
 
 
-class RetryingAirbyteClient(AirbyteClient):
-    """The same settings and calls, with another policy for failures.
+@dataclass(frozen=True)
+class AirbyteJob:
+    """A job of a connection. `rows` and `bytes` are totals of the job, None until Airbyte reports them.
 
-    An outage (no connection, a time-out, 429, a status of 500 or more, an answer that is no JSON) is waited
-    out, `request_max_retries` times `request_retry_delay` seconds. Any other refusal is told at once, in words.
-    An access token that expires early is renewed.
+    `type` is sync, refresh, clear or reset; `started_at` and `duration` are in ISO 8601.
     """
 
+    id: int
+    type: str
+    status: str
+    started_at: str | None = None
+    duration: str | None = None
+    rows: int | None = None
+    bytes: int | None = None
+
     @classmethod
-    def like(cls, client: AirbyteClient) -> "RetryingAirbyteClient":
-        """A patient client with each setting of `client`."""
-        return cls(**{name: getattr(client, name) for name in AirbyteClient.model_fields})
+    def from_response(cls, job: JsonObject) -> Self:
+        """Read a `JobResponse` of the public API."""
+        return cls(
+            id=int(job["jobId"]),
+            type=job["jobType"],
+            status=job["status"],
+            started_at=job.get("startTime"),
+            duration=job.get("duration"),
+            rows=job.get("rowsSynced"),
+            bytes=job.get("bytesSynced"),
+        )
 
     @property
-    def site(self) -> str:
-        """Where a person looks at this Airbyte."""
-        host, found, _ = self.rest_api_base_url.partition("/api/public")
-        return host if found else _CLOUD_SITE
+    def is_final(self) -> bool:
+        return self.status in _FINAL_STATUSES
 
-    def connection_link(self, connection_id: str) -> str:
-        return f"{self.site}/workspaces/{self.workspace_id}/connections/{connection_id}"
 
-    def job_link(self, connection_id: str, job_id: int) -> str:
-        return f"{self.connection_link(connection_id)}/timeline?openLogs=true&jobId={job_id}"
+class AirbyteClient:
+    """One workspace. Every method raises `AirbyteRefusedError` or `AirbyteUnreachableError`.
 
-    def latest_jobs(self, connection_id: str) -> Sequence[Job]:
-        """The last jobs of the connection, of any kind, newest first.
+    Requests that create something are never repeated: the first one may have been carried out.
 
-        dagster-airbyte's own listing asks from a local time that it calls UTC.
-        """
-        answer = self._single_request(
-            "GET",
-            f"{self.rest_api_base_url}/jobs",
-            params={"connectionId": connection_id, "limit": 20, "orderBy": "createdAt|DESC"},
+    Args:
+        urls: addresses of Airbyte.
+        workspace_id: the workspace, a UUID.
+        login: credentials; None for an Airbyte without authentication.
+        timeout: seconds until a request counts as failed.
+        retries: for outages.
+        page_size: items per request of a listing, at most 100.
+        on_retry: called with a message before each retry.
+    """
+
+    def __init__(
+        self,
+        urls: AirbyteUrls,
+        workspace_id: str,
+        login: ApplicationLogin | BasicLogin | None,
+        *,
+        timeout: float,
+        retries: RetryPolicy,
+        page_size: int = 100,
+        on_retry: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.urls = urls
+        self.workspace_id = workspace_id
+        self.page_size = page_size
+        self.transport = AirbyteTransport(
+            login,
+            timeout,
+            retries,
+            token_url=f"{urls.public_api}/applications/token",
+            site_url=urls.site,
+            on_retry=on_retry,
         )
-        return sorted((Job.told(job) for job in answer["data"]), key=lambda job: job.id, reverse=True)
 
-    def job(self, job_id: int) -> Job:
-        return Job.told(self.get_job_details(job_id))
-
-    def connection(self, connection_id: str) -> Mapping[str, Any]:
-        """The connection, as the public API tells it."""
-        return self._single_request("GET", f"{self.rest_api_base_url}/connections/{connection_id}")
-
-    def start_sync(self, connection_id: str) -> int:
-        """Ask once for a sync, and return the id of its job.
+    @classmethod
+    def from_settings(cls, settings: Settings, retries: RetryPolicy = TERMINAL_RETRIES) -> Self:
+        """The workspace that the settings name.
 
         Raises:
-            AirbyteRefusedError: with status 409, a job of the connection is running.
-            AirbyteUnreachableError: it may, or may not, have begun.
+            SettingsError: settings are missing; the message lists all of them.
         """
-        job = self._once(
-            "POST", f"{self.rest_api_base_url}/jobs", {"connectionId": connection_id, "jobType": "sync"}
+        settings.require("Airbyte", *settings.airbyte_credentials, "airbyte_workspace_id")
+        name, secret = (getattr(settings, name) for name in settings.airbyte_credentials[-2:])
+        login = BasicLogin if settings.airbyte_has_basic_auth else ApplicationLogin
+        return cls(
+            AirbyteUrls.from_server(settings.airbyte_url),
+            str(settings.airbyte_workspace_id),
+            login(name, secret.get_secret_value()),
+            timeout=settings.airbyte_request_timeout,
+            retries=retries,
         )
-        return int(job["jobId"])
 
-    def start_refresh(self, connection_id: str) -> int:
-        """Ask once for a refresh of every stream that removes what the source no longer has.
+    def connection_url(self, connection_id: str) -> str:
+        """Address of the connection in Airbyte's UI."""
+        return f"{self.urls.site}/workspaces/{self.workspace_id}/connections/{connection_id}"
 
-        The public API refuses jobs of this kind; the configuration API, which the UI uses, has them.
+    def job_url(self, connection_id: str, job_id: int) -> str:
+        """Address of the job's log in Airbyte's UI."""
+        return f"{self.connection_url(connection_id)}/timeline?openLogs=true&jobId={job_id}"
+
+    def sources(self) -> Sequence[JsonObject]:
+        return self._list("sources")
+
+    def source(self, source_id: str) -> JsonObject:
+        return self._public("GET", f"sources/{source_id}")
+
+    def create_source(self, name: str, configuration: JsonObject) -> JsonObject:
+        return self._create("sources", {"name": name, "configuration": configuration})
+
+    def replace_source(self, source_id: str, name: str, configuration: JsonObject) -> JsonObject:
+        return self._public("PUT", f"sources/{source_id}", {"name": name, "configuration": configuration})
+
+    def destinations(self) -> Sequence[JsonObject]:
+        return self._list("destinations")
+
+    def destination(self, destination_id: str) -> JsonObject:
+        return self._public("GET", f"destinations/{destination_id}")
+
+    def create_destination(self, name: str, configuration: JsonObject) -> JsonObject:
+        return self._create("destinations", {"name": name, "configuration": configuration})
+
+    def replace_destination(self, destination_id: str, name: str, configuration: JsonObject) -> JsonObject:
+        body = {"name": name, "configuration": configuration}
+        return self._public("PUT", f"destinations/{destination_id}", body)
+
+    def connections(self) -> Sequence[JsonObject]:
+        return self._list("connections")
+
+    def connection(self, connection_id: str) -> JsonObject:
+        return self._public("GET", f"connections/{connection_id}")
+
+    def create_connection(self, source_id: str, destination_id: str, fields: JsonObject) -> JsonObject:
+        body = {"sourceId": source_id, "destinationId": destination_id, **fields}
+        return self._public("POST", "connections", body, retry=False)
+
+    def update_connection(self, connection_id: str, fields: JsonObject) -> JsonObject:
+        return self._public("PATCH", f"connections/{connection_id}", fields)
+
+    def jobs(self, connection_id: str, limit: int = 20) -> Sequence[AirbyteJob]:
+        """The latest jobs of the connection, of any type, newest first."""
+        params = {"connectionId": connection_id, "limit": limit, "orderBy": "createdAt|DESC"}
+        page = self._public("GET", "jobs", params=params)
+        jobs = (AirbyteJob.from_response(job) for job in page["data"])
+        return sorted(jobs, key=lambda job: job.id, reverse=True)
+
+    def job(self, job_id: int) -> AirbyteJob:
+        return AirbyteJob.from_response(self._public("GET", f"jobs/{job_id}"))
+
+    def start_sync(self, connection_id: str) -> AirbyteJob:
+        """Start a sync.
+
+        Raises:
+            AirbyteRefusedError: with status 409 if a job of the connection is running.
+            AirbyteUnreachableError: the job may have been started.
+        """
+        body = {"connectionId": connection_id, "jobType": "sync"}
+        return AirbyteJob.from_response(self._public("POST", "jobs", body, retry=False))
+
+    def start_refresh(self, connection_id: str) -> AirbyteJob:
+        """Start a refresh of every stream that also removes rows which the source no longer has.
 
         Raises:
             AirbyteRefusedError, AirbyteUnreachableError: as for `start_sync`.
         """
-        answer = self._once(
-            "POST",
-            f"{self.configuration_api_base_url}/connections/refresh",
-            {"connectionId": connection_id, "refreshMode": "Truncate"},
-        )
-        return int(answer["job"]["id"])
+        body = {"connectionId": connection_id, "refreshMode": "Truncate"}
+        job = self._configuration("connections/refresh", body)["job"]
+        return AirbyteJob(int(job["id"]), "refresh", "pending")
 
-    def attempts(self, job_id: int) -> Sequence[Mapping[str, Any]]:
-        """What the configuration API tells of each attempt of a job: rows by stream, reasons of failures.
+    def cancel_job(self, job_id: int) -> None:
+        self._public("DELETE", f"jobs/{job_id}")
 
-        It is an internal API of Airbyte's: nothing here that it does not tell is needed.
+    def attempts(self, job_id: int) -> Sequence[JsonObject]:
+        """The attempts of a job: rows by stream and reasons of failures.
+
+        Empty if the configuration API does not answer as expected: nothing essential depends on it.
         """
         try:
-            answer = self._once(
-                "POST", f"{self.configuration_api_base_url}/jobs/get_without_logs", {"id": job_id}
-            )
-            return [attempt["attempt"] for attempt in answer.get("attempts", [])]
+            response = self._configuration("jobs/get_without_logs", {"id": job_id})
+            return [attempt["attempt"] for attempt in response.get("attempts", [])]
         except (AirbyteError, KeyError, TypeError, AttributeError):
             return []
 
-    def _single_request(
+    def _list(self, path: str) -> Sequence[JsonObject]:
+        """All items of the workspace at `path`, page by page."""
+        items: list[JsonObject] = []
+        while True:
+            params = {"workspaceIds": self.workspace_id, "limit": self.page_size, "offset": len(items)}
+            page = self._public("GET", path, params=params)["data"]
+            items.extend(page)
+            if len(page) < self.page_size:
+                return items
+
+    def _create(self, path: str, fields: JsonObject) -> JsonObject:
+        return self._public("POST", path, {"workspaceId": self.workspace_id, **fields}, retry=False)
+
+    def _public(
         self,
         method: str,
-        url: str,
-        data: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
-        include_additional_request_headers: bool = True,
-    ) -> Mapping[str, Any]:
-        with_token = include_additional_request_headers
-        return self._repeated(lambda: self._once(method, url, data, params, with_token=with_token))
-
-    def _refresh_access_token(self) -> None:
-        # Asked once: the request that needs the token is the one that is repeated.
-        answer = self._once(
-            "POST",
-            f"{self.rest_api_base_url}/applications/token",
-            {"client_id": self.client_id, "client_secret": self.client_secret},
-            with_token=False,
-        )
-        self._access_token_value = str(answer["access_token"])
-        self._access_token_timestamp = time.time()
-
-    def _repeated(self, ask: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        began = time.monotonic()
-        for left in range(self.request_max_retries, -1, -1):
-            try:
-                return ask()
-            except AirbyteUnreachableError as error:
-                if not left:
-                    raise AirbyteUnreachableError(
-                        f"{error} It has been so for {time.monotonic() - began:.0f} s. Look whether Airbyte is "
-                        f"up at {self.site}, then start the run again: it attaches to a job that still runs."
-                    ) from None
-                self._log.warning(f"{error} Asking again in {self.request_retry_delay:g} s.")
-                time.sleep(self.request_retry_delay)
-        raise AssertionError("the loop returns or raises")
-
-    def _once(
-        self,
-        method: str,
-        url: str,
-        data: Mapping[str, Any] | None = None,
-        params: Mapping[str, Any] | None = None,
+        path: str,
+        json: JsonObject | None = None,
         *,
-        with_token: bool = True,
-    ) -> Mapping[str, Any]:
-        response = self._send(method, url, data, params, with_token)
-        if response.status_code == 401 and with_token and self._access_token_value is not None:
-            # It may have expired before its time, as when Airbyte was restarted.
-            self._access_token_value = None
-            response = self._send(method, url, data, params, with_token)
-        if is_outage(response.status_code):
-            raise AirbyteUnreachableError(
-                f"Airbyte at {self.site} cannot answer now (HTTP {response.status_code})."
-            )
-        if response.status_code >= 400:
-            raise AirbyteRefusedError(
-                response.status_code, f"{method} {url}", _words(response), (self.client_secret, self.password)
-            )
-        try:
-            answer = response.json()
-        except requests.exceptions.JSONDecodeError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise AirbyteUnreachableError(
-                f"What answers at {url} is not Airbyte's API: it sent no JSON object."
-            )
-        return answer
+        params: Mapping[str, Any] | None = None,
+        retry: bool = True,
+    ) -> JsonObject:
+        url = f"{self.urls.public_api}/{path}"
+        return self.transport.request(method, url, json=json, params=params, retry=retry)
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        data: Mapping[str, Any] | None,
-        params: Mapping[str, Any] | None,
-        with_token: bool,
-    ) -> requests.Response:
-        try:
-            with self._get_session(include_additional_request_headers=with_token) as session:
-                return session.request(method, url, json=data, params=params, timeout=self.request_timeout)
-        except requests.Timeout:
-            raise AirbyteUnreachableError(
-                f"Airbyte at {self.site} did not answer within {self.request_timeout} s."
-            ) from None
-        except requests.ConnectionError:
-            raise AirbyteUnreachableError(f"Airbyte at {self.site} cannot be reached.") from None
-        except requests.RequestException as error:
-            raise AirbyteError(f"The request to Airbyte at {url} failed: {error}") from None
-
-
-def _words(response: requests.Response) -> str:
-    try:
-        return error_message(response.json())
-    except requests.exceptions.JSONDecodeError:
-        return ""
+    def _configuration(self, path: str, json: JsonObject) -> JsonObject:
+        return self.transport.request("POST", f"{self.urls.configuration_api}/{path}", json=json, retry=False)

@@ -1,4 +1,4 @@
-"""From settings and catalogue to Airbyte's own terms: the source, the destination and the connection."""
+"""The desired source, destination and connection, in the fields of Airbyte's public API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +13,19 @@ from dvd_rental_pipeline.core.catalog import Domain, Table
 from dvd_rental_pipeline.core.settings import Settings, SettingsError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import HEARTBEAT_QUERY
 
-SECRETS = frozenset({"password", "private_key", "private_key_password", "ssh_key", "tunnel_user_password"})
-"""Fields that Airbyte never shows again."""
+SECRET_FIELDS = frozenset(
+    {"password", "private_key", "private_key_password", "ssh_key", "tunnel_user_password"}
+)
+"""Fields whose values Airbyte never returns."""
 
-_CURSOR = "_ab_cdc_lsn"
-_VERIFYING = {"verify-ca", "verify-full"}
-_SSL_MODES = {"disable", "allow", "prefer", "require", *_VERIFYING}
+_CURSOR_COLUMN = "_ab_cdc_lsn"
+_VERIFYING_SSL_MODES = {"verify-ca", "verify-full"}
+_SSL_MODES = {"disable", "allow", "prefer", "require", *_VERIFYING_SSL_MODES}
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What should be in Airbyte, in the fields of its public API. The configurations hold secrets."""
+class DesiredConfig:
+    """The objects that Airbyte should have. The configurations `source` and `destination` contain secrets."""
 
     source_name: str
     source: Mapping[str, Any]
@@ -32,79 +34,80 @@ class Wanted:
     connection: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return f"Wanted({self.source_name!r}, {self.destination_name!r}, {self.connection['name']!r})"
+        return f"DesiredConfig({self.source_name!r}, {self.destination_name!r}, {self.connection['name']!r})"
 
 
-def wanted(settings: Settings, domain: Domain) -> Wanted:
-    """What Airbyte should have for `domain`.
+def desired_config(settings: Settings, domain: Domain, *, slot: str) -> DesiredConfig:
+    """The configuration for `domain`, whose changes Airbyte reads from the slot and the publication `slot`.
 
     Raises:
-        SettingsError: settings are missing, all told at once, or cannot be used.
+        SettingsError: settings are missing (the message lists all of them) or invalid.
     """
     settings.require(
         "Airbyte's set-up", "source_url", "airbyte_destination_host", "airbyte_destination_key_path"
     )
-    return Wanted(
+    return DesiredConfig(
         source_name=f"{domain.name}: PostgreSQL",
-        source=_source(settings, domain),
+        source=_source(settings, domain, slot),
         destination_name=f"{domain.name}: Snowflake",
         destination=_destination(settings, domain),
-        connection=wanted_connection(domain),
+        connection=desired_connection(domain),
     )
 
 
-def _source(settings: Settings, domain: Domain) -> dict[str, Any]:
+def _source(settings: Settings, domain: Domain, slot: str) -> dict[str, Any]:
     url = settings.source_url.get_secret_value() if settings.source_url else ""
     try:
-        given = conninfo_to_dict(url)
+        parts = conninfo_to_dict(url)
     except ProgrammingError:
-        # The parser's own message may quote a part of the URL, and with it the password.
+        # The parser's message may quote a part of the URL, including the password.
         raise SettingsError(
             "DVD_RENTAL_SOURCE_URL is not valid: postgresql://user:password@host:port/database, with special "
             "characters percent-encoded."
         ) from None
-    absent = [name for name in ("host", "dbname", "user", "password") if not given.get(name)]
-    if absent:
+    missing = [name for name in ("host", "dbname", "user", "password") if not parts.get(name)]
+    if missing:
         raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL lacks {', '.join(absent)}: Airbyte reaches the source by it, as the role "
-            "that `dvd-rental source setup` makes."
+            f"DVD_RENTAL_SOURCE_URL lacks {', '.join(missing)}: Airbyte connects to the source with it, as the "
+            "role that `dvd-rental source setup` creates."
         )
     return {
         "sourceType": "postgres",
-        "host": given["host"],
-        "port": int(given.get("port") or 5432),
-        "database": given["dbname"],
-        "username": given["user"],
-        "password": given["password"],
+        "host": parts["host"],
+        "port": int(parts.get("port") or 5432),
+        "database": parts["dbname"],
+        "username": parts["user"],
+        "password": parts["password"],
         "schemas": [domain.source_schema],
-        "ssl_mode": _ssl(str(given.get("sslmode") or "require"), given.get("sslrootcert")),
+        "ssl_mode": _ssl(str(parts.get("sslmode") or "require"), parts.get("sslrootcert")),
         "tunnel_method": _tunnel(settings),
         "replication_method": {
             "method": "CDC",
             "plugin": "pgoutput",
-            "replication_slot": settings.replication_slot,
-            "publication": settings.replication_slot,
+            "replication_slot": slot,
+            "publication": slot,
             "initial_waiting_seconds": settings.airbyte_initial_waiting_seconds,
             "lsn_commit_behaviour": "After loading Data in the destination",
-            # A lost slot means a gap: to be told, and mended by a full refresh, not papered over.
+            # A lost slot means lost changes: the sync must fail until a full refresh closes the gap.
             "invalid_cdc_cursor_position_behavior": "Fail sync",
             "heartbeat_action_query": HEARTBEAT_QUERY,
         },
     }
 
 
-def _ssl(mode: str, root: object) -> dict[str, str]:
+def _ssl(mode: str, root_certificate: object) -> dict[str, str]:
     if mode not in _SSL_MODES:
         raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} is none of {', '.join(sorted(_SSL_MODES))}."
+            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} is not one of {', '.join(sorted(_SSL_MODES))}."
         )
-    if mode not in _VERIFYING:
+    if mode not in _VERIFYING_SSL_MODES:
         return {"mode": mode}
-    if not root:
+    if not root_certificate:
         raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} needs sslrootcert=, the file of the certificates to trust."
+            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} needs sslrootcert=, the file of trusted certificates."
         )
-    return {"mode": mode, "ca_certificate": _read(Path(str(root)), "sslrootcert in DVD_RENTAL_SOURCE_URL")}
+    certificate = _read(Path(str(root_certificate)), "sslrootcert in DVD_RENTAL_SOURCE_URL")
+    return {"mode": mode, "ca_certificate": certificate}
 
 
 def _tunnel(settings: Settings) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def _tunnel(settings: Settings) -> dict[str, Any]:
         return {"tunnel_method": "SSH_KEY_AUTH", **tunnel, "ssh_key": key}
     if not parts.password:
         raise SettingsError(
-            "DVD_RENTAL_AIRBYTE_SSH_TUNNEL needs a password in it, or DVD_RENTAL_AIRBYTE_SSH_KEY_PATH."
+            "DVD_RENTAL_AIRBYTE_SSH_TUNNEL needs a password, or DVD_RENTAL_AIRBYTE_SSH_KEY_PATH."
         )
     return {
         "tunnel_method": "SSH_PASSWORD_AUTH",
@@ -149,17 +152,17 @@ def _destination(settings: Settings, domain: Domain) -> dict[str, Any]:
         "schema": domain.name.upper(),
         "username": settings.airbyte_destination_username,
         "credentials": credentials,
-        # Staging filters tombstones; history and audit need them.
+        # History and audit need tombstones; the staging models filter them.
         "cdc_deletion_mode": "Soft delete",
     }
 
 
-def wanted_connection(domain: Domain) -> dict[str, Any]:
-    """The fields of the connection for `domain`, its two ends aside."""
+def desired_connection(domain: Domain) -> dict[str, Any]:
+    """The fields of the connection for `domain`, without its source and destination."""
     return {
         "name": domain.name,
         "status": "active",
-        # Dagster schedules: a schedule here would sync behind its back.
+        # Dagster starts the syncs.
         "schedule": {"scheduleType": "manual"},
         "namespaceDefinition": "custom_format",
         "namespaceFormat": domain.name.upper(),
@@ -174,7 +177,7 @@ def _stream(domain: Domain, table: Table) -> dict[str, Any]:
         "name": table.name,
         "namespace": domain.source_schema,
         "syncMode": "incremental_deduped_history",
-        "cursorField": [_CURSOR],
+        "cursorField": [_CURSOR_COLUMN],
         "primaryKey": [[column] for column in table.primary_key],
     }
 
@@ -183,5 +186,5 @@ def _read(path: Path, setting: str) -> str:
     try:
         return path.expanduser().read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(f"{setting}: {path} cannot be read: {why}.") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
+        raise SettingsError(f"{setting}: {path} cannot be read: {reason}.") from None

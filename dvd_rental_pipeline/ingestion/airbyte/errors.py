@@ -1,4 +1,4 @@
-"""What goes wrong with Airbyte, in words that say which setting to mend."""
+"""Failures of Airbyte, with messages that name the setting to fix."""
 
 from collections.abc import Iterable
 
@@ -6,50 +6,56 @@ from dvd_rental_pipeline.core.errors import PipelineError
 
 _REMEDIES = {
     401: (
-        "it does not accept the credentials. Mend DVD_RENTAL_AIRBYTE_CLIENT_ID and "
+        "the credentials are not accepted. Fix DVD_RENTAL_AIRBYTE_CLIENT_ID and "
         "DVD_RENTAL_AIRBYTE_CLIENT_SECRET (or DVD_RENTAL_AIRBYTE_USERNAME and DVD_RENTAL_AIRBYTE_PASSWORD)."
     ),
     403: (
-        "the credentials may not do this. Give their owner the role of an editor in the workspace "
-        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID, or use the credentials of somebody who has it."
+        "the credentials lack the permission. Give their owner the role of an editor in the workspace "
+        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID, or use the credentials of another user who has it."
     ),
     404: (
-        "it knows no such thing. Mend DVD_RENTAL_AIRBYTE_CONNECTION_ID, DVD_RENTAL_AIRBYTE_WORKSPACE_ID or "
-        "DVD_RENTAL_AIRBYTE_URL; `dvd-rental airbyte status` shows what is there."
+        "it does not exist. Fix DVD_RENTAL_AIRBYTE_CONNECTION_ID, DVD_RENTAL_AIRBYTE_WORKSPACE_ID or "
+        "DVD_RENTAL_AIRBYTE_URL; `dvd-rental airbyte status` shows the connection."
     ),
 }
-_LONGEST_QUOTE = 300
+_MAX_QUOTE_LENGTH = 300
 
 
 class AirbyteError(PipelineError):
-    """Airbyte cannot be reached, refuses, or its sync failed."""
+    """Airbyte is unreachable, refuses a request, or a sync failed."""
 
 
 class AirbyteRefusedError(AirbyteError):
-    """Airbyte answered, and would answer the same again: `status` is its HTTP status."""
+    """Airbyte refused a request, and retrying would not help. `status` is the HTTP status.
 
-    def __init__(self, status: int, request: str, said: str, secrets: Iterable[str | None]) -> None:
-        # A proxy may answer with whatever it was sent.
+    Args:
+        status: the HTTP status of the response.
+        request: method and URL.
+        response: the JSON body of the response, or None.
+        secrets: removed from the message: a proxy may echo the request.
+    """
+
+    def __init__(self, status: int, request: str, response: object, secrets: Iterable[str]) -> None:
+        detail = _detail(response)
         for secret in secrets:
-            if secret:
-                said = said.replace(secret, "***")
-        quote = f' It said: "{said[:_LONGEST_QUOTE]}".' if said else ""
-        remedy = _REMEDIES.get(status, "look at the connection there.")
+            detail = detail.replace(secret, "***")
+        quote = f' Airbyte\'s message: "{detail[:_MAX_QUOTE_LENGTH]}".' if detail else ""
+        remedy = _REMEDIES.get(status, "see the connection in Airbyte.")
         super().__init__(f"Airbyte refused {request} (HTTP {status}): {remedy}{quote}")
         self.status = status
 
 
 class AirbyteUnreachableError(AirbyteError):
-    """Airbyte did not answer, or said that it cannot now, for as long as one was willing to wait."""
+    """Airbyte did not answer, or answered that it is temporarily unavailable."""
 
 
 def is_outage(status: int) -> bool:
-    """Whether an HTTP status means that the same request may be granted later."""
+    """Whether a response with this HTTP status is worth a retry."""
     return status == 429 or status >= 500
 
 
-def error_message(answer: object) -> str:
-    """What a refusal says for people, from its JSON body, whatever that is."""
-    if not isinstance(answer, dict):
+def _detail(response: object) -> str:
+    """The human-readable part of an error response (RFC 7807)."""
+    if not isinstance(response, dict):
         return ""
-    return str(answer.get("detail") or answer.get("message") or answer.get("title") or "")
+    return str(response.get("detail") or response.get("message") or response.get("title") or "")

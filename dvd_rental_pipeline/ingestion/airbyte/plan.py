@@ -1,7 +1,7 @@
-"""The difference between what is in Airbyte and what is wanted, and making it go away.
+"""The difference between Airbyte's configuration and the desired one, and applying it.
 
-Only what is wanted is compared: a field that Airbyte has beyond that is its own affair, a stream is not.
-Secrets cannot be compared, since Airbyte shows none; they are sent whenever a connector is written.
+Only desired fields are compared: other fields of Airbyte are left alone, other streams are differences. Secrets
+cannot be compared, since Airbyte returns none; they are sent whenever a source or destination is written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,25 @@ from enum import StrEnum
 from typing import Any
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte, Answer
-from dvd_rental_pipeline.ingestion.airbyte.desired_config import SECRETS, Wanted, wanted_connection
+from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.desired_config import (
+    SECRET_FIELDS,
+    DesiredConfig,
+    desired_connection,
+)
 from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteError
+from dvd_rental_pipeline.ingestion.airbyte.transport import JsonObject
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Deviation
 
-HIDDEN = "********"
+SECRET_MASK = "********"  # noqa: S105 - it is shown in place of a secret
 _STREAMS = "configurations.streams"
-# What a stream does not say of itself, Airbyte takes from the source.
-_OF_THE_SOURCE = {"namespace", "cursorField", "primaryKey"}
+# Fields of a stream that Airbyte takes from the source if they are not set.
+_SOURCE_DEFINED_FIELDS = {"namespace", "cursorField", "primaryKey"}
+_FAULTY_FIELDS = {"syncMode", "primaryKey"}
 
 
-class Part(StrEnum):
-    """What a connection is made of."""
+class ObjectKind(StrEnum):
+    """The kinds of objects in an Airbyte workspace that a plan covers."""
 
     SOURCE = "source"
     DESTINATION = "destination"
@@ -30,168 +36,182 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One field, by its path, as it is and as it should be; None for what is absent. Never a secret."""
+class FieldDifference:
+    """The current and the desired value of one field, None if the field is absent. Secrets are masked."""
 
-    part: Part
+    kind: ObjectKind
     path: str
-    now: str | None
-    wanted: str | None
+    current: str | None
+    desired: str | None
 
     def __str__(self) -> str:
-        return f"{self.part} {self.path}: {self.now or 'absent'}, should be {self.wanted or 'absent'}"
+        return f"{self.kind} {self.path}: {self.comparison}"
+
+    @property
+    def comparison(self) -> str:
+        return f"{self.current or 'absent'}, should be {self.desired or 'absent'}"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is there, by its ids, and how it differs. A part without an id is to be created."""
+class AirbytePlan:
+    """Ids of the existing objects, None for an object to create, and the differences."""
 
-    ids: Mapping[Part, str | None]
-    differences: Sequence[Difference]
+    ids: Mapping[ObjectKind, str | None]
+    differences: Sequence[FieldDifference]
 
     @property
     def is_empty(self) -> bool:
         return not self.differences
 
-    def of(self, part: Part) -> Sequence[Difference]:
-        return [difference for difference in self.differences if difference.part is part]
+    def differences_of(self, kind: ObjectKind) -> Sequence[FieldDifference]:
+        return [difference for difference in self.differences if difference.kind is kind]
 
 
-def make_plan(airbyte: Airbyte, wanted: Wanted, connection_id: str | None) -> Plan:
-    """Compare. Without a `connection_id` the three are found by their names.
+def make_plan(client: AirbyteClient, desired: DesiredConfig, connection_id: str | None) -> AirbytePlan:
+    """Compare Airbyte with `desired`. Without a `connection_id` the objects are found by their names.
 
     Raises:
-        AirbyteError: Airbyte cannot be asked, or several things have the same name.
+        AirbyteError: Airbyte refuses or is unreachable, several objects have the same name, or the connection
+            of that name has another source or destination.
     """
-    now = _present(airbyte, wanted, connection_id)
-    should = {
-        Part.SOURCE: {"name": wanted.source_name, "configuration": wanted.source},
-        Part.DESTINATION: {"name": wanted.destination_name, "configuration": wanted.destination},
-        Part.CONNECTION: wanted.connection,
+    current = _current_objects(client, desired, connection_id)
+    desired_fields = {
+        ObjectKind.SOURCE: {"name": desired.source_name, "configuration": desired.source},
+        ObjectKind.DESTINATION: {"name": desired.destination_name, "configuration": desired.destination},
+        ObjectKind.CONNECTION: desired.connection,
     }
     differences = [
         difference
-        for part in Part
-        for difference in _compare(part, _comparable(now[part] or {}), _comparable(should[part]))
+        for kind in ObjectKind
+        for difference in _compare(
+            kind, _with_streams_by_name(current[kind] or {}), _with_streams_by_name(desired_fields[kind])
+        )
     ]
-    ids = {part: str(found[f"{part}Id"]) if (found := now[part]) else None for part in Part}
-    connection = now[Part.CONNECTION]
+    ids = {kind: str(found[f"{kind}Id"]) if (found := current[kind]) else None for kind in ObjectKind}
+    connection = current[ObjectKind.CONNECTION]
     if connection is not None:
-        for part in (Part.SOURCE, Part.DESTINATION):
-            if ids[part] != connection[f"{part}Id"]:
-                # A connection keeps its ends for life.
+        for kind in (ObjectKind.SOURCE, ObjectKind.DESTINATION):
+            if ids[kind] != connection[f"{kind}Id"]:
+                # Airbyte cannot change the source or destination of a connection.
                 raise AirbyteError(
-                    f'The connection "{connection["name"]}" has another {part} than "{should[part]["name"]}". '
-                    "Delete or rename it in Airbyte, or name the connection to use in "
-                    "DVD_RENTAL_AIRBYTE_CONNECTION_ID."
+                    f'The connection "{connection["name"]}" has a {kind} other than '
+                    f'"{desired_fields[kind]["name"]}". Delete or rename it in Airbyte, or set '
+                    "DVD_RENTAL_AIRBYTE_CONNECTION_ID to the connection to use."
                 )
-    return Plan(ids, differences)
+    return AirbytePlan(ids, differences)
 
 
-def connection_drift(connection: Answer, domain: Domain) -> Sequence[Deviation]:
+def connection_drift(connection: JsonObject, domain: Domain) -> Sequence[Deviation]:
     """How `connection` deviates from the catalogue: streams, keys, schedule, schema policy.
 
-    Needs no setting of the source or the destination, so that a run in production can ask, too.
+    Needs no settings of the source or the destination, so that a run in production can call it.
     """
-    now, should = _comparable(connection), _comparable(wanted_connection(domain))
-    streams = (now.get("configurations") or {}).get("streams") or {}
-    absent = [table.name for table in domain.tables if table.name not in streams]
-    deviations = [Deviation(table, "the connection does not sync it", True) for table in absent]
-    for difference in _compare(Part.CONNECTION, now, should):
-        told = f"{difference.path} is {difference.now or 'absent'}, should be {difference.wanted or 'absent'}"
+    current, desired = (
+        _with_streams_by_name(connection),
+        _with_streams_by_name(desired_connection(domain)),
+    )
+    streams = (current.get("configurations") or {}).get("streams") or {}
+    missing = [table.name for table in domain.tables if table.name not in streams]
+    deviations = [Deviation(table, "the connection does not sync it", True) for table in missing]
+    for difference in _compare(ObjectKind.CONNECTION, current, desired):
+        message = f"in the connection {difference.path} is {difference.comparison}"
         stream, _, field = difference.path.removeprefix(_STREAMS).removeprefix(".").partition(".")
         if not difference.path.startswith(_STREAMS) or not field:
-            deviations.append(Deviation(None, f"in the connection {told}", False))
-        elif stream not in absent and (difference.now or field not in _OF_THE_SOURCE):
-            is_fault = field in {"syncMode", "primaryKey"}
-            deviations.append(Deviation(stream, f"in the connection {told}", is_fault))
+            deviations.append(Deviation(None, message, False))
+        elif stream not in missing and (difference.current or field not in _SOURCE_DEFINED_FIELDS):
+            deviations.append(Deviation(stream, message, field in _FAULTY_FIELDS))
     return deviations
 
 
-def apply(airbyte: Airbyte, wanted: Wanted, plan: Plan, *, send_secrets: bool = False) -> str:
-    """Create or change what the plan says, and return the id of the connection.
+def apply_plan(
+    client: AirbyteClient, desired: DesiredConfig, plan: AirbytePlan, *, send_secrets: bool = False
+) -> str:
+    """Create and change what the plan lists, and return the id of the connection.
 
-    With `send_secrets` source and destination are written even when no difference shows, as after a password
-    was changed.
+    With `send_secrets`, source and destination are written even if they do not differ, for example after a
+    password was changed.
 
     Raises:
-        AirbyteError: Airbyte refuses; what was done before stays, and another plan goes on from there.
+        AirbyteError: Airbyte refuses or is unreachable. Finished steps remain; make a new plan to continue.
     """
-    source_id, destination_id = plan.ids[Part.SOURCE], plan.ids[Part.DESTINATION]
+    source_id, destination_id = plan.ids[ObjectKind.SOURCE], plan.ids[ObjectKind.DESTINATION]
     if source_id is None:
-        source_id = str(airbyte.create_source(wanted.source_name, wanted.source)["sourceId"])
-    elif send_secrets or plan.of(Part.SOURCE):
-        airbyte.replace_source(source_id, wanted.source_name, wanted.source)
+        source_id = str(client.create_source(desired.source_name, desired.source)["sourceId"])
+    elif send_secrets or plan.differences_of(ObjectKind.SOURCE):
+        client.replace_source(source_id, desired.source_name, desired.source)
     if destination_id is None:
-        created = airbyte.create_destination(wanted.destination_name, wanted.destination)
+        created = client.create_destination(desired.destination_name, desired.destination)
         destination_id = str(created["destinationId"])
-    elif send_secrets or plan.of(Part.DESTINATION):
-        airbyte.replace_destination(destination_id, wanted.destination_name, wanted.destination)
-    connection_id = plan.ids[Part.CONNECTION]
+    elif send_secrets or plan.differences_of(ObjectKind.DESTINATION):
+        client.replace_destination(destination_id, desired.destination_name, desired.destination)
+    connection_id = plan.ids[ObjectKind.CONNECTION]
     if connection_id is None:
-        created = airbyte.create_connection(source_id, destination_id, wanted.connection)
+        created = client.create_connection(source_id, destination_id, desired.connection)
         return str(created["connectionId"])
-    if plan.of(Part.CONNECTION):
-        airbyte.change_connection(connection_id, wanted.connection)
+    if plan.differences_of(ObjectKind.CONNECTION):
+        client.update_connection(connection_id, desired.connection)
     return connection_id
 
 
-def _present(airbyte: Airbyte, wanted: Wanted, connection_id: str | None) -> Mapping[Part, Answer | None]:
+def _current_objects(
+    client: AirbyteClient, desired: DesiredConfig, connection_id: str | None
+) -> Mapping[ObjectKind, JsonObject | None]:
     if connection_id is not None:
-        connection = airbyte.connection(connection_id)
+        connection = client.connection(connection_id)
         return {
-            Part.SOURCE: airbyte.source(connection["sourceId"]),
-            Part.DESTINATION: airbyte.destination(connection["destinationId"]),
-            Part.CONNECTION: connection,
+            ObjectKind.SOURCE: client.source(connection["sourceId"]),
+            ObjectKind.DESTINATION: client.destination(connection["destinationId"]),
+            ObjectKind.CONNECTION: connection,
         }
     return {
-        Part.SOURCE: _named(airbyte.sources(), wanted.source_name, Part.SOURCE),
-        Part.DESTINATION: _named(airbyte.destinations(), wanted.destination_name, Part.DESTINATION),
-        Part.CONNECTION: _named(airbyte.connections(), wanted.connection["name"], Part.CONNECTION),
+        ObjectKind.SOURCE: _find(client.sources(), desired.source_name, ObjectKind.SOURCE),
+        ObjectKind.DESTINATION: _find(client.destinations(), desired.destination_name, ObjectKind.DESTINATION),
+        ObjectKind.CONNECTION: _find(client.connections(), desired.connection["name"], ObjectKind.CONNECTION),
     }
 
 
-def _named(among: Sequence[Answer], name: str, part: Part) -> Answer | None:
-    found = [one for one in among if one["name"] == name]
+def _find(objects: Sequence[JsonObject], name: str, kind: ObjectKind) -> JsonObject | None:
+    found = [candidate for candidate in objects if candidate["name"] == name]
     if len(found) > 1:
         raise AirbyteError(
-            f'There are {len(found)} things called "{name}" among the {part}s in Airbyte: delete or rename all '
-            "but one, or name the connection to use in DVD_RENTAL_AIRBYTE_CONNECTION_ID."
+            f'Airbyte has {len(found)} {kind}s named "{name}": delete or rename all but one, or set '
+            "DVD_RENTAL_AIRBYTE_CONNECTION_ID to the connection to use."
         )
     return found[0] if found else None
 
 
-def _comparable(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same, with streams by their name, since their order means nothing."""
+def _with_streams_by_name(fields: JsonObject) -> JsonObject:
+    """`fields` with the list of streams as a mapping, since their order has no meaning."""
     streams = (fields.get("configurations") or {}).get("streams")
     if streams is None:
         return fields
     return {**fields, "configurations": {"streams": {stream["name"]: stream for stream in streams}}}
 
 
-def _compare(part: Part, now: Any, wanted: Any, path: str = "") -> list[Difference]:
-    if isinstance(wanted, Mapping):
-        inside = now if isinstance(now, Mapping) else {}
+def _compare(kind: ObjectKind, current: Any, desired: Any, path: str = "") -> list[FieldDifference]:
+    if isinstance(desired, Mapping):
+        current_fields = current if isinstance(current, Mapping) else {}
         found = [
             difference
-            for name, value in wanted.items()
-            for difference in _compare(part, inside.get(name), value, f"{path}.{name}".lstrip("."))
+            for name, value in desired.items()
+            for difference in _compare(kind, current_fields.get(name), value, f"{path}.{name}".lstrip("."))
         ]
         if path == _STREAMS:
             found += [
-                Difference(part, f"{path}.{name}", "synced", None) for name in inside if name not in wanted
+                FieldDifference(kind, f"{path}.{name}", "synced", None)
+                for name in current_fields
+                if name not in desired
             ]
         return found
     field = path.rpartition(".")[2]
-    if field in SECRETS:
-        # Shown as a mask where there is one.
-        return [] if now else [Difference(part, path, None, HIDDEN)]
-    if now == wanted or (wanted == "" and now is None):
+    if field in SECRET_FIELDS:
+        return [] if current else [FieldDifference(kind, path, None, SECRET_MASK)]
+    if current == desired or (desired == "" and current is None):
         return []
-    return [Difference(part, path, None if now is None else _shown(now), _shown(wanted))]
+    return [FieldDifference(kind, path, None if current is None else _format(current), _format(desired))]
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(_shown(inner) for inner in value)
+        return ", ".join(_format(item) for item in value)
     return str(value)

@@ -1,8 +1,8 @@
 """Ingestion by Airbyte: change data capture from PostgreSQL into Snowflake, in a job of a connection.
 
-Airbyte has one job at a time for each connection, and the job lives on whatever becomes of the run that
-waits for it. So a run attaches to a job that is there already, and leaves its job running when it ends early:
-the next run finds it. Nothing here is asked of Airbyte while the graph loads.
+A connection has at most one running job, which continues if the run that waits for it ends early. So a run
+attaches to a running job, and a job that outlives its run is attached to by the next one. No request is sent
+while the graph loads.
 """
 
 import time
@@ -15,12 +15,13 @@ from dagster_airbyte.resources import BaseAirbyteWorkspace
 from pydantic import Field, PrivateAttr
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.airbyte.client import Job, RetryingAirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient, AirbyteJob, AirbyteUrls
 from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
     AirbyteRefusedError,
     AirbyteUnreachableError,
 )
+from dvd_rental_pipeline.ingestion.airbyte.transport import ApplicationLogin, BasicLogin, RetryPolicy
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Deviation
 from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables, sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
@@ -30,32 +31,32 @@ from dvd_rental_pipeline.warehouse.resource import Warehouse
 JOB_TAG = "airbyte/job_id"
 CONNECTION_TAG = "airbyte/connection_id"
 
-# Of tables with more rows an inspection compares the number of rows alone: sums read every column.
-SUMMED_ROWS = 1_000_000
-# Silence in the log for longer than this looks like a run that hangs.
+# For tables with more rows, an inspection compares only the number of rows: sums read every column.
+MAX_SUMMED_ROWS = 1_000_000
+# Without a line in the log for longer than this, a run looks stuck.
 _PROGRESS_SECONDS = 60.0
-_FULL = frozenset({"refresh"})
-_ANY = frozenset({"sync", "refresh"})
+_REFRESH_ONLY = frozenset({"refresh"})
+_SYNC_OR_REFRESH = frozenset({"sync", "refresh"})
 
 
 class AirbyteIngestion(Ingestion):
     """Runs the sync of one connection and reports the raw tables.
 
     Args:
-        workspace: dagster-airbyte's `AirbyteWorkspace` or `AirbyteCloudWorkspace`. Its settings of patience and
-            of cancelling hold, except that a job which is still running when `poll_timeout` is over is never
-            cancelled, and that a running job is always attached to.
+        workspace: dagster-airbyte's `AirbyteWorkspace` or `AirbyteCloudWorkspace`, used for its settings.
+            Unlike there, a job that is still running after `poll_timeout` is never cancelled, and a run always
+            attaches to a running job.
         connection_id: the connection whose streams are the tables of the domain.
-        warehouse: where the rows of the tables are counted after the sync.
+        warehouse: the warehouse in which the rows of the tables are counted after the sync.
         source_url: the source, for `inspect`; without it nothing is compared.
-        slot: the slot that Airbyte reads, in which changes wait for the next sync.
+        slot: the replication slot that Airbyte reads, and the publication of the same name.
     """
 
     workspace: BaseAirbyteWorkspace
     connection_id: str = Field(description="The Airbyte connection")
     warehouse: Warehouse
     source_url: str | None = Field(None, description="The source itself, to compare the tables with")
-    slot: str = Field("dvd_rental", description="Name of the replication slot that Airbyte reads")
+    slot: str = Field(description="Name of the replication slot that Airbyte reads")
 
     _tag_run: Callable[[Mapping[str, str]], None] | None = PrivateAttr(default=None)
 
@@ -65,33 +66,33 @@ class AirbyteIngestion(Ingestion):
             self._tag_run = lambda tags: instance.add_run_tags(run.run_id, tags)
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
-        client = RetryingAirbyteClient.like(self.workspace.get_client())
-        deadline = time.monotonic() + (client.poll_timeout or float("inf"))
-        job = self._obtain(client, log, _FULL if full_refresh else _ANY, deadline)
-        link = client.job_link(self.connection_id, job.id)
-        log.info(f"Airbyte job {job.id} ({job.kind}): {link}")
+        client = client_from_workspace(self.workspace, on_retry=log.warning)
+        deadline = time.monotonic() + (self.workspace.poll_timeout or float("inf"))
+        job = self._start_or_attach(client, log, deadline, full_refresh=full_refresh)
+        url = client.job_url(self.connection_id, job.id)
+        log.info(f"Airbyte job {job.id} ({job.type}): {url}")
         if self._tag_run is not None:
             self._tag_run({JOB_TAG: str(job.id), CONNECTION_TAG: self.connection_id})
-        with self._cancelling(client, job.id, log):
+        with self._cancel_on_termination(client, job.id, log):
             job = self._wait(client, job, log, deadline)
         attempts = client.attempts(job.id)
         if job.status != "succeeded":
-            raise AirbyteError(_what_failed(job, attempts, link))
-        log.info(f"Airbyte job {job.id} has succeeded: {job.rows or 0} rows, {job.bytes or 0} bytes")
-        return self._outcome(domain, job, attempts, link)
+            raise AirbyteError(_format_failure(job, attempts, url))
+        log.info(f"Airbyte job {job.id} succeeded: {job.rows or 0} rows, {job.bytes or 0} bytes")
+        return self._outcome(domain, job, attempts, url)
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
-        # Of the run alone: these bring what takes seconds to import.
+        # Imported here because they take seconds to import and are needed in runs only.
         from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import read_facts  # noqa: PLC0415
         from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import publication_drift  # noqa: PLC0415
         from dvd_rental_pipeline.ingestion.postgres_cdc.verify.row_counts import compare_counts  # noqa: PLC0415
 
-        deviations = self._deviations(domain)
+        deviations = self._connection_deviations(domain, log)
         if self.source_url is None:
             return Inspection(
                 facts=None,
-                not_compared="This deployment cannot ask the source: set DVD_RENTAL_SOURCE_URL to a role that "
-                "may read its tables.",
+                not_compared="The source is not configured in this deployment: set DVD_RENTAL_SOURCE_URL, with "
+                "a role that may read its tables.",
                 deviations=deviations,
             )
         facts = read_facts(self.source_url, domain, self.slot)
@@ -99,8 +100,8 @@ class AirbyteIngestion(Ingestion):
         raw_rows = {
             name: int(str(metadata["dagster/row_count"].value)) for name, metadata in counts.metadata.items()
         }
-        small = {name for name, rows in raw_rows.items() if rows <= SUMMED_ROWS}
-        raw_sums = sum_raw_tables(self.warehouse, domain, small)
+        summed = {name for name, rows in raw_rows.items() if rows <= MAX_SUMMED_ROWS}
+        raw_sums = sum_raw_tables(self.warehouse, domain, summed)
         return Inspection(
             facts=facts,
             tables=compare_counts(
@@ -112,139 +113,161 @@ class AirbyteIngestion(Ingestion):
     def watched_slot(self) -> WatchedSlot | None:
         return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
 
-    def _deviations(self, domain: Domain) -> Sequence[Deviation]:
-        """Those of the connection."""
-        from dvd_rental_pipeline.ingestion.airbyte.plan import connection_drift  # noqa: PLC0415
+    def _connection_deviations(self, domain: Domain, log: dg.DagsterLogManager) -> Sequence[Deviation]:
+        from dvd_rental_pipeline.ingestion.airbyte.plan import connection_drift  # noqa: PLC0415 - as in `inspect`
 
-        client = RetryingAirbyteClient.like(self.workspace.get_client())
+        client = client_from_workspace(self.workspace, on_retry=log.warning)
         try:
             connection = client.connection(self.connection_id)
         except AirbyteError as error:
-            # No reason to leave the tables uncompared.
-            return [Deviation(None, f"the connection could not be looked at: {error}", False)]
+            # The tables can be compared without Airbyte.
+            return [Deviation(None, f"the connection could not be read: {error}", False)]
         return connection_drift(connection, domain)
 
-    def _obtain(
-        self, client: RetryingAirbyteClient, log: dg.DagsterLogManager, wanted: frozenset[str], deadline: float
-    ) -> Job:
-        """The job to wait for: one that runs already, or a new one.
+    def _start_or_attach(
+        self, client: AirbyteClient, log: dg.DagsterLogManager, deadline: float, *, full_refresh: bool
+    ) -> AirbyteJob:
+        """The job to wait for: a running one of a suitable type, or a new one.
 
-        A refusal or a lost answer may still have begun a job, so that the list of jobs is looked at before each
-        attempt: whatever is newer than what was there at first is ours, or somebody's that serves as well.
+        A request that failed may have started a job all the same. So the jobs are listed before each attempt: a
+        job newer than those of the first listing is ours, or one of another run that serves as well.
         """
-        newest: int | None = None
-        attempts_left = client.request_max_retries
-        told = False
+        suitable_types = _REFRESH_ONLY if full_refresh else _SYNC_OR_REFRESH
+        newest_id: int | None = None
+        retries_left = client.transport.retries.max_retries
+        waits_for_other = False
         while True:
-            jobs = client.latest_jobs(self.connection_id)
-            running = [job for job in jobs if not job.has_ended]
-            if suitable := [job for job in running if job.kind in wanted]:
-                log.info(f"Airbyte job {suitable[0].id} is running already: attaching to it")
-                return suitable[0]
-            begun = [job for job in jobs if newest is not None and job.id > newest and job.kind in wanted]
-            if begun:
-                return begun[0]
-            newest = max((job.id for job in jobs), default=0) if newest is None else newest
+            jobs = client.jobs(self.connection_id)
+            suitable = [job for job in jobs if job.type in suitable_types]
+            running = [job for job in jobs if not job.is_final]
+            if attachable := [job for job in suitable if not job.is_final]:
+                log.info(f"Airbyte job {attachable[0].id} is already running: attaching to it")
+                return attachable[0]
+            if newest_id is None:
+                newest_id = max((job.id for job in jobs), default=0)
+            elif started := [job for job in suitable if job.id > newest_id]:
+                return started[0]
             if running:
-                if not told:
-                    log.info(f"Airbyte job {running[0].id} ({running[0].kind}) must end before this can begin")
-                    told = True
-                self._check(deadline, client, running[0])
-                time.sleep(client.poll_interval)
+                if not waits_for_other:
+                    log.info(f"Waiting for Airbyte job {running[0].id} ({running[0].type}) to end first")
+                    waits_for_other = True
+                self._check_deadline(deadline, client, running[0])
+                time.sleep(self.workspace.poll_interval)
                 continue
             try:
-                full = wanted == _FULL
-                start = client.start_refresh if full else client.start_sync
-                return Job(
-                    start(self.connection_id), "refresh" if full else "sync", "pending", None, None, None
-                )
+                start = client.start_refresh if full_refresh else client.start_sync
+                return start(self.connection_id)
             except AirbyteUnreachableError as error:
                 problem: AirbyteError = error
             except AirbyteRefusedError as error:
                 if error.status != 409:
                     raise
                 problem = error
-            if not attempts_left:
+            if not retries_left:
                 raise problem
-            attempts_left -= 1
-            log.warning(f"{problem} Looking whether the job has begun, in {client.request_retry_delay:g} s.")
-            time.sleep(client.request_retry_delay)
+            retries_left -= 1
+            delay = client.transport.retries.delay
+            log.warning(f"{problem} Checking in {delay:g} s whether the job has started.")
+            time.sleep(delay)
 
-    def _wait(self, client: RetryingAirbyteClient, job: Job, log: dg.DagsterLogManager, deadline: float) -> Job:
-        began = told_at = time.monotonic()
-        status = None
+    def _wait(
+        self, client: AirbyteClient, job: AirbyteJob, log: dg.DagsterLogManager, deadline: float
+    ) -> AirbyteJob:
+        started_at = logged_at = time.monotonic()
+        logged_status = None
         while True:
             job = client.job(job.id)
-            if job.has_ended:
+            if job.is_final:
                 return job
             now = time.monotonic()
-            if job.status != status or now - told_at >= _PROGRESS_SECONDS:
+            if job.status != logged_status or now - logged_at >= _PROGRESS_SECONDS:
                 rows = "" if job.rows is None else f", {job.rows} rows so far"
-                log.info(f"Airbyte job {job.id} is {job.status}, after {now - began:.0f} s{rows}")
-                status, told_at = job.status, now
-            self._check(deadline, client, job)
-            time.sleep(client.poll_interval)
+                log.info(f"Airbyte job {job.id} is {job.status}, after {now - started_at:.0f} s{rows}")
+                logged_status, logged_at = job.status, now
+            self._check_deadline(deadline, client, job)
+            time.sleep(self.workspace.poll_interval)
 
-    def _check(self, deadline: float, client: RetryingAirbyteClient, job: Job) -> None:
+    def _check_deadline(self, deadline: float, client: AirbyteClient, job: AirbyteJob) -> None:
         if time.monotonic() > deadline:
             raise AirbyteError(
-                f"Airbyte job {job.id} is still {job.status} after {client.poll_timeout:g} s. It goes on: "
-                f"nothing was cancelled. Look at {client.job_link(self.connection_id, job.id)}, and start this "
+                f"Airbyte job {job.id} is still {job.status} after {self.workspace.poll_timeout:g} s. It was "
+                f"not cancelled and continues: see {client.job_url(self.connection_id, job.id)}. Start this "
                 "run again to attach to it; raise DVD_RENTAL_AIRBYTE_POLL_TIMEOUT if syncs take that long."
             )
 
     @contextmanager
-    def _cancelling(
-        self, client: RetryingAirbyteClient, job_id: int, log: dg.DagsterLogManager
+    def _cancel_on_termination(
+        self, client: AirbyteClient, job_id: int, log: dg.DagsterLogManager
     ) -> Iterator[None]:
-        """Cancel the job when the run is terminated, if that is wanted. A mere failure here cancels nothing."""
+        """Cancel the job when the run is terminated, if so configured. An error in the run cancels nothing."""
         try:
             yield
         except Exception:
             raise
         except BaseException:
-            if client.cancel_on_termination:
+            if self.workspace.cancel_on_termination:
                 log.info(f"The run is terminated: cancelling Airbyte job {job_id}")
                 client.cancel_job(job_id)
             else:
-                log.info(f"The run is terminated; Airbyte job {job_id} goes on for the next run to attach to")
+                log.info(f"The run is terminated. Airbyte job {job_id} continues; the next run attaches to it")
             raise
 
     def _outcome(
-        self, domain: Domain, job: Job, attempts: Sequence[Mapping[str, Any]], link: str
+        self, domain: Domain, job: AirbyteJob, attempts: Sequence[Mapping[str, Any]], url: str
     ) -> SyncOutcome:
-        of_job: dict[str, dg.MetadataValue] = {
-            "sync_mode": dg.TextMetadataValue("full refresh" if job.kind == "refresh" else "changes"),
-            "airbyte_job": dg.UrlMetadataValue(link),
+        job_metadata: dict[str, dg.MetadataValue] = {
+            "sync_mode": dg.TextMetadataValue("full refresh" if job.type == "refresh" else "changes"),
+            "airbyte_job": dg.UrlMetadataValue(url),
             "airbyte_job_id": dg.IntMetadataValue(job.id),
         }
         if job.rows is not None:
-            of_job["airbyte_job_rows"] = dg.IntMetadataValue(job.rows)
+            job_metadata["airbyte_job_rows"] = dg.IntMetadataValue(job.rows)
         if job.bytes is not None:
-            of_job["airbyte_job_bytes"] = dg.IntMetadataValue(job.bytes)
+            job_metadata["airbyte_job_bytes"] = dg.IntMetadataValue(job.bytes)
         if job.duration is not None:
-            of_job["airbyte_job_duration"] = dg.TextMetadataValue(job.duration)
+            job_metadata["airbyte_job_duration"] = dg.TextMetadataValue(job.duration)
         synced = _rows_by_stream(attempts)
         try:
             counts = count_raw_tables(self.warehouse, domain)
         except WarehouseUnavailableError as error:
             raise AirbyteError(
-                f"Airbyte job {job.id} has succeeded, but nobody can look at its tables. {error}"
+                f"Airbyte job {job.id} succeeded, but its tables cannot be read. {error}"
             ) from None
         return SyncOutcome(
             metadata={
                 name: {
                     **metadata,
                     **({"rows_synced": dg.IntMetadataValue(synced[name])} if name in synced else {}),
-                    **of_job,
+                    **job_metadata,
                 }
                 for name, metadata in counts.metadata.items()
             },
             failures={
-                name: f"Airbyte job {job.id} has succeeded, but {reason}"
+                name: f"Airbyte job {job.id} succeeded, but {reason}"
                 for name, reason in counts.failures.items()
             },
         )
+
+
+def client_from_workspace(
+    workspace: BaseAirbyteWorkspace, on_retry: Callable[[str], None] = lambda _: None
+) -> AirbyteClient:
+    """A client with the settings of `workspace`."""
+    settings = workspace.get_client()
+    login: ApplicationLogin | BasicLogin | None = None
+    if settings.client_id and settings.client_secret:
+        login = ApplicationLogin(settings.client_id, settings.client_secret)
+    elif settings.username and settings.password:
+        login = BasicLogin(settings.username, settings.password)
+    return AirbyteClient(
+        AirbyteUrls.from_apis(settings.rest_api_base_url, settings.configuration_api_base_url),
+        settings.workspace_id,
+        login,
+        timeout=settings.request_timeout,
+        retries=RetryPolicy(settings.request_retry_delay, settings.request_max_retries),
+        page_size=settings.max_items_per_page,
+        on_retry=on_retry,
+    )
 
 
 def _rows_by_stream(attempts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -258,11 +281,11 @@ def _rows_by_stream(attempts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return rows
 
 
-def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> str:
+def _format_failure(job: AirbyteJob, attempts: Sequence[Mapping[str, Any]], url: str) -> str:
     if job.status == "cancelled":
         return (
-            f"Airbyte job {job.id} was cancelled in Airbyte: {link}. What it had loaded stays, and the next "
-            "sync goes on from there."
+            f"Airbyte job {job.id} was cancelled in Airbyte: {url}. Rows that it loaded remain; the next sync "
+            "continues from there."
         )
     reasons = [
         f"{failure.get('failureOrigin', 'unknown')}: {failure['externalMessage']}"
@@ -270,8 +293,8 @@ def _what_failed(job: Job, attempts: Sequence[Mapping[str, Any]], link: str) -> 
         for failure in (attempt.get("failureSummary") or {}).get("failures") or []
         if failure.get("externalMessage")
     ]
-    why = " ".join(dict.fromkeys(reasons)).rstrip(".") or "Airbyte gives no reason here; its log does"
+    reason = " ".join(dict.fromkeys(reasons)).rstrip(".") or "Airbyte reports no reason here; see its log"
     return (
-        f"Airbyte job {job.id} has failed after its own retries. {why}. Look at {link}. The tables are as the "
-        "last sync left them, and the next sync goes on from there."
+        f"Airbyte job {job.id} failed after Airbyte's retries. {reason}. See {url}. The tables are as the last "
+        "sync left them; the next sync continues from there."
     )

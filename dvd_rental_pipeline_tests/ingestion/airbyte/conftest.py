@@ -1,4 +1,4 @@
-"""An Airbyte and settings that name it."""
+"""An Airbyte, the settings for it, and a clock for waiting."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 SOURCE_URL = "postgresql://airbyte_reader:planted-password@db.test:5433/dvdrental?sslmode=require"
@@ -17,6 +18,15 @@ KEY = "-----BEGIN PRIVATE KEY-----\nplanted-key\n-----END PRIVATE KEY-----\n"
 def airbyte() -> Iterator[AirbyteStandIn]:
     with AirbyteStandIn().running() as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of syncs and of their requests. The stand-in keeps the real one."""
+    clock = FakeClock()
+    for module in ("resource", "transport"):
+        monkeypatch.setattr(f"dvd_rental_pipeline.ingestion.airbyte.{module}.time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -42,7 +52,7 @@ def environment_of(airbyte: AirbyteStandIn, key_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def settings_with(environment_of: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Settings that suffice, changed by keyword; None takes one away."""
+    """A function that returns complete settings with changes by keyword; None removes a setting."""
 
     def settings(**changes: str | None) -> Settings:
         for name, value in {

@@ -1,4 +1,4 @@
-"""`dvd-rental airbyte` and `dvd-rental source setup`, as a user runs them."""
+"""`dvd-rental airbyte` and `dvd-rental source setup` as commands."""
 
 import secrets
 import time
@@ -52,7 +52,9 @@ def test_plan_apply_plan_status(
         assert not [secret for secret in PLANTED if secret in done.stdout + done.stderr]
 
 
-def test_a_mistake_is_one_message_and_exit_code_1(command: CommandLine, environment_of: dict[str, str]) -> None:
+def test_a_wrong_setting_is_one_message_and_exit_code_1(
+    command: CommandLine, environment_of: dict[str, str]
+) -> None:
     done = command.run("airbyte", "plan", **{**environment_of, "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "wrong"})
     assert done.returncode == 1
     assert "DVD_RENTAL_AIRBYTE_CLIENT_SECRET" in done.stderr
@@ -61,21 +63,21 @@ def test_a_mistake_is_one_message_and_exit_code_1(command: CommandLine, environm
 
 @pytest.fixture
 def server(admin: psycopg.Connection) -> Iterator[dict[str, str]]:  # noqa: F811
-    """Environment of a server that is not set up, and of a role that is not there yet."""
-    given: dict[str, Any] = conninfo_to_dict(admin.info.dsn)
+    """Settings of a server that is not set up, and of a role that does not exist yet."""
+    parts: dict[str, Any] = conninfo_to_dict(admin.info.dsn)
     role = f"reader_{secrets.token_hex(4)}"
-    place = f"{given['host']}:{given['port']}/{given['dbname']}"
+    address = f"{parts['host']}:{parts['port']}/{parts['dbname']}"
     yield {
         "DVD_RENTAL_REPLICATION_SLOT": role,
-        "DVD_RENTAL_SOURCE_URL": f"postgresql://{role}:planted-password@{place}",
-        "DVD_RENTAL_SOURCE_ADMIN_URL": f"postgresql://{given['user']}@{place}?passfile={given['passfile']}",
+        "DVD_RENTAL_SOURCE_URL": f"postgresql://{role}:planted-password@{address}",
+        "DVD_RENTAL_SOURCE_ADMIN_URL": f"postgresql://{parts['user']}@{address}?passfile={parts['passfile']}",
     }
     if admin.execute("select from pg_roles where rolname = %s", [role]).rowcount:
         admin.execute(f"drop owned by {role}")
         admin.execute(f"drop role {role}")
 
 
-def test_setup_plan_apply_plan_and_a_doctor_who_agrees(
+def test_source_setup_plan_apply_plan_and_the_findings_of_doctor(
     command: CommandLine,
     server: dict[str, str],
     airbyte: AirbyteStandIn,
@@ -87,14 +89,14 @@ def test_setup_plan_apply_plan_and_a_doctor_who_agrees(
     assert "create publication" in sql.stdout
     planned = command.run("source", "setup", "plan", **server)
     assert planned.returncode == 2
-    ill = command.run("doctor", **{**environment_of, **server})
-    assert "password authentication failed" in " ".join(ill.stdout.split())
+    before = command.run("doctor", **{**environment_of, **server})
+    assert "password authentication failed" in " ".join(before.stdout.split())
 
     applied = command.run("source", "setup", "apply", **server)
     assert "Done: role, replication right, tables, heartbeat, publication, slot." in applied.stderr
     assert command.run("source", "setup", "plan", "--sql", **server).stdout == ""
-    well = " ".join(command.run("doctor", **{**environment_of, **server}).stdout.split())
+    after = " ".join(command.run("doctor", **{**environment_of, **server}).stdout.split())
     for subject in ("replication right", "tables", "heartbeat", "publication", "slot"):
-        assert f"ok {subject}" in well
-    for done in (sql, planned, applied, ill):
+        assert f"ok {subject}" in after
+    for done in (sql, planned, applied, before):
         assert not [secret for secret in PLANTED if secret in done.stdout + done.stderr]

@@ -1,4 +1,4 @@
-"""From a bare PostgreSQL and an empty Airbyte to tables: set-up, apply and sync, with the least rights."""
+"""From an unprepared PostgreSQL and an empty Airbyte to tables, with minimal privileges."""
 
 import secrets
 from collections.abc import Iterator
@@ -10,11 +10,11 @@ import pytest
 from dagster_airbyte import AirbyteWorkspace
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.ingestion.airbyte.api import Airbyte
-from dvd_rental_pipeline.ingestion.airbyte.desired_config import wanted
-from dvd_rental_pipeline.ingestion.airbyte.plan import apply, make_plan
+from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
+from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
+from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, take
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
@@ -27,22 +27,22 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 @pytest.fixture
 def reader_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database with sample data, as a role sees it that does not exist yet."""
+    """URL of a database with sample data, for a role that does not exist yet."""
     token = secrets.token_hex(4)
-    url = postgres.url(f"bare_{token}")
+    url = postgres.url(f"unprepared_{token}")
     generate(url, scale=0.02)
-    given = conninfo_to_dict(url)
+    parts = conninfo_to_dict(url)
     role = f"reader_{token}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         with let_everybody_in(server):
-            place = f"{given['host']}:{given['port']}/{given['dbname']}"
-            yield f"postgresql://{role}:planted-password@{place}?sslmode=disable"
+            address = f"{parts['host']}:{parts['port']}/{parts['dbname']}"
+            yield f"postgresql://{role}:planted-password@{address}?sslmode=disable"
         server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [role])
         server.execute(
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = %s",
-            [given["dbname"]],
+            [parts["dbname"]],
         )
-        server.execute(f"drop database {given['dbname']} with (force)")
+        server.execute(f"drop database {parts['dbname']} with (force)")
         server.execute(f"drop role if exists {role}")
 
 
@@ -52,7 +52,7 @@ def test_set_up_apply_and_sync(
     warehouse = tmp_path / "warehouse.duckdb"
     name = str(conninfo_to_dict(reader_url)["dbname"])
     with psycopg.connect(postgres.url(name), autocommit=True) as admin:
-        take(admin, DVD_RENTAL, Reader.of_url(reader_url, name))
+        apply_steps(admin, DVD_RENTAL, Reader.of_url(reader_url, name))
         ((films,),) = admin.execute("select count(*) from film").fetchall()
     with AirbyteStandIn(DuckDBDestination(warehouse)).running() as airbyte:
         settings = settings_with(
@@ -61,9 +61,9 @@ def test_set_up_apply_and_sync(
             airbyte_url=airbyte.url,
             airbyte_workspace_id=airbyte.workspace.id,
         )
-        should = wanted(settings, DVD_RENTAL)
-        with Airbyte.of_settings(settings) as api:
-            connection_id = apply(api, should, make_plan(api, should, None))
+        desired = desired_config(settings, DVD_RENTAL, slot=name)
+        client = AirbyteClient.from_settings(settings)
+        connection_id = apply_plan(client, desired, make_plan(client, desired, None))
         resource = AirbyteIngestion(
             workspace=AirbyteWorkspace(
                 rest_api_base_url=airbyte.public_url,
@@ -75,6 +75,7 @@ def test_set_up_apply_and_sync(
             ),
             connection_id=connection_id,
             warehouse=DuckDBWarehouse(path=str(warehouse)),
+            slot=name,
         )
         log: Any = RecordedLog()
         outcome = resource.sync(DVD_RENTAL, log)

@@ -1,11 +1,9 @@
-"""Syncs by Airbyte, over HTTP, in good weather and bad: what the run does, and what Airbyte was asked to do."""
+"""Syncs by Airbyte over HTTP, with and without faults: results of the run, and requests to Airbyte."""
 
 import threading
-import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -25,8 +23,9 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock, wait_until
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
-from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobScript
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection
 
@@ -34,21 +33,15 @@ DOMAIN = replace(
     DVD_RENTAL, tables=tuple(table for table in DVD_RENTAL.tables if table.name in {"film", "actor"})
 )
 
-_one_at_a_time = threading.Lock()
+_query_lock = threading.Lock()
 
 
-class SharedWarehouse(DuckDBWarehouse):
-    """For threads that stand for runs: within a process they share a DuckDB instance, which runs do not."""
+class SerializedWarehouse(DuckDBWarehouse):
+    """For threads that represent runs: unlike runs, they share the DuckDB instance of the process."""
 
     def query(self, sql: str) -> Rows:
-        with _one_at_a_time:
+        with _query_lock:
             return super().query(sql)
-
-
-@pytest.fixture
-def airbyte() -> Iterator[AirbyteStandIn]:
-    with AirbyteStandIn().running() as stand_in:
-        yield stand_in
 
 
 @pytest.fixture
@@ -58,7 +51,7 @@ def connection(airbyte: AirbyteStandIn) -> Connection:
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
-    """Raw tables with two live rows and a tombstone each."""
+    """Raw tables, each with two live rows and a tombstone."""
     path = tmp_path_factory.mktemp("warehouse") / "warehouse.duckdb"
     with duckdb.connect(path) as database:
         database.execute("create schema dvd_rental")
@@ -68,7 +61,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
                 " '2026-01-02' as _ab_cdc_updated_at, case x when 3 then '2026-01-02' end as _ab_cdc_deleted_at"
                 " from range(1, 4) t(x)"
             )
-    return SharedWarehouse(path=str(path))
+    return SerializedWarehouse(path=str(path))
 
 
 def workspace(airbyte: AirbyteStandIn, **settings: Any) -> AirbyteWorkspace:
@@ -90,15 +83,18 @@ def workspace(airbyte: AirbyteStandIn, **settings: Any) -> AirbyteWorkspace:
 
 @pytest.fixture
 def ingestion(airbyte: AirbyteStandIn, connection: Connection, warehouse: DuckDBWarehouse) -> AirbyteIngestion:
-    return AirbyteIngestion(workspace=workspace(airbyte), connection_id=connection.id, warehouse=warehouse)
+    return AirbyteIngestion(
+        workspace=workspace(airbyte), connection_id=connection.id, warehouse=warehouse, slot="dvd_rental"
+    )
 
 
-def like(ingestion: AirbyteIngestion, airbyte: AirbyteStandIn, **settings: Any) -> AirbyteIngestion:
-    """The same with other settings."""
+def changed(ingestion: AirbyteIngestion, airbyte: AirbyteStandIn, **settings: Any) -> AirbyteIngestion:
+    """A copy with other settings of the workspace."""
     return AirbyteIngestion(
         workspace=workspace(airbyte, **settings),
         connection_id=ingestion.connection_id,
         warehouse=ingestion.warehouse,
+        slot=ingestion.slot,
     )
 
 
@@ -108,7 +104,7 @@ def sync(ingestion: AirbyteIngestion, log: RecordedLog, **options: Any) -> SyncO
 
 
 def statuses(airbyte: AirbyteStandIn) -> list[tuple[str, str]]:
-    return [(job.kind, job.status) for job in airbyte.jobs]
+    return [(job.type, job.status) for job in airbyte.jobs]
 
 
 def cancellations(airbyte: AirbyteStandIn) -> int:
@@ -138,7 +134,7 @@ def test_a_sync_reports_rows_bytes_and_a_link_for_each_table(
 def test_a_job_that_is_queued_or_incomplete_is_waited_for(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
-    airbyte.plan(Course(("queued", "pending", "running", "incomplete", "running"), seconds=0.15))
+    airbyte.script_next_job(JobScript(("queued", "pending", "running", "incomplete", "running"), seconds=None))
     sync(ingestion, log)
     assert statuses(airbyte) == [("sync", "succeeded")]
     assert cancellations(airbyte) == 0
@@ -146,56 +142,61 @@ def test_a_job_that_is_queued_or_incomplete_is_waited_for(
         assert f"is {status}" in log.text
 
 
-def test_a_status_that_nobody_knows_is_waited_out(
+def test_an_unknown_status_is_waited_for(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
-    airbyte.plan(Course(("resting",), seconds=0.2))
+    airbyte.script_next_job(JobScript(("resting",), seconds=None))
     assert sync(ingestion, log).failures == {}
     assert cancellations(airbyte) == 0
 
 
-def test_a_running_job_is_attached_to(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog) -> None:
-    airbyte.plan(Course(("queued", "running"), seconds=0.2))
+def test_a_sync_attaches_to_a_running_job(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
+) -> None:
+    script = airbyte.script_next_job(JobScript.blocked("queued"))
     airbyte.start_job(ingestion.connection_id)
+    clock.at(1.0, script.release)
     outcome = sync(ingestion, log)
+    assert "attaching" in log.text
     assert outcome.metadata["film"]["airbyte_job_id"].value == 1
     assert statuses(airbyte) == [("sync", "succeeded")]
 
 
-def test_two_runs_at_once_sync_once(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion) -> None:
-    airbyte.plan(Course(("pending", "running"), seconds=0.4))
-    outcomes: list[SyncOutcome] = []
-    threads = [threading.Thread(target=lambda: outcomes.append(sync(ingestion, RecordedLog()))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert [outcome.metadata["film"]["airbyte_job_id"].value for outcome in outcomes] == [1, 1, 1, 1]
+def test_concurrent_runs_share_one_job(airbyte: AirbyteStandIn, ingestion: AirbyteIngestion) -> None:
+    script = airbyte.script_next_job(JobScript.blocked("pending"))
+    logs = [RecordedLog() for _ in range(4)]
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(sync, ingestion, log) for log in logs]
+        wait_until(lambda: all("Airbyte job 1 is pending" in log.text for log in logs))
+        script.release()
+    assert [run.result().metadata["film"]["airbyte_job_id"].value for run in runs] == [1, 1, 1, 1]
     assert statuses(airbyte) == [("sync", "succeeded")]
 
 
-def test_a_job_of_another_kind_is_waited_for_and_then_the_sync_begins(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
+def test_a_sync_starts_after_a_running_job_of_another_type(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
 ) -> None:
-    airbyte.plan(Course(("running",), seconds=0.3))
+    script = airbyte.script_next_job(JobScript.blocked())
     airbyte.start_job(ingestion.connection_id, "clear")
+    clock.at(1.0, script.release)
     sync(ingestion, log)
     assert statuses(airbyte) == [("clear", "succeeded"), ("sync", "succeeded")]
-    assert "Airbyte job 1 (clear) must end before" in log.text
+    assert log.text.count("Waiting for Airbyte job 1 (clear) to end first") == 1
 
 
-def test_a_full_refresh_removes_what_the_source_no_longer_has(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
+def test_a_full_refresh_removes_rows_that_the_source_no_longer_has(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
 ) -> None:
-    airbyte.plan(Course(("running",), seconds=0.3))
+    script = airbyte.script_next_job(JobScript.blocked())
     airbyte.start_job(ingestion.connection_id)
+    clock.at(1.0, script.release)
     outcome = sync(ingestion, log, full_refresh=True)
     assert statuses(airbyte) == [("sync", "succeeded"), ("refresh", "succeeded")]
     assert airbyte.jobs[1].refresh_mode == "Truncate"
     assert outcome.metadata["film"]["sync_mode"].value == "full refresh"
 
 
-def test_errors_now_and_then_disturb_nothing(
+def test_occasional_errors_are_retried(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(2, 503)
@@ -206,44 +207,64 @@ def test_errors_now_and_then_disturb_nothing(
     assert cancellations(airbyte) == 0
 
 
-def test_an_outage_while_polling_is_waited_out(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
+@pytest.mark.parametrize("seconds", [62, 290])
+def test_an_outage_is_waited_out_with_the_settings_of_production(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock, seconds: float
 ) -> None:
-    """Nothing listens meanwhile, for longer than the integration's own defaults would bear."""
-    airbyte.plan(Course(("running",), seconds=0.4))
-    result: list[SyncOutcome] = []
-    run = threading.Thread(target=lambda: result.append(sync(ingestion, log)))
-    run.start()
-    while not airbyte.jobs:
-        time.sleep(0.01)
-    airbyte.stop()
-    time.sleep(1.3)
-    airbyte.start()
-    run.join(20)
-    assert result[0].failures == {}
+    """Nothing listens meanwhile. dagster-airbyte's own defaults give up after 0.75 s."""
+    settings = Settings()
+    patient = changed(
+        ingestion,
+        airbyte,
+        request_timeout=settings.airbyte_request_timeout,
+        request_max_retries=settings.airbyte_request_max_retries,
+        request_retry_delay=settings.airbyte_request_retry_delay,
+        poll_interval=settings.airbyte_poll_interval,
+        poll_timeout=settings.airbyte_poll_timeout,
+    )
+    script = airbyte.script_next_job(JobScript.blocked())
+    clock.at(20, airbyte.stop)
+    clock.at(20, script.release)
+    clock.at(20 + seconds, airbyte.start)
+    assert sync(patient, log).failures == {}
+    assert clock.now >= 20 + seconds
+    assert log.text.count("Retrying in 10 s") == pytest.approx(seconds / 10, abs=1)
     assert statuses(airbyte) == [("sync", "succeeded")]
     assert cancellations(airbyte) == 0
 
 
-def test_an_outage_that_does_not_end_is_told_with_what_to_do(
+def test_an_outage_that_does_not_end_fails_with_advice(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.stop()
-    with pytest.raises(AirbyteUnreachableError, match=r"cannot be reached.* start the run again"):
-        sync(like(ingestion, airbyte, request_max_retries=2), log)
+    with pytest.raises(AirbyteUnreachableError, match=r"cannot be reached.* try again: a run attaches"):
+        sync(changed(ingestion, airbyte, request_max_retries=2), log)
 
 
 def test_a_token_that_expires_early_is_renewed(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
 ) -> None:
-    airbyte.tokens.seconds = 0.2
-    airbyte.plan(Course(("running",), seconds=0.8))
+    script = airbyte.script_next_job(JobScript.blocked())
+    for seconds in (1.0, 2.0, 3.0):
+        clock.at(seconds, airbyte.tokens.expire_all)
+    clock.at(4.0, script.release)
     sync(ingestion, log)
-    assert airbyte.tokens.issued > 2
+    assert airbyte.tokens.issued == 4
     assert statuses(airbyte) == [("sync", "succeeded")]
 
 
-def test_a_lost_answer_to_the_start_does_not_sync_twice(
+def test_a_token_is_renewed_before_it_expires(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
+) -> None:
+    """Tokens of Airbyte are valid for three minutes."""
+    script = airbyte.script_next_job(JobScript.blocked())
+    clock.at(605, script.release)
+    slow = changed(ingestion, airbyte, poll_interval=10.0, poll_timeout=3600.0)
+    sync(slow, log)
+    assert airbyte.tokens.issued >= 1 + 600 // 180
+
+
+def test_a_lost_response_to_the_start_does_not_sync_twice(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(1, 504, method="POST", path="/v1/jobs", after=True)
@@ -252,32 +273,32 @@ def test_a_lost_answer_to_the_start_does_not_sync_twice(
     assert statuses(airbyte) == [("sync", "succeeded")]
 
 
-def test_a_start_that_is_answered_too_late_does_not_sync_twice(
+def test_a_late_response_to_the_start_does_not_sync_twice(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.delay(1, 1.5, method="POST", path="/v1/jobs", after=True)
-    sync(like(ingestion, airbyte, request_timeout=1), log)
+    sync(changed(ingestion, airbyte, request_timeout=1), log)
     assert statuses(airbyte) == [("sync", "succeeded")]
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "setting"),
     [
         ({"client_secret": "wrong-planted"}, "DVD_RENTAL_AIRBYTE_CLIENT_SECRET"),
         ({"client_id": None, "client_secret": None}, "DVD_RENTAL_AIRBYTE_CLIENT_ID"),
     ],
 )
-def test_wrong_credentials_are_told_at_once(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, change: dict[str, Any], named: str
+def test_wrong_credentials_fail_at_once(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, change: dict[str, Any], setting: str
 ) -> None:
-    with pytest.raises(AirbyteRefusedError, match=named) as caught:
-        sync(like(ingestion, airbyte, **change), log)
+    with pytest.raises(AirbyteRefusedError, match=setting) as caught:
+        sync(changed(ingestion, airbyte, **change), log)
     assert len(airbyte.calls) <= 2
     assert "planted" not in str(caught.value) + log.text
     assert airbyte.jobs == []
 
 
-def test_missing_rights_are_told_at_once(
+def test_missing_permissions_fail_at_once(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.forbidden = True
@@ -286,118 +307,116 @@ def test_missing_rights_are_told_at_once(
     assert len(airbyte.calls) == 2
 
 
-def test_an_unknown_connection_is_told_at_once(
+def test_an_unknown_connection_fails_at_once(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
-    lost = AirbyteIngestion(
-        workspace=workspace(airbyte), connection_id="no-such", warehouse=ingestion.warehouse
-    )
+    unknown = ingestion.model_copy(update={"connection_id": "no-such"})
     with pytest.raises(AirbyteRefusedError, match="DVD_RENTAL_AIRBYTE_CONNECTION_ID"):
-        sync(lost, log)
+        sync(unknown, log)
     assert airbyte.jobs == []
 
 
-def test_a_connection_that_is_switched_off_is_told(
+def test_an_inactive_connection_is_reported(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: RecordedLog
 ) -> None:
     connection.fields["status"] = "inactive"
     with pytest.raises(AirbyteRefusedError, match="The connection is not active"):
-        sync(like(ingestion, airbyte, request_max_retries=1), log)
+        sync(changed(ingestion, airbyte, request_max_retries=1), log)
 
 
-def test_basic_authentication_suffices(connection: Connection, warehouse: DuckDBWarehouse, log: RecordedLog) -> None:
+def test_a_sync_works_with_basic_authentication(warehouse: DuckDBWarehouse, log: RecordedLog) -> None:
     with AirbyteStandIn(client=None, user=("airbyte", "pass-word")).running() as airbyte:
-        here = airbyte.add_connection(DOMAIN.primary_keys())
-        settings = {"client_id": None, "client_secret": None, "username": "airbyte", "password": "pass-word"}
-        sync(
-            AirbyteIngestion(
-                workspace=workspace(airbyte, **settings), connection_id=here.id, warehouse=warehouse
-            ),
-            log,
+        connection = airbyte.add_connection(DOMAIN.primary_keys())
+        login = {"client_id": None, "client_secret": None, "username": "airbyte", "password": "pass-word"}
+        ingestion = AirbyteIngestion(
+            workspace=workspace(airbyte, **login),
+            connection_id=connection.id,
+            warehouse=warehouse,
+            slot="dvd_rental",
         )
+        sync(ingestion, log)
         assert statuses(airbyte) == [("sync", "succeeded")]
 
 
-def test_a_failed_job_is_told_with_airbytes_reason(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
+@pytest.mark.parametrize("status", ["failed", "error"])
+def test_a_failed_job_is_reported_with_the_reason_of_airbyte(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, status: str
 ) -> None:
-    airbyte.plan(Course(outcome="failed", failures=("The replication slot is lost.",)))
-    with pytest.raises(AirbyteError, match=r"job 1 has failed.*source: The replication slot is lost"):
+    airbyte.script_next_job(JobScript(outcome=status, failures=("The replication slot is lost.",)))
+    with pytest.raises(AirbyteError, match=r"job 1 failed.*source: The replication slot is lost"):
         sync(ingestion, log)
     assert cancellations(airbyte) == 0
 
 
-def test_a_job_that_somebody_cancelled_is_told(
+def test_a_job_cancelled_by_another_user_is_reported(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
-    airbyte.plan(Course(outcome="cancelled"))
+    airbyte.script_next_job(JobScript(outcome="cancelled"))
     with pytest.raises(AirbyteError, match="job 1 was cancelled in Airbyte"):
         sync(ingestion, log)
 
 
 @pytest.mark.parametrize("cancel", [True, False])
-def test_a_job_that_takes_too_long_goes_on(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, cancel: bool
+def test_a_job_that_takes_too_long_continues(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock, cancel: bool
 ) -> None:
-    course = airbyte.plan(Course.held("queued"))
-    impatient = like(ingestion, airbyte, poll_timeout=2.0, cancel_on_termination=cancel)
-    with pytest.raises(AirbyteError, match=r"job 1 is still queued after 2 s\. It goes on"):
+    script = airbyte.script_next_job(JobScript.blocked("queued"))
+    clock.at(600, lambda: wait_until(lambda: airbyte.jobs[0].status == "queued"))
+    impatient = changed(
+        ingestion, airbyte, poll_interval=600.0, poll_timeout=7200.0, cancel_on_termination=cancel
+    )
+    with pytest.raises(AirbyteError, match=r"job 1 is still queued after 7200 s\. It was not cancelled"):
         sync(impatient, log)
+    assert clock.now == 7800
     assert statuses(airbyte) == [("sync", "queued")]
-    course.released.set()
+    clock.at(clock.now + 1.0, script.release)
     sync(ingestion, log)
-    # Whether the next run attached to it, or came when it had ended.
-    assert statuses(airbyte)[0] == ("sync", "succeeded")
+    assert statuses(airbyte) == [("sync", "succeeded")]
 
 
 @pytest.mark.parametrize("cancel", [True, False])
-def test_a_terminated_run_cancels_its_job_only_when_asked_to(
-    airbyte: AirbyteStandIn,
-    ingestion: AirbyteIngestion,
-    log: RecordedLog,
-    monkeypatch: pytest.MonkeyPatch,
-    cancel: bool,
+def test_a_terminated_run_cancels_its_job_only_if_configured(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock, cancel: bool
 ) -> None:
-    airbyte.plan(Course.held())
+    airbyte.script_next_job(JobScript.blocked())
 
-    def interrupted(_: float) -> None:
-        if airbyte.jobs[-1].status == "running":
-            raise KeyboardInterrupt
+    def terminate() -> None:
+        wait_until(lambda: airbyte.jobs[-1].status == "running")
+        raise KeyboardInterrupt
 
-    # Only the clock of the run: the stand-in sleeps, too.
-    clock = SimpleNamespace(monotonic=time.monotonic, sleep=interrupted)
-    monkeypatch.setattr("dvd_rental_pipeline.ingestion.airbyte.resource.time", clock)
+    clock.at(1.0, terminate)
     with pytest.raises(KeyboardInterrupt):
-        sync(like(ingestion, airbyte, cancel_on_termination=cancel), log)
-    deadline = time.monotonic() + 20
-    while cancel and airbyte.jobs[-1].is_running and time.monotonic() < deadline:
-        time.sleep(0.01)
+        sync(changed(ingestion, airbyte, cancel_on_termination=cancel), log)
     assert statuses(airbyte) == [("sync", "cancelled" if cancel else "running")]
     assert cancellations(airbyte) == cancel
 
 
-def test_a_long_wait_is_told_now_and_then(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, monkeypatch: pytest.MonkeyPatch
+def test_a_long_wait_is_logged_every_minute(
+    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("dvd_rental_pipeline.ingestion.airbyte.resource._PROGRESS_SECONDS", 0.1)
-    airbyte.plan(Course(("running",), seconds=0.6))
-    sync(ingestion, log)
-    assert sum("Airbyte job 1 is running, after" in line for line in log.lines) >= 3
+    script = airbyte.script_next_job(JobScript.blocked())
+    airbyte.start_job(ingestion.connection_id)
+    wait_until(lambda: airbyte.jobs[0].status == "running")
+    clock.at(250, script.release)
+    sync(changed(ingestion, airbyte, poll_interval=10.0, poll_timeout=3600.0), log)
+    logged = [line for line in log.lines if line.startswith("Airbyte job 1 is running, after")]
+    expected = [f"Airbyte job 1 is running, after {seconds} s" for seconds in (0, 60, 120, 180, 240)]
+    assert logged[: len(expected)] == expected
 
 
-def test_a_table_that_the_sync_did_not_bring_fails_alone(
+def test_a_table_that_the_sync_did_not_create_fails_alone(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     recorder: Any = log
-    with_city = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:4])
-    wanted = {table.name for table in with_city.tables}
-    outcome = ingestion.sync(with_city, recorder)
-    assert set(outcome.metadata) == wanted & {"film", "actor"}
-    assert set(outcome.failures) == wanted - {"film", "actor"}
-    assert all("has succeeded, but it cannot be read" in reason for reason in outcome.failures.values())
+    larger = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:4])
+    names = {table.name for table in larger.tables}
+    outcome = ingestion.sync(larger, recorder)
+    assert set(outcome.metadata) == names & {"film", "actor"}
+    assert set(outcome.failures) == names - {"film", "actor"}
+    assert all("succeeded, but it cannot be read" in reason for reason in outcome.failures.values())
 
 
-def test_without_the_internal_api_the_sync_still_reports(
+def test_without_the_configuration_api_the_sync_still_reports(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
 ) -> None:
     airbyte.fail(1, 404, path="get_without_logs")
@@ -406,7 +425,7 @@ def test_without_the_internal_api_the_sync_still_reports(
     assert film["dagster/row_count"].value == 2
 
 
-def test_a_run_shows_the_job_in_its_tags_and_in_every_materialization(
+def test_a_run_has_the_job_in_its_tags_and_in_every_materialization(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, tmp_path: Path
 ) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
@@ -420,14 +439,18 @@ def test_a_run_shows_the_job_in_its_tags_and_in_every_materialization(
         assert run.tags["airbyte/job_id"] == "1"
         assert run.tags["airbyte/connection_id"] == ingestion.connection_id
     materializations = result.asset_materializations_for_node("dvd_rental_ingestion")
-    assert {one.metadata["dagster/row_count"].value for one in materializations} == {2}
-    assert all(one.metadata["airbyte_job"].value.endswith("jobId=1") for one in materializations)
+    row_counts = {materialization.metadata["dagster/row_count"].value for materialization in materializations}
+    assert row_counts == {2}
+    assert all(
+        materialization.metadata["airbyte_job"].value.endswith("jobId=1")
+        for materialization in materializations
+    )
 
 
-def test_a_failure_is_shown_in_its_own_words_and_not_retried(
+def test_the_failure_of_a_job_is_shown_in_dagster_and_not_retried(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion
 ) -> None:
-    airbyte.plan(Course(outcome="failed", failures=("The disk is full.",)))
+    airbyte.script_next_job(JobScript(outcome="failed", failures=("The disk is full.",)))
     result = dg.materialize(
         [build_ingestion_assets(DOMAIN)],
         resources={"ingestion": ingestion, "warehouse": ingestion.warehouse},
@@ -440,50 +463,21 @@ def test_a_failure_is_shown_in_its_own_words_and_not_retried(
     assert len(airbyte.jobs) == 1
 
 
-@pytest.mark.heavy
-def test_a_minute_of_outage_is_waited_out_with_the_settings_of_production(
-    airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, log: RecordedLog
-) -> None:
-    settings = Settings()
-    patient = like(
-        ingestion,
-        airbyte,
-        request_timeout=settings.airbyte_request_timeout,
-        request_max_retries=settings.airbyte_request_max_retries,
-        request_retry_delay=settings.airbyte_request_retry_delay,
-        poll_interval=1.0,
-        poll_timeout=settings.airbyte_poll_timeout,
-    )
-    course = airbyte.plan(Course.held())
-    result: list[SyncOutcome] = []
-    run = threading.Thread(target=lambda: result.append(sync(patient, log)))
-    run.start()
-    while not airbyte.jobs:
-        time.sleep(0.05)
-    airbyte.stop()
-    course.released.set()
-    time.sleep(62)
-    airbyte.start()
-    run.join(30)
-    assert result[0].failures == {}
-    assert statuses(airbyte) == [("sync", "succeeded")]
-
-
-def test_an_inspection_tells_how_the_connection_deviates_and_goes_on_without_airbyte(
+def test_an_inspection_reports_connection_drift_and_works_without_airbyte(
     airbyte: AirbyteStandIn, ingestion: AirbyteIngestion, connection: Connection, log: RecordedLog
 ) -> None:
     recorder: Any = log
     for stream in connection.streams:
         if stream["name"] == "film":
             stream["primaryKey"] = [["title"]]
-    found = ingestion.inspect(DOMAIN, recorder)
-    assert found.facts is None
-    assert "DVD_RENTAL_SOURCE_URL" in found.not_compared
-    assert found.deviations is not None
-    (fault,) = (one for one in found.deviations if one.is_fault)
+    inspection = ingestion.inspect(DOMAIN, recorder)
+    assert inspection.facts is None
+    assert "DVD_RENTAL_SOURCE_URL" in inspection.not_compared
+    assert inspection.deviations is not None
+    (fault,) = (deviation for deviation in inspection.deviations if deviation.is_fault)
     assert (fault.table, "title, should be film_id" in fault.told) == ("film", True)
     airbyte.stop()
-    impatient = like(ingestion, airbyte, request_max_retries=1)
-    (away,) = impatient.inspect(DOMAIN, recorder).deviations or ()
-    assert (away.table, away.is_fault) == (None, False)
-    assert "cannot be reached" in away.told
+    impatient = changed(ingestion, airbyte, request_max_retries=1)
+    (unreachable,) = impatient.inspect(DOMAIN, recorder).deviations or ()
+    assert (unreachable.table, unreachable.is_fault) == (None, False)
+    assert "cannot be reached" in unreachable.told

@@ -1,18 +1,17 @@
-"""A run that is killed while Airbyte works, and the one that is started after it."""
+"""A run that is killed while its job is running, and the next run."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobScript
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 RUN = """
@@ -28,7 +27,7 @@ from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 url, workspace, connection, warehouse = sys.argv[1:]
-place = DuckDBWarehouse(path=warehouse)
+raw_tables = DuckDBWarehouse(path=warehouse)
 ingestion = AirbyteIngestion(
     workspace=AirbyteWorkspace(
         rest_api_base_url=f"{url}/api/public/v1",
@@ -42,23 +41,19 @@ ingestion = AirbyteIngestion(
         cancel_on_termination=False,
     ),
     connection_id=connection,
-    warehouse=place,
+    warehouse=raw_tables,
+    slot="dvd_rental",
 )
 domain = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:1])
 assets = build_ingestion_assets(domain)
-result = dg.materialize([assets], resources={"ingestion": ingestion, "warehouse": place}, raise_on_error=False)
+resources = {"ingestion": ingestion, "warehouse": raw_tables}
+result = dg.materialize([assets], resources=resources, raise_on_error=False)
 sys.exit(not result.success)
 """
 
 
-@pytest.fixture
-def airbyte() -> Iterator[AirbyteStandIn]:
-    with AirbyteStandIn().running() as stand_in:
-        yield stand_in
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.heavy)])
-def test_the_job_goes_on_and_the_next_run_attaches_to_it(
+def test_the_job_continues_and_the_next_run_attaches_to_it(
     airbyte: AirbyteStandIn, tmp_path: Path, number: signal.Signals
 ) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
@@ -69,14 +64,14 @@ def test_the_job_goes_on_and_the_next_run_attaches_to_it(
             " '' as _ab_cdc_updated_at, null::varchar as _ab_cdc_deleted_at"
         )
     connection = airbyte.add_connection({"actor": ["actor_id"]})
-    course = airbyte.plan(Course.held())
+    script = airbyte.script_next_job(JobScript.blocked())
     command: list[Any] = [
         sys.executable, "-c", RUN, airbyte.url, airbyte.workspace.id, connection.id, str(warehouse)
     ]  # fmt: skip
     environment = {**os.environ, "DAGSTER_HOME": ""}
 
-    def started() -> "subprocess.Popen[bytes]":
-        """A run that has begun to look at the job."""
+    def start_run() -> "subprocess.Popen[bytes]":
+        """Start a run and wait until it polls the job."""
         airbyte.calls.clear()
         run = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
@@ -86,11 +81,11 @@ def test_the_job_goes_on_and_the_next_run_attaches_to_it(
             time.sleep(0.05)
         return run
 
-    first = started()
+    first = start_run()
     first.send_signal(number)
     assert first.wait(30) != 0
     assert [job.status for job in airbyte.jobs] == ["running"]
-    second = started()
-    course.released.set()
+    second = start_run()
+    script.release()
     assert second.wait(60) == 0
-    assert [job.status for job in airbyte.jobs] == ["succeeded"], "nothing was cancelled or synced twice"
+    assert [job.status for job in airbyte.jobs] == ["succeeded"], "a job was cancelled or started twice"

@@ -1,5 +1,5 @@
-"""An Airbyte that runs in the test process and is spoken to over HTTP.
+"""An Airbyte that runs in the test process and is called over HTTP.
 
-`server.AirbyteStandIn` is the way in. It has the parts of both APIs that the pipeline uses; its syncs really
-replicate a PostgreSQL database into a destination, and its failures follow a script.
+`server.AirbyteStandIn` is the entry point. It has the parts of both APIs that the pipeline uses. Its syncs
+replicate a real PostgreSQL database into a destination; its failures follow a script.
 """

@@ -1,4 +1,4 @@
-"""The configuration API: what Airbyte's own UI uses, and dagster-airbyte for the details of a connection."""
+"""The configuration API, which Airbyte's UI uses, and dagster-airbyte for the details of a connection."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PREFIX = "/api/v1"
 
 
 class ConfigurationApi:
-    """Its routes, on a workspace."""
+    """The routes of the API, for one workspace."""
 
     def __init__(self, workspace: Workspace, runner: JobRunner) -> None:
         self._workspace = workspace
@@ -44,36 +44,36 @@ class ConfigurationApi:
         )
 
     async def _refresh(self, request: Request) -> Response:
-        given = await request.json()
-        connection = self._connection(given["connectionId"])
-        if given["refreshMode"] not in {"Truncate", "Merge"}:
-            raise RefusedError(400, f"There is no refresh mode {given['refreshMode']}")
-        job = self._runner.start(connection.id, "refresh", given["refreshMode"])
+        body = await request.json()
+        connection = self._connection(body["connectionId"])
+        if body["refreshMode"] not in {"Truncate", "Merge"}:
+            raise RefusedError(400, f"Unknown refresh mode {body['refreshMode']}")
+        job = self._runner.start(connection.id, "refresh", body["refreshMode"])
         if job is None:
             raise RefusedError(409, "A sync is already running for this connection")
         return JSONResponse({"job": _job(job)})
 
     async def _job(self, request: Request) -> Response:
-        wanted = (await request.json())["id"]
+        job_id = (await request.json())["id"]
         for job in self._workspace.jobs:
-            if job.id == wanted:
+            if job.id == job_id:
                 return JSONResponse({"job": _job(job), "attempts": [{"attempt": _attempt(job)}]})
-        raise RefusedError(404, f"There is no job {wanted}")
+        raise RefusedError(404, f"The job {job_id} does not exist")
 
     def _connection(self, id_: str) -> Connection:
         if id_ not in self._workspace.connections:
-            raise RefusedError(404, f"There is no connection {id_}")
+            raise RefusedError(404, f"The connection {id_} does not exist")
         return self._workspace.connections[id_]
 
 
 def _job(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
-        "configType": job.kind,
+        "configType": job.type,
         "configId": job.connection_id,
         "status": job.status,
-        "createdAt": int(job.created.timestamp()),
-        "updatedAt": int(job.updated.timestamp()),
+        "createdAt": int(job.created_at.timestamp()),
+        "updatedAt": int(job.updated_at.timestamp()),
     }
 
 
@@ -81,8 +81,8 @@ def _attempt(job: Job) -> dict[str, Any]:
     return {
         "id": 0,
         "status": job.status,
-        "createdAt": int(job.created.timestamp()),
-        "updatedAt": int(job.updated.timestamp()),
+        "createdAt": int(job.created_at.timestamp()),
+        "updatedAt": int(job.updated_at.timestamp()),
         "streamStats": [
             {"streamName": name, "stats": {"recordsEmitted": rows, "recordsCommitted": rows}}
             for name, rows in (job.rows or {}).items()

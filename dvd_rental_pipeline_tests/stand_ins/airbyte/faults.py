@@ -1,4 +1,4 @@
-"""What goes wrong, when a test says so."""
+"""Faults that a test injects: error responses, delays and expired tokens."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass
 class Fault:
-    """For the next `times` requests whose method and path fit, answer `status`, or be late by `seconds`.
+    """The next `times` requests with this method and path get HTTP `status`, or a response `seconds` late.
 
-    With `after` the request is carried out first, and only its answer is lost or late.
+    With `after`, the request is carried out first, and only its response is lost or late.
     """
 
     times: int
@@ -21,7 +21,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are still to come."""
+    """The faults that have not occurred yet."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -31,8 +31,8 @@ class Faults:
         with self._lock:
             self._faults.append(fault)
 
-    def meet(self, method: str, path: str) -> Fault | None:
-        """The fault that this request runs into, used up by one."""
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault for this request, which reduces its `times` by one; None if there is none."""
         with self._lock:
             for fault in self._faults:
                 if fault.times > 0 and fault.method in (None, method) and fault.path in path:
@@ -42,22 +42,21 @@ class Faults:
 
 
 class Tokens:
-    """Access tokens and when they expire."""
+    """Access tokens and their expiry. New ones are valid for `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 180.0
         self.issued = 0
-        self._until: dict[str, float] = {}
+        self._expires_at: dict[str, float] = {}
 
     def issue(self) -> str:
         self.issued += 1
         token = f"token-{self.issued}"
-        self._until[token] = time.monotonic() + self.seconds
+        self._expires_at[token] = time.monotonic() + self.seconds
         return token
 
-    def accepts(self, token: str) -> bool:
-        return self._until.get(token, 0.0) > time.monotonic()
+    def is_valid(self, token: str) -> bool:
+        return self._expires_at.get(token, 0.0) > time.monotonic()
 
-    def expire(self) -> None:
-        """All tokens expire now."""
-        self._until.clear()
+    def expire_all(self) -> None:
+        self._expires_at.clear()

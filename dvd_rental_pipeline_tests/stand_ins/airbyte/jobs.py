@@ -1,4 +1,4 @@
-"""How jobs go: a script of statuses, and the work itself in a thread of its own."""
+"""Jobs: each follows a script of statuses, in a thread of its own."""
 
 import threading
 import time
@@ -14,14 +14,15 @@ _FAKE_BYTES = 1_000
 
 
 @dataclass
-class Course:
-    """How a job goes: through `statuses`, `seconds` each, then running until `released`, then `outcome`.
+class JobScript:
+    """The course of a job: `statuses`, then running until `released` is set, then `outcome`.
 
-    The work is done while it runs, and only if it is to succeed.
+    Each status lasts `seconds`, or without them until a client has seen it. Rows are synced while the job is
+    running, and only if the outcome is to be succeeded.
     """
 
     statuses: tuple[str, ...] = ("pending",)
-    seconds: float = 0.05
+    seconds: float | None = 0.05
     outcome: str = "succeeded"
     failures: tuple[str, ...] = ()
     released: threading.Event = field(default_factory=threading.Event)
@@ -30,71 +31,78 @@ class Course:
         self.released.set()
 
     @classmethod
-    def held(cls, status: str = "running") -> "Course":
-        """A job that stays in `status` until it is released or cancelled."""
-        course = cls(statuses=(status,))
-        course.released.clear()
-        return course
+    def blocked(cls, status: str = "running") -> "JobScript":
+        """A job that stays in `status` until `release` is called or the job is cancelled."""
+        script = cls(statuses=(status,))
+        script.released.clear()
+        return script
+
+    def release(self) -> None:
+        """Let a blocked job continue."""
+        self.released.set()
 
 
 class JobRunner:
-    """Runs the jobs of a workspace. Without a `destination` a sync moves nothing, and says it did."""
+    """Runs the jobs of a workspace. Without a `destination`, a sync moves no rows and reports some."""
 
     def __init__(self, workspace: Workspace, destination: Destination | None) -> None:
         self._workspace = workspace
         self._destination = destination
-        self._courses: deque[Course] = deque()
+        self._scripts: deque[JobScript] = deque()
         self._syncs: dict[str, PostgresSync] = {}
         self._threads: list[threading.Thread] = []
 
-    def plan(self, course: Course) -> Course:
-        """The next job that nothing is planned for yet goes like this."""
-        self._courses.append(course)
-        return course
+    def add_script(self, script: JobScript) -> JobScript:
+        """Set the script of the next job that has none yet."""
+        self._scripts.append(script)
+        return script
 
-    def start(self, connection_id: str, kind: str, refresh_mode: str | None = None) -> Job | None:
-        """A new job, or None while another runs."""
+    def start(self, connection_id: str, type_: str, refresh_mode: str | None = None) -> Job | None:
+        """Start a job, or return None if another one is running."""
         with self._workspace.lock:
             if self._workspace.running_job(connection_id) is not None:
                 return None
-            job = Job(len(self._workspace.jobs) + 1, kind, connection_id, refresh_mode)
+            job = Job(len(self._workspace.jobs) + 1, type_, connection_id, refresh_mode)
             self._workspace.jobs.append(job)
-            course = self._courses.popleft() if self._courses else Course()
-        thread = threading.Thread(target=self._run, args=(job, course), daemon=True)
+            script = self._scripts.popleft() if self._scripts else JobScript()
+        thread = threading.Thread(target=self._run, args=(job, script), daemon=True)
         self._threads.append(thread)
         thread.start()
         return job
 
-    def finish(self, seconds: float = 30.0) -> None:
-        """Cancel what still runs, and wait for it."""
+    def cancel_all(self, seconds: float = 30.0) -> None:
+        """Cancel the running jobs and wait for them to end."""
         for job in self._workspace.jobs:
             job.cancelled.set()
         for thread in self._threads:
             thread.join(seconds)
 
-    def _run(self, job: Job, course: Course) -> None:
-        for status in course.statuses:
-            job.become(status)
-            if job.cancelled.wait(course.seconds):
+    def _run(self, job: Job, script: JobScript) -> None:
+        for status in script.statuses:
+            job.set_status(status)
+            while script.seconds is None and status not in job.reported_statuses:
+                if job.cancelled.wait(0.01):
+                    break
+            if job.cancelled.wait(script.seconds or 0):
                 break
-        if course.statuses[-1:] != ("incomplete",) and course.released.is_set():
-            job.become("running")
-        while not course.released.is_set() and not job.cancelled.is_set():
+        if script.statuses[-1:] != ("incomplete",) and script.released.is_set():
+            job.set_status("running")
+        while not script.released.is_set() and not job.cancelled.is_set():
             time.sleep(0.02)
         if job.cancelled.is_set():
-            job.become("cancelled")
+            job.set_status("cancelled")
             return
-        if course.outcome == "succeeded":
+        if script.outcome == "succeeded":
             try:
-                self._work(job)
-            except Exception as error:  # whatever breaks a connector ends its job
+                self._sync(job)
+            except Exception as error:  # any exception in a connector fails its job
                 job.failures = (str(error),)
-                job.become("failed")
+                job.set_status("failed")
                 return
-        job.failures = course.failures
-        job.become(course.outcome)
+        job.failures = script.failures
+        job.set_status(script.outcome)
 
-    def _work(self, job: Job) -> None:
+    def _sync(self, job: Job) -> None:
         connection = self._workspace.connections[job.connection_id]
         streams = connection.streams
         if self._destination is None:
@@ -102,17 +110,17 @@ class JobRunner:
             job.bytes = _FAKE_BYTES
             return
         sync = self._syncs.setdefault(connection.id, PostgresSync(self._destination))
-        if job.kind in {"reset", "clear"}:
+        if job.type in {"reset", "clear"}:
             sync.clear()
             job.rows, job.bytes = {}, 0
             return
-        synced = sync.run(
+        result = sync.run(
             self._workspace.sources[connection.source_id].configuration,
             streams,
             self._schema(connection.fields, connection.destination_id),
-            anew=job.refresh_mode == "Truncate",
+            full_refresh=job.refresh_mode == "Truncate",
         )
-        job.rows, job.bytes = synced.rows, synced.bytes
+        job.rows, job.bytes = result.rows, result.bytes
 
     def _schema(self, fields: dict[str, str], destination_id: str) -> str:
         if fields["namespaceDefinition"] == "custom_format":

@@ -1,4 +1,4 @@
-"""The public API, version 1: what Airbyte documents."""
+"""The public API, version 1, which Airbyte documents."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import (
     unmask,
 )
 
-Found = TypeVar("Found")
+Object = TypeVar("Object")
 
 PREFIX = "/api/public/v1"
 _DEFAULTS: Mapping[str, Any] = {
@@ -37,21 +37,21 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 class RefusedError(Exception):
-    """Answered as Airbyte answers a request that it refuses."""
+    """Raised to refuse a request with this HTTP status and detail."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
 
 
-def problem(status: int, detail: str) -> Response:
-    """A refusal in the form of RFC 7807, as Airbyte sends it."""
+def problem_response(status: int, detail: str) -> Response:
+    """An error response as Airbyte sends it (RFC 7807)."""
     body = {"type": "https://reference.airbyte.com/reference/errors", "title": detail, "status": status}
     return JSONResponse({**body, "detail": detail}, status_code=status)
 
 
 class PublicApi:
-    """Its routes, on a workspace."""
+    """The routes of the API, for one workspace."""
 
     def __init__(
         self, workspace: Workspace, runner: JobRunner, tokens: Tokens, client: tuple[str, str] | None
@@ -85,37 +85,37 @@ class PublicApi:
     def _actor_routes(self, plural: str, actors: dict[str, Actor]) -> list[Route]:
         role = plural.removesuffix("s")
 
-        def body(actor: Actor) -> dict[str, Any]:
+        def to_response(actor: Actor) -> dict[str, Any]:
             return {
                 f"{role}Id": actor.id,
                 "name": actor.name,
-                f"{role}Type": actor.kind,
+                f"{role}Type": actor.type,
                 "definitionId": new_id(),
                 "workspaceId": self._workspace.id,
                 "createdAt": self._workspace.created_at,
-                "configuration": actor.masked,
+                "configuration": actor.masked_configuration,
             }
 
         async def listed(request: Request) -> Response:
-            return _page(request, [body(actor) for actor in actors.values()])
+            return _page(request, [to_response(actor) for actor in actors.values()])
 
         async def create(request: Request) -> Response:
-            given = await request.json()
-            self._require_workspace(given["workspaceId"])
-            configuration = given["configuration"]
-            actor = Actor(new_id(), given["name"], configuration[f"{role}Type"], configuration)
+            body = await request.json()
+            self._require_workspace(body["workspaceId"])
+            configuration = body["configuration"]
+            actor = Actor(new_id(), body["name"], configuration[f"{role}Type"], configuration)
             actors[actor.id] = actor
-            return JSONResponse(body(actor))
+            return JSONResponse(to_response(actor))
 
         async def get(request: Request) -> Response:
-            return JSONResponse(body(_found(actors, request.path_params["id"], role)))
+            return JSONResponse(to_response(_get(actors, request.path_params["id"], role)))
 
         async def put(request: Request) -> Response:
-            actor = _found(actors, request.path_params["id"], role)
-            given = await request.json()
-            actor.name = given["name"]
-            actor.configuration = unmask(given["configuration"], actor.configuration)
-            return JSONResponse(body(actor))
+            actor = _get(actors, request.path_params["id"], role)
+            body = await request.json()
+            actor.name = body["name"]
+            actor.configuration = unmask(body["configuration"], actor.configuration)
+            return JSONResponse(to_response(actor))
 
         return [
             Route(f"{PREFIX}/{plural}", listed, methods=["GET"]),
@@ -126,13 +126,13 @@ class PublicApi:
 
     async def _token(self, request: Request) -> Response:
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            given: Mapping[str, Any] = dict(parse_qsl((await request.body()).decode()))
+            body: Mapping[str, Any] = dict(parse_qsl((await request.body()).decode()))
         else:
-            given = await request.json()
-        if self._client is None or (given.get("client_id"), given.get("client_secret")) != self._client:
-            raise RefusedError(401, "The client is not known")
-        body = {"access_token": self._tokens.issue(), "token_type": "Bearer"}
-        return JSONResponse({**body, "expires_in": int(self._tokens.seconds)})
+            body = await request.json()
+        if self._client is None or (body.get("client_id"), body.get("client_secret")) != self._client:
+            raise RefusedError(401, "The client is unknown")
+        token = {"access_token": self._tokens.issue(), "token_type": "Bearer"}
+        return JSONResponse({**token, "expires_in": int(self._tokens.seconds)})
 
     async def _get_workspace(self, request: Request) -> Response:
         self._require_workspace(request.path_params["id"])
@@ -146,7 +146,7 @@ class PublicApi:
         )
 
     def _streams(self, request: Request) -> Response:
-        source = _found(self._workspace.sources, request.query_params["sourceId"], "source")
+        source = _get(self._workspace.sources, request.query_params["sourceId"], "source")
         try:
             shapes = discover(source_url(source.configuration), source.configuration["schemas"][0])
         except psycopg.Error as error:
@@ -167,66 +167,70 @@ class PublicApi:
         )
 
     async def _list_jobs(self, request: Request) -> Response:
-        wanted = request.query_params
-        order = wanted.get("orderBy", "createdAt|DESC")
+        query = request.query_params
+        order = query.get("orderBy", "createdAt|DESC")
         if order not in {"createdAt|DESC", "createdAt|ASC", "updatedAt|DESC", "updatedAt|ASC"}:
             raise RefusedError(400, f"Cannot order by {order}")
         jobs = [
             job
             for job in self._workspace.jobs
-            if wanted.get("connectionId") in (None, job.connection_id)
-            and wanted.get("jobType") in (None, job.kind)
-            and wanted.get("status") in (None, job.status)
+            if query.get("connectionId") in (None, job.connection_id)
+            and query.get("jobType") in (None, job.type)
+            and query.get("status") in (None, job.status)
         ]
-        field = "created" if order.startswith("created") else "updated"
+        field = "created_at" if order.startswith("created") else "updated_at"
         jobs.sort(key=lambda job: getattr(job, field), reverse=order.endswith("DESC"))
         return _page(request, [_job(job) for job in jobs])
 
     async def _create_job(self, request: Request) -> Response:
-        given = await request.json()
-        connection = _found(self._workspace.connections, given["connectionId"], "connection")
-        kind = given["jobType"]
-        if kind == "refresh":
+        body = await request.json()
+        connection = _get(self._workspace.connections, body["connectionId"], "connection")
+        type_ = body["jobType"]
+        if type_ == "refresh":
             raise RefusedError(422, "Refreshes are not supported in the public API")
-        if kind not in {"sync", "reset", "clear"}:
-            raise RefusedError(422, f"There are no jobs of type {kind}")
+        if type_ not in {"sync", "reset", "clear"}:
+            raise RefusedError(422, f"Unknown job type {type_}")
         if connection.fields["status"] != "active":
             raise RefusedError(409, "The connection is not active")
-        job = self._runner.start(connection.id, kind)
+        job = self._runner.start(connection.id, type_)
         if job is None:
             raise RefusedError(409, "A sync is already running for this connection")
         return JSONResponse(_job(job))
 
     async def _get_job(self, request: Request) -> Response:
-        return JSONResponse(_job(self._job(request)))
+        job = self._job(request)
+        job.reported_statuses.add(job.status)
+        return JSONResponse(_job(job))
 
     async def _cancel_job(self, request: Request) -> Response:
         job = self._job(request)
         if not job.is_running:
             raise RefusedError(409, "The job is not running")
         job.cancelled.set()
-        job.become("cancelled")
+        job.set_status("cancelled")
         return JSONResponse(_job(job))
 
     async def _list_connections(self, request: Request) -> Response:
-        return _page(request, [self._connection(one) for one in self._workspace.connections.values()])
+        return _page(
+            request, [self._connection(connection) for connection in self._workspace.connections.values()]
+        )
 
     async def _create_connection(self, request: Request) -> Response:
-        given = await request.json()
-        _found(self._workspace.sources, given["sourceId"], "source")
-        _found(self._workspace.destinations, given["destinationId"], "destination")
-        fields = {key: value for key, value in given.items() if key not in {"sourceId", "destinationId"}}
-        connection = Connection(new_id(), given["sourceId"], given["destinationId"], {**_DEFAULTS, **fields})
+        body = await request.json()
+        _get(self._workspace.sources, body["sourceId"], "source")
+        _get(self._workspace.destinations, body["destinationId"], "destination")
+        fields = {key: value for key, value in body.items() if key not in {"sourceId", "destinationId"}}
+        connection = Connection(new_id(), body["sourceId"], body["destinationId"], {**_DEFAULTS, **fields})
         self._workspace.connections[connection.id] = connection
         return JSONResponse(self._connection(connection))
 
     async def _get_connection(self, request: Request) -> Response:
         return JSONResponse(
-            self._connection(_found(self._workspace.connections, request.path_params["id"], "connection"))
+            self._connection(_get(self._workspace.connections, request.path_params["id"], "connection"))
         )
 
     async def _patch_connection(self, request: Request) -> Response:
-        connection = _found(self._workspace.connections, request.path_params["id"], "connection")
+        connection = _get(self._workspace.connections, request.path_params["id"], "connection")
         connection.fields |= await request.json()
         return JSONResponse(self._connection(connection))
 
@@ -242,19 +246,19 @@ class PublicApi:
 
     def _require_workspace(self, id_: str) -> None:
         if id_ != self._workspace.id:
-            raise RefusedError(404, f"There is no workspace {id_}")
+            raise RefusedError(404, f"The workspace {id_} does not exist")
 
     def _job(self, request: Request) -> Job:
         for job in self._workspace.jobs:
             if job.id == request.path_params["id"]:
                 return job
-        raise RefusedError(404, f"There is no job {request.path_params['id']}")
+        raise RefusedError(404, f"The job {request.path_params['id']} does not exist")
 
 
-def _found(among: Mapping[str, Found], id_: str, what: str) -> Found:
-    if id_ not in among:
-        raise RefusedError(404, f"There is no {what} {id_}")
-    return among[id_]
+def _get(objects: Mapping[str, Object], id_: str, kind: str) -> Object:
+    if id_ not in objects:
+        raise RefusedError(404, f"The {kind} {id_} does not exist")
+    return objects[id_]
 
 
 def _page(request: Request, items: Sequence[Mapping[str, Any]]) -> Response:
@@ -262,9 +266,9 @@ def _page(request: Request, items: Sequence[Mapping[str, Any]]) -> Response:
         limit = int(request.query_params.get("limit", 20))
         offset = int(request.query_params.get("offset", 0))
     except ValueError:
-        raise RefusedError(400, "limit and offset are numbers") from None
+        raise RefusedError(400, "limit and offset must be numbers") from None
     if not 1 <= limit <= 100 or offset < 0:
-        raise RefusedError(400, "limit is between 1 and 100, offset at least 0")
+        raise RefusedError(400, "limit must be between 1 and 100, offset at least 0")
     body: dict[str, Any] = {"data": list(items[offset : offset + limit]), "previous": "", "next": ""}
     if offset + limit < len(items):
         body["next"] = f"https://api.airbyte.com{request.url.path}?limit={limit}&offset={offset + limit}"
@@ -275,11 +279,11 @@ def _job(job: Job) -> dict[str, Any]:
     body: dict[str, Any] = {
         "jobId": job.id,
         "status": job.status,
-        "jobType": job.kind,
+        "jobType": job.type,
         "connectionId": job.connection_id,
-        "startTime": job.created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lastUpdatedAt": job.updated.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "duration": f"PT{(job.updated - job.created).seconds}S",
+        "startTime": job.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastUpdatedAt": job.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "duration": f"PT{(job.updated_at - job.created_at).seconds}S",
     }
     if job.rows is not None:
         body |= {"rowsSynced": sum(job.rows.values()), "bytesSynced": job.bytes}

@@ -1,4 +1,4 @@
-"""The work of a sync: PostgreSQL's changes into a file of its own, and from there to a destination."""
+"""A sync: the changes of PostgreSQL into a DuckDB file of its own, and from there into a destination."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -13,25 +13,25 @@ from psycopg.conninfo import make_conninfo
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
-from dvd_rental_pipeline_tests.stand_ins.airbyte.shapes import Shape, shape_of, text_of
+from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import FinalTable, final_table, text_expression
 
 _SCHEMA = "extracted"
 
 
 class SyncFailedError(Exception):
-    """A sync failed; the text is what Airbyte would show."""
+    """A sync failed; the message is the one that Airbyte would show."""
 
 
 @dataclass(frozen=True)
-class Synced:
-    """Rows by stream, and bytes in all."""
+class SyncResult:
+    """Rows by stream, and total bytes."""
 
     rows: Mapping[str, int]
     bytes: int
 
 
 class PostgresSync:
-    """Follows one PostgreSQL database for one connection."""
+    """Replicates one PostgreSQL database for one connection."""
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
@@ -43,9 +43,14 @@ class PostgresSync:
         return Path(self._folder.name) / "replica.duckdb"
 
     def run(
-        self, source: Mapping[str, Any], streams: Sequence[Mapping[str, Any]], schema: str, *, anew: bool
-    ) -> Synced:
-        """Sync `streams` into `schema`; `anew` forgets everything before.
+        self,
+        source: Mapping[str, Any],
+        streams: Sequence[Mapping[str, Any]],
+        schema: str,
+        *,
+        full_refresh: bool,
+    ) -> SyncResult:
+        """Sync `streams` into `schema`, with `full_refresh` from scratch.
 
         Raises:
             SyncFailedError: the source is not set up, refuses, or a stream cannot be replicated.
@@ -54,8 +59,8 @@ class PostgresSync:
         method = source["replication_method"]
         keys = {stream["name"]: tuple(path[0] for path in stream["primaryKey"]) for stream in streams}
         try:
-            _require(url, method)
-            if anew:
+            _check_source(url, method)
+            if full_refresh:
                 self.clear()
             result = Replicator(
                 url,
@@ -65,39 +70,42 @@ class PostgresSync:
                 target_schema=_SCHEMA,
                 slot=method["replication_slot"],
             ).sync()
-            if broken := {name: table.error for name, table in result.tables.items() if table.error}:
-                raise SyncFailedError("; ".join(f"{name}: {why}" for name, why in broken.items()))
-            shapes = discover(url, streams[0]["namespace"], list(keys))
+            if errors := {name: table.error for name, table in result.tables.items() if table.error}:
+                raise SyncFailedError("; ".join(f"{name}: {error}" for name, error in errors.items()))
+            tables = discover(url, streams[0]["namespace"], list(keys))
         except (PipelineError, psycopg.Error) as error:
             raise SyncFailedError(str(error)) from error
-        rows = {name: self._deliver(shapes[name], schema, anew=name not in self._delivered) for name in shapes}
-        return Synced(rows, sum(table.bytes for table in result.tables.values()))
+        rows = {
+            name: self._deliver(table, schema, replace=name not in self._delivered)
+            for name, table in tables.items()
+        }
+        return SyncResult(rows, sum(table.bytes for table in result.tables.values()))
 
     def clear(self) -> None:
         self.file.unlink(missing_ok=True)
         self._delivered.clear()
 
-    def _deliver(self, shape: Shape, schema: str, *, anew: bool) -> int:
-        """Hand the destination what changed since the last delivery, as text."""
-        since = self._delivered.get(shape.name, "-infinity")
-        selected = ", ".join(text_of(column) for column in shape.columns)
+    def _deliver(self, table: FinalTable, schema: str, *, replace: bool) -> int:
+        """Write the rows that changed since the last delivery to the destination, as text."""
+        since = self._delivered.get(table.name, "-infinity")
+        selected = ", ".join(text_expression(column) for column in table.columns)
         with duckdb.connect(self.file, read_only=True) as connection:
             connection.execute("set timezone = 'UTC'")
             changed = connection.execute(
-                f'select {selected} from {_SCHEMA}."{shape.name}"'
+                f'select {selected} from {_SCHEMA}."{table.name}"'
                 f" where _airbyte_extracted_at > '{since}'::timestamptz"
             ).to_arrow_table()
             (latest,) = connection.execute(
-                f'select max(_airbyte_extracted_at)::varchar from {_SCHEMA}."{shape.name}"'
+                f'select max(_airbyte_extracted_at)::varchar from {_SCHEMA}."{table.name}"'
             ).fetchall()[0]
-        self._destination.write(schema, shape, changed, anew=anew)
-        # Only now: what a destination did not take is delivered again.
-        self._delivered[shape.name] = latest or since
+        self._destination.write(schema, table, changed, replace=replace)
+        # Only after the write: rows that a destination refuses are delivered again.
+        self._delivered[table.name] = latest or since
         return int(changed.num_rows)
 
 
 def source_url(source: Mapping[str, Any]) -> str:
-    """How to reach a source that is configured as Airbyte's connector wants it."""
+    """The connection string of a source, from the configuration of Airbyte's connector."""
     return make_conninfo(
         host=source["host"],
         port=source["port"],
@@ -107,8 +115,8 @@ def source_url(source: Mapping[str, Any]) -> str:
     )
 
 
-def discover(url: str, schema: str, names: Sequence[str] | None = None) -> dict[str, Shape]:
-    """The tables of a schema with a primary key, or those of them in `names`."""
+def discover(url: str, schema: str, names: Sequence[str] | None = None) -> dict[str, FinalTable]:
+    """The final tables for the tables of a schema that have a primary key, or those of them in `names`."""
     with psycopg.connect(url, connect_timeout=10) as connection:
         found = connection.execute(
             """
@@ -125,15 +133,15 @@ def discover(url: str, schema: str, names: Sequence[str] | None = None) -> dict[
     for table, *column in found:
         if names is None or table in names:
             tables.setdefault(table, []).append(tuple(column))
-    return {name: shape_of(name, columns) for name, columns in tables.items()}
+    return {name: final_table(name, columns) for name, columns in tables.items()}
 
 
-def _require(url: str, method: Mapping[str, Any]) -> None:
-    """Airbyte makes neither slot nor publication, and refuses a source without them."""
+def _check_source(url: str, method: Mapping[str, Any]) -> None:
+    """Airbyte creates neither slot nor publication, and refuses a source without them."""
     with psycopg.connect(url, connect_timeout=10) as connection:
         if heartbeat := method.get("heartbeat_action_query"):
             connection.execute(heartbeat)
-        for what, name, query in (
+        for subject, name, query in (
             ("publication", method["publication"], "select from pg_publication where pubname = %s"),
             (
                 "replication slot",
@@ -143,4 +151,4 @@ def _require(url: str, method: Mapping[str, Any]) -> None:
             ),
         ):
             if connection.execute(query, [name]).rowcount != 1:
-                raise SyncFailedError(f"Expected exactly one {what} named {name}")
+                raise SyncFailedError(f"Expected exactly one {subject} named {name}")

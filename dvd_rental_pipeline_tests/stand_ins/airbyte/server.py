@@ -19,8 +19,8 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte import public_api
 from dvd_rental_pipeline_tests.stand_ins.airbyte.configuration_api import ConfigurationApi
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import Fault, Faults, Tokens
-from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course, JobRunner
-from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import PublicApi, RefusedError, problem
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobRunner, JobScript
+from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import PublicApi, RefusedError, problem_response
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Actor, Connection, Job, Workspace, new_id
 
 
@@ -28,9 +28,9 @@ class AirbyteStandIn:
     """An Airbyte with one workspace.
 
     Args:
-        destination: where syncs deliver. Without one they move nothing, whatever the source says.
+        destination: receives the rows of syncs. Without one, syncs move no rows.
         client: id and secret of the application that may log in.
-        user: name and password of the user that may, by basic authentication.
+        user: name and password of the user that may log in with basic authentication.
     """
 
     def __init__(
@@ -66,16 +66,16 @@ class AirbyteStandIn:
 
     @contextmanager
     def running(self) -> Iterator["AirbyteStandIn"]:
-        """Serve, and in the end cancel what is left of jobs."""
+        """Serve while the context lasts, then cancel the running jobs."""
         self.start()
         try:
             yield self
         finally:
             self.stop()
-            self._runner.finish()
+            self._runner.cancel_all()
 
     def start(self) -> None:
-        """Listen; again on the same port after a stop."""
+        """Listen, after a stop on the same port as before."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
@@ -89,38 +89,38 @@ class AirbyteStandIn:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Listen no more; jobs go on, as in an Airbyte whose API alone is down."""
+        """Stop listening. Jobs continue, as in an Airbyte of which only the API is down."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(10)
             self._server = None
 
-    def plan(self, course: Course) -> Course:
-        """The next job goes like this."""
-        return self._runner.plan(course)
+    def script_next_job(self, script: JobScript) -> JobScript:
+        """Set the script of the next job without one."""
+        return self._runner.add_script(script)
 
-    def start_job(self, connection_id: str, kind: str = "sync") -> Job:
-        """A job that somebody else starts."""
-        job = self._runner.start(connection_id, kind)
+    def start_job(self, connection_id: str, type_: str = "sync") -> Job:
+        """Start a job as another user of Airbyte."""
+        job = self._runner.start(connection_id, type_)
         assert job is not None, "another job is running"
         return job
 
     def fail(self, times: int, status: int = 503, **fault: Any) -> None:
-        """Answer the next requests, or those that fit, with an error."""
+        """Answer the next requests with an error; `fault` has other fields of `Fault`."""
         self.faults.add(Fault(times, status, **fault))
 
     def delay(self, times: int, seconds: float, **fault: Any) -> None:
-        """Be late with the next answers."""
+        """Delay the responses of the next requests; `fault` has other fields of `Fault`."""
         self.faults.add(Fault(times, seconds=seconds, **fault))
 
     def add_connection(
         self, streams: Mapping[str, Sequence[str]], source: Mapping[str, Any] | None = None
     ) -> Connection:
-        """A connection as somebody clicked it together: each stream with its key."""
-        origin = Actor(new_id(), "PostgreSQL", "postgres", dict(source or {}))
-        target = Actor(new_id(), "Snowflake", "snowflake", {"schema": "DVD_RENTAL"})
-        self.workspace.sources[origin.id] = origin
-        self.workspace.destinations[target.id] = target
+        """Add a connection as made in the UI: each stream with its primary key."""
+        source_actor = Actor(new_id(), "PostgreSQL", "postgres", dict(source or {}))
+        destination_actor = Actor(new_id(), "Snowflake", "snowflake", {"schema": "DVD_RENTAL"})
+        self.workspace.sources[source_actor.id] = source_actor
+        self.workspace.destinations[destination_actor.id] = destination_actor
         fields = {
             "name": "DVD rental",
             "status": "active",
@@ -141,7 +141,7 @@ class AirbyteStandIn:
                 ]
             },
         }
-        connection = Connection(new_id(), origin.id, target.id, fields)
+        connection = Connection(new_id(), source_actor.id, destination_actor.id, fields)
         self.workspace.connections[connection.id] = connection
         return connection
 
@@ -150,35 +150,35 @@ class AirbyteStandIn:
         configuration = ConfigurationApi(self.workspace, self._runner)
         app = Starlette(
             routes=[*public.routes(), *configuration.routes()],
-            exception_handlers={RefusedError: _refuse, KeyError: _incomplete},
+            exception_handlers={RefusedError: _refuse, KeyError: _refuse_incomplete},
         )
-        app.add_middleware(BaseHTTPMiddleware, dispatch=self._receive)
+        app.add_middleware(BaseHTTPMiddleware, dispatch=self._dispatch)
         return app
 
-    async def _receive(self, request: Request, go_on: RequestResponseEndpoint) -> Response:
+    async def _dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         path = request.url.path
         self.calls.append((request.method, path))
-        fault = self.faults.meet(request.method, path)
+        fault = self.faults.take(request.method, path)
         if fault is not None and not fault.after:
             await asyncio.sleep(fault.seconds)
             if fault.status is not None:
-                return problem(fault.status, "as the test has it")
+                return problem_response(fault.status, "A fault of the test")
         if not path.endswith("/applications/token"):
-            if not self._knows(request.headers.get("authorization", "")):
-                return problem(401, "Unauthorized")
+            if not self._is_authorized(request.headers.get("authorization", "")):
+                return problem_response(401, "Unauthorized")
             if self.forbidden:
-                return problem(403, "Forbidden")
-        response = await go_on(request)
+                return problem_response(403, "Forbidden")
+        response = await call_next(request)
         if fault is not None and fault.after:
             await asyncio.sleep(fault.seconds)
             if fault.status is not None:
-                return problem(fault.status, "as the test has it")
+                return problem_response(fault.status, "A fault of the test")
         return response
 
-    def _knows(self, authorization: str) -> bool:
+    def _is_authorized(self, authorization: str) -> bool:
         scheme, _, value = authorization.partition(" ")
         if scheme == "Bearer":
-            return self.tokens.accepts(value)
+            return self.tokens.is_valid(value)
         if scheme == "Basic" and self._user is not None:
             return base64.b64decode(value).decode() == ":".join(self._user)
         return False
@@ -186,8 +186,8 @@ class AirbyteStandIn:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return problem(error.status, str(error))
+    return problem_response(error.status, str(error))
 
 
-async def _incomplete(request: Request, error: Exception) -> Response:
-    return problem(400, f"The request lacks {error}")
+async def _refuse_incomplete(request: Request, error: Exception) -> Response:
+    return problem_response(400, f"The request lacks {error}")

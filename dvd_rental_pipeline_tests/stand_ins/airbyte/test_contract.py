@@ -1,12 +1,12 @@
-"""The stand-in against Airbyte's published contract, whose client is Airbyte's own SDK."""
+"""The stand-in against Airbyte's published contract, from which Airbyte's SDK is generated."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
 
-from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import Course
+from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import wait_until
+from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobScript
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection
 
@@ -24,7 +24,7 @@ def connection(airbyte: AirbyteStandIn) -> Connection:
 
 @pytest.fixture
 def sdk(airbyte: AirbyteStandIn) -> Iterator[AirbyteAPI]:
-    # The SDK keeps tokens of a client for the whole process: each stand-in must see a client of its own.
+    # The SDK caches tokens by client for the life of the process, so that each test needs another one.
     credentials = models.SchemeClientCredentials(
         client_id="contract",
         client_secret="contract-secret",
@@ -39,7 +39,7 @@ def sdk(airbyte: AirbyteStandIn) -> Iterator[AirbyteAPI]:
     ClientCredentialsHook._sessions.clear()
 
 
-def test_a_job_has_every_field_that_the_contract_demands(
+def test_a_job_has_every_field_that_the_contract_requires(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI, connection: Connection
 ) -> None:
     created = sdk.jobs.create_job(
@@ -47,32 +47,28 @@ def test_a_job_has_every_field_that_the_contract_demands(
     ).job_response
     assert created is not None
     assert (created.connection_id, created.job_type) == (connection.id, models.JobTypeEnum.SYNC)
-    deadline = time.monotonic() + 10
-    while True:
-        job = sdk.jobs.get_job(request=api.GetJobRequest(job_id=created.job_id)).job_response
-        assert job is not None
-        if job.status is models.JobStatusEnum.SUCCEEDED:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: not airbyte.jobs[-1].is_running)
+    job = sdk.jobs.get_job(request=api.GetJobRequest(job_id=created.job_id)).job_response
+    assert job is not None
+    assert job.status is models.JobStatusEnum.SUCCEEDED
     assert (job.rows_synced, job.bytes_synced) == (6, 1000)
 
 
 @pytest.mark.parametrize("status", ["pending", "queued", "running", "incomplete"])
-def test_every_status_of_a_running_job_is_one_of_the_contract(
+def test_every_status_of_a_running_job_is_in_the_contract(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI, connection: Connection, status: str
 ) -> None:
-    airbyte.plan(Course.held(status))
+    airbyte.script_next_job(JobScript.blocked(status))
     job = airbyte.start_job(connection.id)
-    time.sleep(0.2)
-    told = sdk.jobs.get_job(request=api.GetJobRequest(job_id=job.id)).job_response
-    assert told is not None
-    assert told.status is models.JobStatusEnum(status)
+    wait_until(lambda: job.status == status)
+    reported = sdk.jobs.get_job(request=api.GetJobRequest(job_id=job.id)).job_response
+    assert reported is not None
+    assert reported.status is models.JobStatusEnum(status)
     listed = sdk.jobs.list_jobs(
         request=api.ListJobsRequest(connection_id=connection.id, status=models.JobStatusEnum(status))
     ).jobs_response
     assert listed is not None
-    assert [one.job_id for one in listed.data] == [job.id]
+    assert [found.job_id for found in listed.data] == [job.id]
     cancelled = sdk.jobs.cancel_job(request=api.CancelJobRequest(job_id=job.id)).job_response
     assert cancelled is not None
     assert cancelled.status is models.JobStatusEnum.CANCELLED
@@ -81,7 +77,7 @@ def test_every_status_of_a_running_job_is_one_of_the_contract(
 def test_a_second_job_is_refused_while_one_runs(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI, connection: Connection
 ) -> None:
-    airbyte.plan(Course.held())
+    airbyte.script_next_job(JobScript.blocked())
     airbyte.start_job(connection.id)
     with pytest.raises(errors.SDKError) as caught:
         sdk.jobs.create_job(
@@ -90,7 +86,7 @@ def test_a_second_job_is_refused_while_one_runs(
     assert caught.value.status_code == 409
 
 
-def test_a_refresh_is_no_job_of_the_public_api(
+def test_the_public_api_refuses_to_start_a_refresh(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI, connection: Connection
 ) -> None:
     with pytest.raises(errors.SDKError) as caught:
@@ -100,7 +96,7 @@ def test_a_refresh_is_no_job_of_the_public_api(
     assert caught.value.status_code == 422
 
 
-def test_workspace_and_connection_have_what_the_contract_demands(
+def test_workspace_and_connection_have_the_fields_that_the_contract_requires(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI, connection: Connection
 ) -> None:
     workspace = sdk.workspaces.get_workspace(
@@ -108,19 +104,19 @@ def test_workspace_and_connection_have_what_the_contract_demands(
     ).workspace_response
     assert workspace is not None
     assert workspace.workspace_id == airbyte.workspace.id
-    told = sdk.connections.get_connection(
+    reported = sdk.connections.get_connection(
         request=api.GetConnectionRequest(connection_id=connection.id)
     ).connection_response
-    assert told is not None
-    assert told.configurations.streams is not None
-    assert [stream.primary_key for stream in told.configurations.streams] == [
+    assert reported is not None
+    assert reported.configurations.streams is not None
+    assert [stream.primary_key for stream in reported.configurations.streams] == [
         [["film_id"]],
         [["actor_id"], ["film_id"]],
     ]
-    assert told.schedule.schedule_type is models.ScheduleTypeWithBasicEnum.MANUAL
+    assert reported.schedule.schedule_type is models.ScheduleTypeWithBasicEnum.MANUAL
 
 
-def test_secrets_of_a_connector_are_never_told_and_survive_being_sent_back(
+def test_secrets_are_masked_and_kept_when_the_mask_is_sent_back(
     airbyte: AirbyteStandIn, sdk: AirbyteAPI
 ) -> None:
     configuration = models.SourcePostgres(
@@ -143,10 +139,10 @@ def test_secrets_of_a_connector_are_never_told_and_survive_being_sent_back(
     assert airbyte.workspace.sources[created.source_id].configuration["password"] == "planted-password"
 
 
-def test_a_token_of_somebody_else_is_refused(airbyte: AirbyteStandIn, connection: Connection) -> None:
+def test_an_unknown_token_is_refused(airbyte: AirbyteStandIn, connection: Connection) -> None:
     with (
-        AirbyteAPI(server_url=airbyte.public_url, security=models.Security(bearer_auth="stolen")) as stranger,
+        AirbyteAPI(server_url=airbyte.public_url, security=models.Security(bearer_auth="unknown")) as client,
         pytest.raises(errors.SDKError) as caught,
     ):
-        stranger.connections.get_connection(request=api.GetConnectionRequest(connection_id=connection.id))
+        client.connections.get_connection(request=api.GetConnectionRequest(connection_id=connection.id))
     assert caught.value.status_code == 401

@@ -1,4 +1,4 @@
-"""The stand-in's sync: from a real PostgreSQL, set up and configured by our own commands, to a destination."""
+"""Syncs of the stand-in: from a real PostgreSQL, prepared with the pipeline's set-up, to a destination."""
 
 import secrets
 import socket
@@ -20,12 +20,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteError
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, take
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import wait_until
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import (
     Destination,
@@ -38,12 +39,12 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection
 
 @pytest.fixture
 def source_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """Sample data at scale 0.02, prepared for capture by the embedded server's own role."""
+    """A database with sample data at scale 0.02, prepared for change data capture."""
     name = f"airbyte_{secrets.token_hex(4)}"
     url = postgres.url(name)
     generate(url, scale=0.02)
     with psycopg.connect(url, autocommit=True) as admin:
-        take(admin, DVD_RENTAL, reader(url))
+        apply_steps(admin, DVD_RENTAL, reader(url))
     yield url
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute(
@@ -53,22 +54,22 @@ def source_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 def reader(url: str) -> Reader:
-    given = conninfo_to_dict(url)
-    slot = f"slot_{given['dbname']}"
-    return Reader(str(given["user"]), slot, slot)
+    parts = conninfo_to_dict(url)
+    slot = f"slot_{parts['dbname']}"
+    return Reader(str(parts["user"]), slot, slot)
 
 
 def source_configuration(url: str) -> dict[str, Any]:
-    """As somebody would type it into Airbyte's form."""
-    given = conninfo_to_dict(url)
-    password = Path(str(given["passfile"])).read_text().strip().rpartition(":")[2]
+    """The configuration of the source as entered in Airbyte's UI."""
+    parts = conninfo_to_dict(url)
+    password = Path(str(parts["passfile"])).read_text().strip().rpartition(":")[2]
     slot = reader(url).slot
     return {
         "sourceType": "postgres",
-        "host": given["host"],
-        "port": int(str(given["port"])),
-        "database": given["dbname"],
-        "username": given["user"],
+        "host": parts["host"],
+        "port": int(str(parts["port"])),
+        "database": parts["dbname"],
+        "username": parts["user"],
         "password": password,
         "schemas": ["public"],
         "replication_method": {"method": "CDC", "replication_slot": slot, "publication": slot},
@@ -88,6 +89,7 @@ def ingestion(airbyte: AirbyteStandIn, connection: Connection, warehouse: Path) 
         ),
         connection_id=connection.id,
         warehouse=DuckDBWarehouse(path=str(warehouse)),
+        slot="unused",
     )
 
 
@@ -96,8 +98,8 @@ def sync(resource: AirbyteIngestion, **options: Any) -> SyncOutcome:
     return resource.sync(DVD_RENTAL, log, **options)
 
 
-def counts(outcome: SyncOutcome) -> dict[str, int]:
-    return {name: int(str(shown["dagster/row_count"].value)) for name, shown in outcome.metadata.items()}
+def row_counts(outcome: SyncOutcome) -> dict[str, int]:
+    return {name: int(str(metadata["dagster/row_count"].value)) for name, metadata in outcome.metadata.items()}
 
 
 def source_counts(url: str) -> dict[str, int]:
@@ -108,26 +110,26 @@ def source_counts(url: str) -> dict[str, int]:
         }
 
 
-def test_tables_follow_the_source_through_changes_and_a_full_refresh(source_url: str, tmp_path: Path) -> None:
+def test_tables_equal_the_source_after_changes_and_a_full_refresh(source_url: str, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
     with AirbyteStandIn(DuckDBDestination(warehouse)).running() as airbyte:
         connection = airbyte.add_connection(DVD_RENTAL.primary_keys(), source_configuration(source_url))
         resource = ingestion(airbyte, connection, warehouse)
-        assert counts(sync(resource)) == source_counts(source_url)
+        assert row_counts(sync(resource)) == source_counts(source_url)
 
         with psycopg.connect(source_url, autocommit=True) as source:
             source.execute("delete from payment where payment_id = (select min(payment_id) from payment)")
             source.execute("update film set rental_rate = 9.99 where film_id = (select min(film_id) from film)")
             source.execute("insert into actor (first_name, last_name) values ('Ann', 'Other')")
         outcome = sync(resource)
-        assert counts(outcome) == source_counts(source_url)
-        synced = {name: shown["rows_synced"].value for name, shown in outcome.metadata.items()}
+        assert row_counts(outcome) == source_counts(source_url)
+        synced = {name: metadata["rows_synced"].value for name, metadata in outcome.metadata.items()}
         assert {name: rows for name, rows in synced.items() if rows} == {"payment": 1, "film": 1, "actor": 1}
         assert outcome.metadata["payment"]["tombstones"].value == 1
-        assert counts(sync(resource)) == source_counts(source_url)
+        assert row_counts(sync(resource)) == source_counts(source_url)
 
         refreshed = sync(resource, full_refresh=True)
-        assert counts(refreshed) == source_counts(source_url)
+        assert row_counts(refreshed) == source_counts(source_url)
         assert refreshed.metadata["payment"]["tombstones"].value == 0
     with duckdb.connect(warehouse) as database:
         types = dict(
@@ -142,7 +144,7 @@ def test_tables_follow_the_source_through_changes_and_a_full_refresh(source_url:
         assert types["_ab_cdc_lsn"] == "DOUBLE"
 
 
-def test_a_source_without_its_slot_fails_the_job_as_airbyte_does(source_url: str, tmp_path: Path) -> None:
+def test_a_missing_slot_fails_the_job_as_in_airbyte(source_url: str, tmp_path: Path) -> None:
     with psycopg.connect(source_url, autocommit=True) as admin:
         admin.execute("select pg_drop_replication_slot(%s)", [reader(source_url).slot])
     warehouse = tmp_path / "warehouse.duckdb"
@@ -152,33 +154,33 @@ def test_a_source_without_its_slot_fails_the_job_as_airbyte_does(source_url: str
             sync(ingestion(airbyte, connection, warehouse))
 
 
-def test_what_a_destination_did_not_take_is_delivered_again(source_url: str, tmp_path: Path) -> None:
+def test_rows_that_a_destination_refused_are_delivered_again(source_url: str, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
-    healthy = DuckDBDestination(warehouse)
+    available = DuckDBDestination(warehouse)
 
-    class Moody:
+    class UnavailableOnce:
         """Refuses one table the first time."""
 
         refusals = 1
 
-        def write(self, schema: str, shape: Any, rows: Any, *, anew: bool) -> None:
-            if shape.name == "film" and self.refusals:
+        def write(self, schema: str, table: Any, rows: Any, *, replace: bool) -> None:
+            if table.name == "film" and self.refusals:
                 self.refusals -= 1
-                raise AirbyteError("the destination is away")
-            healthy.write(schema, shape, rows, anew=anew)
+                raise AirbyteError("the destination is unavailable")
+            available.write(schema, table, rows, replace=replace)
 
-    destination: Destination = Moody()
+    destination: Destination = UnavailableOnce()
     with AirbyteStandIn(destination).running() as airbyte:
         connection = airbyte.add_connection(DVD_RENTAL.primary_keys(), source_configuration(source_url))
         resource = ingestion(airbyte, connection, warehouse)
-        with pytest.raises(AirbyteError, match="the destination is away"):
+        with pytest.raises(AirbyteError, match="the destination is unavailable"):
             sync(resource)
-        assert counts(sync(resource)) == source_counts(source_url)
+        assert row_counts(sync(resource)) == source_counts(source_url)
 
 
 @pytest.fixture
 def snowflake_arguments(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """A plain fakesnow server."""
+    """Arguments of `connect` for a fakesnow server without patches."""
     fakesnow.server.shared_fs = FakeSnow()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -201,7 +203,7 @@ def snowflake_arguments(tmp_path: Path) -> Iterator[dict[str, Any]]:
     thread.join(10)
 
 
-def test_snowflake_is_filled_in_airbytes_own_form(
+def test_snowflake_has_the_tables_that_airbyte_writes(
     source_url: str, tmp_path: Path, snowflake_arguments: dict[str, Any]
 ) -> None:
     streams = {name: DVD_RENTAL.primary_keys()[name] for name in ("film", "actor")}
@@ -209,14 +211,14 @@ def test_snowflake_is_filled_in_airbytes_own_form(
     with AirbyteStandIn(destination).running() as airbyte:
         connection = airbyte.add_connection(streams, source_configuration(source_url))
         airbyte.start_job(connection.id)
-        wait_for(airbyte)
+        wait_for_success(airbyte)
         with psycopg.connect(source_url, autocommit=True) as source:
             source.execute("update film set rental_rate = 9.99 where film_id = 1")
             source.execute(
                 "insert into actor (actor_id, first_name, last_name) values (9999, 'O''Ann', 'Other')"
             )
         airbyte.start_job(connection.id)
-        wait_for(airbyte)
+        wait_for_success(airbyte)
     films, actors = (source_counts(source_url)[name] for name in ("film", "actor"))
     with snowflake.connector.connect(**snowflake_arguments) as session:
         cursor = session.cursor()
@@ -232,9 +234,7 @@ def test_snowflake_is_filled_in_airbytes_own_form(
         assert cursor.fetchall() == [(actors,)]
 
 
-def wait_for(airbyte: AirbyteStandIn) -> None:
-    """Until the last job has ended, which must be well."""
-    deadline = time.monotonic() + 90
-    while airbyte.jobs[-1].is_running and time.monotonic() < deadline:
-        time.sleep(0.05)
+def wait_for_success(airbyte: AirbyteStandIn) -> None:
+    """Wait for the last job, which must succeed."""
+    wait_until(lambda: not airbyte.jobs[-1].is_running, seconds=90)
     assert (airbyte.jobs[-1].status, airbyte.jobs[-1].failures) == ("succeeded", ())

@@ -1,4 +1,4 @@
-"""What an Airbyte workspace holds: sources, destinations, connections, jobs."""
+"""The state of an Airbyte workspace: sources, destinations, connections, jobs."""
 
 import threading
 import time
@@ -18,21 +18,21 @@ SECRET_FIELDS = {
     "ssh_key",
     "tunnel_user_password",
 }
-RUNNING = ("pending", "queued", "running", "incomplete")
+RUNNING_STATUSES = ("pending", "queued", "running", "incomplete")
 
 
 @dataclass
 class Actor:
-    """A source or a destination. `configuration` has its secrets."""
+    """A source or a destination. `configuration` contains its secrets."""
 
     id: str
     name: str
-    kind: str
+    type: str
     configuration: dict[str, Any]
 
     @property
-    def masked(self) -> dict[str, Any]:
-        """The configuration as Airbyte shows it."""
+    def masked_configuration(self) -> dict[str, Any]:
+        """The configuration as Airbyte returns it, without secrets."""
         masked: dict[str, Any] = mask(self.configuration)
         return masked
 
@@ -54,31 +54,32 @@ class Connection:
 
 @dataclass
 class Job:
-    """A job and what became of it."""
+    """A job and its results. `reported_statuses` are those that a client has seen."""
 
     id: int
-    kind: str
+    type: str
     connection_id: str
     refresh_mode: str | None = None
     status: str = "pending"
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
-    updated: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     rows: Mapping[str, int] | None = None
     bytes: int | None = None
     failures: tuple[str, ...] = ()
     cancelled: threading.Event = field(default_factory=threading.Event)
+    reported_statuses: set[str] = field(default_factory=set)
 
     @property
     def is_running(self) -> bool:
-        return self.status in RUNNING
+        return self.status in RUNNING_STATUSES
 
-    def become(self, status: str) -> None:
+    def set_status(self, status: str) -> None:
         self.status = status
-        self.updated = datetime.now(UTC)
+        self.updated_at = datetime.now(UTC)
 
 
 class Workspace:
-    """The state of the stand-in. It outlives a restart of its server."""
+    """The state of the stand-in, which survives a restart of its server."""
 
     def __init__(self) -> None:
         self.id = str(uuid.uuid4())
@@ -98,15 +99,15 @@ def new_id() -> str:
 
 
 def mask(value: Any) -> Any:
-    """`value` with every secret in it replaced."""
+    """A copy of `value` with every secret masked."""
     if isinstance(value, dict):
         return {key: MASK if key in SECRET_FIELDS else mask(inner) for key, inner in value.items()}
     return value
 
 
-def unmask(given: Any, before: Any) -> Any:
-    """`given`, where a mask that was sent back stands for the secret as it was."""
-    if isinstance(given, dict):
-        known = before if isinstance(before, dict) else {}
-        return {key: unmask(inner, known.get(key)) for key, inner in given.items()}
-    return before if given == MASK else given
+def unmask(value: Any, previous: Any) -> Any:
+    """A copy of `value` with the secrets of `previous` in place of masks."""
+    if isinstance(value, dict):
+        known = previous if isinstance(previous, dict) else {}
+        return {key: unmask(inner, known.get(key)) for key, inner in value.items()}
+    return previous if value == MASK else value
