@@ -25,7 +25,7 @@ import duckdb
 import psutil
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
-from dvd_rental_pipeline.runs.launch import open_instance
+from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse

@@ -1,4 +1,4 @@
-"""The graph: whole, described, owned, and the same in every deployment."""
+"""The graph is complete, described, owned, and the same in every deployment."""
 
 import json
 import os
@@ -13,27 +13,29 @@ from unittest import mock
 import dagster as dg
 import pytest
 
-from dvd_rental_pipeline.automation.schedules import SYNC_JOB
+from dvd_rental_pipeline.automation.schedules import sync_job_name
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.ingestion.asset_keys import raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.quality.data_lag import watched_tables
+from dvd_rental_pipeline.pipelines.shared import read_tracked_tables
 from dvd_rental_pipeline.transform.assets import DBT_POOL
 from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
 
 class NoIngestion(Ingestion):
-    """Stands where nothing is synced."""
+    """An ingestion that must not be used."""
 
     def sync(self, domain: Any, log: Any, *, full_refresh: bool = False) -> SyncOutcome:
         raise AssertionError("this test syncs nothing")
 
     def inspect(self, domain: Any, log: Any) -> Inspection:
-        raise AssertionError("this test looks at no source")
+        raise AssertionError("this test examines no source")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def local(home: Path) -> dg.Definitions:
 
 
 def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
-    """Everything of the graph that must not depend on the deployment."""
+    """The parts of the graph that must not depend on the deployment."""
     graph = definitions.resolve_asset_graph()
     assets = {
         node.key.to_user_string(): {
@@ -102,31 +104,31 @@ def test_the_definitions_are_loadable(local: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(local)
 
 
-def test_every_replicated_table_feeds_its_staging_model_which_feeds_the_reports(local: dg.Definitions) -> None:
+def test_every_raw_table_feeds_its_staging_model_and_the_reports(local: dg.Definitions) -> None:
     graph = local.resolve_asset_graph()
     for table in DVD_RENTAL.tables:
         raw = dg.AssetKey(["dvd_rental", table.name])
-        assert graph.get(raw).is_executable, f"nothing fills {table.name}"
+        assert graph.get(raw).is_executable, f"{table.name} is not executable"
         assert dg.AssetKey(["staging", f"stg_dvd_rental__{table.name}"]) in graph.get(raw).child_keys
     reports = dg.AssetSelection.groups("reports").resolve(graph)
     everything_they_need = dg.AssetSelection.assets(*reports).upstream().resolve(graph)
     assert dg.AssetKey(["dvd_rental", "payment"]) in everything_they_need
 
 
-def test_no_asset_is_read_that_nothing_fills(local: dg.Definitions) -> None:
+def test_every_asset_but_consumers_is_executable(local: dg.Definitions) -> None:
     graph = local.resolve_asset_graph()
     unfilled = {key.to_user_string() for key in graph.external_asset_keys if key.path[0] != "consumers"}
     assert unfilled == set()
 
 
-def test_every_asset_tells_what_it_is_and_whose(local: dg.Definitions) -> None:
+def test_every_asset_has_a_description_an_owner_and_kinds(local: dg.Definitions) -> None:
     graph = local.resolve_asset_graph()
-    silent = [
+    undescribed = [
         node.key.to_user_string()
         for node in graph.asset_nodes
         if not (node.description and node.owners and node.kinds and node.group_name != "default")
     ]
-    assert silent == []
+    assert undescribed == []
 
 
 def test_keys_are_schema_and_table(local: dg.Definitions) -> None:
@@ -150,7 +152,7 @@ def test_keys_are_schema_and_table(local: dg.Definitions) -> None:
     assert expected - keys == set()
 
 
-def test_keys_of_every_table_are_checked_and_a_wrong_number_blocks(local: dg.Definitions) -> None:
+def test_primary_keys_are_checked_and_wrong_totals_block(local: dg.Definitions) -> None:
     checks = fingerprint(local)["checks"]
     for table in DVD_RENTAL.tables:
         assert [
@@ -158,7 +160,7 @@ def test_keys_of_every_table_are_checked_and_a_wrong_number_blocks(local: dg.Def
         ]
     for report in ("revenue_by_month", "sales_by_store", "sales_by_country", "genre_performance", "top_films"):
         conserving = [name for name in checks if name == f"reports/{report}:{report}_conserves_totals"]
-        assert conserving, f"nothing holds the totals of {report}"
+        assert conserving, f"no check of the totals of {report}"
         assert all(checks[name][0] for name in conserving), f"wrong totals of {report} would not block"
 
 
@@ -175,7 +177,7 @@ def test_dbt_builds_all_models_in_one_pool(local: dg.Definitions) -> None:
     }
 
 
-def test_the_schedule_syncs_the_source_and_checks_it_at_once(local: dg.Definitions) -> None:
+def test_the_schedule_syncs_and_checks_the_source_in_one_run(local: dg.Definitions) -> None:
     assert local.resolve_schedule_def("dvd_rental_sync").job_name == "dvd_rental_sync"
     layer = local.resolve_job_def("dvd_rental_sync").asset_layer
     graph = local.resolve_asset_graph()
@@ -186,7 +188,7 @@ def test_the_schedule_syncs_the_source_and_checks_it_at_once(local: dg.Definitio
     }
 
 
-def test_all_that_runs_by_itself_is_watched(local: dg.Definitions) -> None:
+def test_every_automated_asset_has_freshness_a_condition_and_one_sensor(local: dg.Definitions) -> None:
     graph = local.resolve_asset_graph()
     promised = {node.key for node in graph.asset_nodes if node.freshness_policy}
     driven = {node.key for node in graph.asset_nodes if node.automation_condition}
@@ -200,7 +202,7 @@ def test_all_that_runs_by_itself_is_watched(local: dg.Definitions) -> None:
     assert set().union(*watched) == driven
 
 
-def test_nothing_runs_by_itself_in_a_branch(home: Path) -> None:
+def test_nothing_is_automated_in_a_branch(home: Path) -> None:
     branch = definitions_of(Deployment.BRANCH, home).get_repository_def()
     assert branch.schedule_defs == []
     by_itself = [sensor for sensor in branch.sensor_defs if sensor.default_status.value == "RUNNING"]
@@ -215,7 +217,7 @@ def test_the_graph_is_the_same_in_every_deployment(
 
 
 def shared(definitions: dg.Definitions, deployment: Deployment) -> dict[str, Any]:
-    """What every deployment has alike. In a branch nothing runs by itself, so there it is all but that."""
+    """What is the same in every deployment; a branch has no schedules and sensors."""
     found = fingerprint(definitions)
     by_itself = {"schedules", "sensors"} if deployment is Deployment.BRANCH else set()
     return {name: part for name, part in found.items() if name not in by_itself}
@@ -243,7 +245,7 @@ def test_the_graph_with_its_own_resources_loads_without_a_network(
     monkeypatch.setenv("DVD_RENTAL_HOME", str(home / deployment))
 
     def refuse(self: socket.socket, address: Any) -> None:
-        raise AssertionError(f"somebody wants to reach {address}")
+        raise AssertionError(f"a connection to {address}")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     definitions = build_definitions(Settings.load(Path("/nonexistent")))
@@ -251,7 +253,7 @@ def test_the_graph_with_its_own_resources_loads_without_a_network(
     assert shared(definitions, deployment) == shared(local, deployment)
 
 
-def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.Definitions) -> None:
+def test_production_loads_without_the_imports_of_its_runs(home: Path, local: dg.Definitions) -> None:
     """Each takes seconds to import."""
     code = (
         "import sys\n"
@@ -274,9 +276,7 @@ def test_production_loads_without_what_only_its_runs_need(home: Path, local: dg.
 
 
 @pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
-def test_all_settings_of_snowflake_that_are_missing_are_named_at_once(
-    deployment: Deployment, home: Path
-) -> None:
+def test_all_missing_snowflake_settings_are_named_at_once(deployment: Deployment, home: Path) -> None:
     settings = Settings(deployment=deployment, home=home / deployment)
     with pytest.raises(SettingsError, match=f"DVD_RENTAL_DEPLOYMENT={deployment.value}") as caught:
         build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
@@ -287,9 +287,9 @@ def test_all_settings_of_snowflake_that_are_missing_are_named_at_once(
 FACT, FILM = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["dvd_rental", "film"])
 
 
-def test_every_asset_leads_to_its_page_and_its_code_on_this_machine(local: dg.Definitions) -> None:
+def test_every_asset_links_to_its_page_and_its_local_code(local: dg.Definitions) -> None:
     graph = local.resolve_asset_graph()
-    for key, file in ((FACT, "fct_payment.sql"), (FILM, "ingestion.py")):
+    for key, file in ((FACT, "fct_payment.sql"), (FILM, "raw_assets.py")):
         metadata = graph.get(key).metadata
         (code, *_) = metadata["dagster/code_references"].code_references
         assert isinstance(code, dg.LocalFileCodeReference)
@@ -297,7 +297,7 @@ def test_every_asset_leads_to_its_page_and_its_code_on_this_machine(local: dg.De
         assert str(metadata["documentation"].value).endswith(f"/site/docs/lineage.html#{'.'.join(key.path)}")
 
 
-def test_a_published_site_and_a_known_repository_lead_to_their_addresses(home: Path) -> None:
+def test_links_use_the_addresses_of_the_site_and_the_repository(home: Path) -> None:
     settings = Settings(
         home=home / Deployment.LOCAL,
         site_url="https://pages.example.com/",
@@ -317,29 +317,28 @@ def test_a_published_site_and_a_known_repository_lead_to_their_addresses(home: P
     assert referring >= graph.executable_asset_keys
 
 
-def test_the_checks_of_an_asset_have_names_of_their_own_whatever_tool_makes_them(local: dg.Definitions) -> None:
+def test_check_names_are_unique_within_an_asset(local: dg.Definitions) -> None:
     makers = [*(local.assets or ()), *(local.asset_checks or ())]
     specs = [spec for maker in makers for spec in getattr(maker, "check_specs", ())]
     names = [(spec.asset_key, spec.name.lower()) for spec in specs]
     assert len(names) == len(set(names)) == len(local.resolve_asset_graph().asset_check_keys) > 300
 
 
-def test_every_table_that_is_built_is_watched_for_old_data(local: dg.Definitions, home: Path) -> None:
+def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: Path) -> None:
     project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
-    watched = {one.asset: one for one in watched_tables(project, DVD_RENTAL)}
+    tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project))}
     graph = local.resolve_asset_graph()
-    assert set(watched) == dg.AssetSelection.groups("snapshots", "marts", "reports").resolve(graph)
-    assert watched[FACT].sources >= {"payment", "rental", "customer"}
-    assert watched[dg.AssetKey(["marts", "dim_copy"])].sources == {"inventory"}
-    assert all(one.sources for one in watched.values())
-    sync = local.resolve_job_def(SYNC_JOB).asset_layer.asset_graph.asset_check_keys
-    assert {one.spec.key for one in watched.values()} <= sync, "each sync looks at them"
+    assert set(tracked) == dg.AssetSelection.groups("snapshots", "marts", "reports").resolve(graph)
+    raw = {table.name: raw_key(DVD_RENTAL, table) for table in DVD_RENTAL.tables}
+    assert tracked[FACT].sources >= {raw["payment"], raw["rental"], raw["customer"]}
+    assert tracked[dg.AssetKey(["marts", "dim_copy"])].sources == {raw["inventory"]}
+    assert all(table.sources for table in tracked.values())
+    sync = local.resolve_job_def(sync_job_name(DVD_RENTAL)).asset_layer.asset_graph.asset_check_keys
+    assert {table.spec.key for table in tracked.values()} <= sync, "each sync evaluates them"
 
 
-def test_no_report_and_no_check_of_one_reads_what_the_next_sync_changes(
-    local: dg.Definitions, home: Path
-) -> None:
-    """Reports and their checks read marts, which stay as they are until they are built again."""
+def test_reports_and_their_checks_do_not_read_what_a_sync_changes(local: dg.Definitions, home: Path) -> None:
+    """Reports and their checks read marts, which change only when they are rebuilt."""
     project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
     nodes = json.loads(project.manifest_path.read_text(encoding="utf-8"))["nodes"].values()
     models = [node for node in nodes if node["resource_type"] == "model"]

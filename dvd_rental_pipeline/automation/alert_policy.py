@@ -1,6 +1,7 @@
-"""When trouble is worth a word, and when it is over: people are told of each change once, and no more often.
+"""When a problem opens an alert and when the alert is resolved: one notification per change, without flapping.
 
-Knows neither Dagster nor alerts: a state, an observation and the time give the next state and what to tell.
+Independent of Dagster and of the way alerts are sent: a state, an observation and the time give the next state
+and the notification that is due.
 """
 
 from dataclasses import dataclass
@@ -9,26 +10,26 @@ from enum import Enum
 
 
 class Notification(Enum):
-    """What people should hear of."""
+    """The kinds of notification."""
 
-    PROBLEM = "trouble"
+    PROBLEM = "problem"
     RESOLVED = "resolved"
 
 
 @dataclass(frozen=True)
 class AlertPolicy:
-    """How long a subject must be in trouble, or well again, without a break before anyone is told."""
+    """How long a subject must fail, or pass, without interruption before a notification is sent."""
 
     open_after: timedelta
     close_after: timedelta
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is known of one subject of alerts.
+class AlertState:
+    """State of one subject of alerts.
 
-    `told` says whether people believe it to be in trouble, `troubled` whether it was when last looked at, and
-    `since` since when, in seconds since 1970.
+    `notified`: an alert is open. `failing`: the subject failed at the last observation. `since`: start of the
+    present run of equal observations, in seconds since 1970.
     """
 
     notified: bool = False
@@ -37,15 +38,15 @@ class Subject:
 
     @property
     def is_worth_keeping(self) -> bool:
-        """False for a subject that is well and of which nobody believes anything else."""
+        """False for a subject that passes and has no open alert."""
         return self.notified or self.failing
 
-    def observed(self, failing: bool, now: float) -> "Subject":
-        """The state after a look at `now`."""
-        return self if failing == self.failing else Subject(self.notified, failing, now)
+    def observed(self, failing: bool, now: float) -> "AlertState":
+        """The state after an observation at `now`."""
+        return self if failing == self.failing else AlertState(self.notified, failing, now)
 
     def due(self, policy: AlertPolicy, now: float) -> Notification | None:
-        """What there is to tell at `now`."""
+        """The notification that is due at `now`."""
         if self.failing == self.notified:
             return None
         wait = policy.open_after if self.failing else policy.close_after
@@ -53,6 +54,6 @@ class Subject:
             return None
         return Notification.PROBLEM if self.failing else Notification.RESOLVED
 
-    def after_notification(self) -> "Subject":
-        """The state once people have been told what was due."""
-        return Subject(self.failing, self.failing, self.since)
+    def after_notification(self) -> "AlertState":
+        """The state once the notification that was due has been sent."""
+        return AlertState(self.failing, self.failing, self.since)

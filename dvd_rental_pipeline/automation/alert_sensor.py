@@ -1,27 +1,28 @@
-"""A sensor that looks at the state of many subjects and tells people of its changes, damped and bundled.
+"""A sensor that evaluates many subjects and sends one notification per change, grouped by owner.
 
-Its cursor keeps what people know. What could not be sent is tried again at the next look, so nothing is lost;
-should the daemon die between sending and noting that, the same is told again: at least once.
+The cursor keeps the state of each subject that fails or has an open alert. An alert that could not be sent is
+sent at the next evaluation; if the daemon stops between sending and storing the cursor, it is sent again: at
+least once.
 """
 
 import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TypeAlias
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.alert_policy import AlertPolicy, Notification, Subject
+from dvd_rental_pipeline.automation.alert_policy import AlertPolicy, AlertState, Notification
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 
-MANY = 20
+MAX_LISTED = 20
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How a subject is. `trouble` says in words what is wrong; None: all is well."""
+    """The condition of a subject. `problem` describes what is wrong; None when nothing is."""
 
     subject: str
     owner: str
@@ -32,13 +33,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inconclusive:
-    """A subject that cannot be judged now, and stays as it was. The tick says `why`, and what to do."""
+    """A subject that cannot be evaluated now and keeps its state. The tick shows `reason`, which says what to
+    do.
+    """
 
-    why: str
+    reason: str
 
 
 CollectFindings: TypeAlias = Callable[[dg.SensorEvaluationContext, Alerts], Iterable[Finding | Inconclusive]]
-"""Finds out how all subjects are now. One that is left out stays as it was."""
+"""Evaluates all subjects. A subject that is left out keeps its state."""
 
 
 def build_alert_sensor(
@@ -52,10 +55,11 @@ def build_alert_sensor(
     interval_seconds: int = 60,
     resources: Collection[str] = (),
 ) -> dg.SensorDefinition:
-    """A sensor that tells what `look` finds, one alert a change.
+    """A sensor that notifies about what `collect_findings` returns.
 
-    Subjects of one owner that change at the same look share an alert. `runbook` is where people read what
-    to do, `resolved_text` what a resolved alert says. `look` finds `resources` in its context.
+    Subjects of one owner that change in the same evaluation share an alert. `runbook` is where to read what to
+    do, `resolved_text` the text of a resolved alert. `resources` are keys of resources that `collect_findings`
+    uses.
     """
 
     @dg.sensor(
@@ -68,28 +72,29 @@ def build_alert_sensor(
     def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         alerts: Alerts = context.resources.alerts
         now = _now()
-        subjects = read_cursor(context.cursor)
+        states = read_cursor(context.cursor)
         due: defaultdict[tuple[str, Notification], list[Finding]] = defaultdict(list)
-        looked = list(collect_findings(context, alerts))
-        findings = [found for found in looked if isinstance(found, Finding)]
+        collected = list(collect_findings(context, alerts))
+        findings = [found for found in collected if isinstance(found, Finding)]
         for finding in sorted(findings, key=lambda found: found.subject):
-            subject = subjects.get(finding.subject, Subject()).observed(finding.problem is not None, now)
-            subjects[finding.subject] = subject
-            tell = subject.due(policy, now)
-            if tell is not None:
-                due[finding.owner, tell].append(finding)
-        notified = 0
-        for (_, tell), changed in due.items():
-            if not alerts.send(_alert(changed, tell, runbook, resolved_text), context.log):
-                # The others would fail as well, each after a while: the next look tries them.
+            state = states.get(finding.subject, AlertState()).observed(finding.problem is not None, now)
+            states[finding.subject] = state
+            notification = state.due(policy, now)
+            if notification is not None:
+                due[finding.owner, notification].append(finding)
+        sent: list[Alert] = []
+        for (_, notification), changed in due.items():
+            alert = _alert(changed, notification, runbook, resolved_text)
+            if not alerts.send(alert, context.log):
+                # The others would fail too, each after a timeout: the next evaluation retries them.
                 break
-            notified += 1
+            sent.append(alert)
             for finding in changed:
-                subjects[finding.subject] = subjects[finding.subject].after_notification()
-        context.update_cursor(_write_cursor(subjects))
-        said = f"{notified} of {len(due)} alerts sent." if due else "Nothing has changed."
-        unjudged = [found.why for found in looked if isinstance(found, Inconclusive)]
-        return dg.SkipReason(" ".join([said, *unjudged]))
+                states[finding.subject] = states[finding.subject].after_notification()
+        context.update_cursor(_write_cursor(states))
+        summary = f"{len(sent)} of {len(due)} alerts sent." if due else "Nothing has changed."
+        inconclusive = [found.reason for found in collected if isinstance(found, Inconclusive)]
+        return dg.SkipReason(" ".join([summary, *inconclusive]))
 
     return alert_sensor
 
@@ -98,35 +103,44 @@ def _now() -> float:
     return time.time()
 
 
-def read_cursor(cursor: str | None) -> dict[str, Subject]:
-    """What a cursor says of the subjects in it; all others are well."""
-    return {name: Subject(**state) for name, state in json.loads(cursor or "{}").items()}
+def read_cursor(cursor: str | None) -> dict[str, AlertState]:
+    """The states in a cursor, by subject; a subject without one passes and has no open alert.
+
+    States in the format of another version are dropped: their open alerts are sent once more.
+    """
+    names = {field.name for field in fields(AlertState)}
+    states: dict[str, dict[str, float]] = json.loads(cursor or "{}")
+    return {
+        subject: AlertState(bool(state["notified"]), bool(state["failing"]), state["since"])
+        for subject, state in states.items()
+        if state.keys() == names
+    }
 
 
-def _write_cursor(subjects: Mapping[str, Subject]) -> str:
-    return json.dumps({name: asdict(state) for name, state in subjects.items() if state.is_worth_keeping})
+def _write_cursor(states: Mapping[str, AlertState]) -> str:
+    return json.dumps({subject: asdict(state) for subject, state in states.items() if state.is_worth_keeping})
 
 
-def _alert(findings: list[Finding], tell: Notification, runbook: str, resolved_text: str) -> Alert:
+def _alert(findings: list[Finding], notification: Notification, runbook: str, resolved_text: str) -> Alert:
     first = findings[0]
-    resolved = tell is Notification.RESOLVED
-    severe = any(finding.severity is Severity.ERROR for finding in findings)
+    resolved = notification is Notification.RESOLVED
+    is_error = any(finding.severity is Severity.ERROR for finding in findings)
     more = len(findings) - 1
-    notified = [_line(finding, resolved_text, alone=not more) for finding in findings[:MANY]]
-    if len(findings) > MANY:
-        notified.append(f"and {len(findings) - MANY} more")
+    lines = [_line(finding, resolved_text, alone=not more) for finding in findings[:MAX_LISTED]]
+    if len(findings) > MAX_LISTED:
+        lines.append(f"and {len(findings) - MAX_LISTED} more")
     if not resolved:
-        notified.append(f"What to do: {runbook}")
+        lines.append(f"What to do: {runbook}")
     return Alert(
         subject=f"{first.subject} and {more} more" if more else first.subject,
-        happened="\n".join(notified),
+        happened="\n".join(lines),
         owner=first.owner,
-        severity=Severity.ERROR if severe else Severity.WARNING,
+        severity=Severity.ERROR if is_error else Severity.WARNING,
         link=first.link,
         resolved=resolved,
     )
 
 
 def _line(finding: Finding, resolved_text: str, *, alone: bool) -> str:
-    said = finding.problem or resolved_text
-    return said if alone else f"{finding.subject}: {said}"
+    text = finding.problem or resolved_text
+    return text if alone else f"{finding.subject}: {text}"

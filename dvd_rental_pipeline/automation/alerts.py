@@ -1,4 +1,4 @@
-"""The role of alerts: telling people what went wrong, and when it is well again."""
+"""The alerts resource: notifies people of problems and of their resolution, in the log or through SNS."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ TEXT_CHARACTERS = 4000
 
 
 class Severity(StrEnum):
-    """ERROR means that something people rely on is not there; WARNING that it may soon be."""
+    """ERROR: something that people rely on is missing or wrong. WARNING: it may soon be."""
 
     WARNING = "warning"
     ERROR = "error"
@@ -27,10 +27,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that a person should know.
+    """A notification for a person.
 
-    `subject` is the asset, job or check it is about, `happened` what happened in words, `owner` the team that
-    mends it, `link` where to look. `resolved` says that what an earlier alert told is over.
+    `subject` is the asset, job or check it concerns, `happened` a description, `owner` the team that fixes it,
+    `link` an address in the Dagster UI. `resolved`: the problem of an earlier alert no longer exists.
     """
 
     subject: str
@@ -45,21 +45,21 @@ class Alert:
         return f"{'RESOLVED' if self.resolved else self.severity.upper()}: {self.subject}"
 
     def text(self) -> str:
-        """For a person: one line each for what, whose and where."""
+        """The text for a person: title, description, owner, link."""
         lines = [self.title, self.happened[:TEXT_CHARACTERS], f"Owner: {self.owner}"]
         return "\n".join([*lines, f"Look at {self.link}"] if self.link else lines)
 
 
 class Alerts(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
-    """Where alerts go."""
+    """Where alerts are sent."""
 
     dagster_url: str | None = Field(None, description="Address of the Dagster UI, for links")
 
     @abstractmethod
     def send(self, alert: Alert, log: logging.Logger) -> bool:
-        """Tell people, and say whether that worked.
+        """Send `alert` and return whether it was sent.
 
-        Never raises: an alert that cannot be sent stands in `log`, and the pipeline goes on.
+        Never raises: an alert that cannot be sent is written to `log`.
         """
 
     def run_link(self, run_id: str) -> str | None:
@@ -67,7 +67,7 @@ class Alerts(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
         return f"{self.dagster_url.rstrip('/')}/runs/{run_id}" if self.dagster_url else None
 
     def asset_link(self, key: dg.AssetKey, check: str | None = None) -> str | None:
-        """Address of an asset in the Dagster UI, opened at one of its checks if that is named."""
+        """Address of an asset in the Dagster UI, at one of its checks if `check` is given."""
         if self.dagster_url is None:
             return None
         path = "/".join(quote(part, safe="") for part in key.path)
@@ -76,7 +76,7 @@ class Alerts(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
 
 
 class ConsoleAlerts(Alerts):
-    """The log is all there is."""
+    """Alerts in the log alone."""
 
     def send(self, alert: Alert, log: logging.Logger) -> bool:
         level = logging.ERROR if alert.severity is Severity.ERROR and not alert.resolved else logging.WARNING
@@ -85,10 +85,10 @@ class ConsoleAlerts(Alerts):
 
 
 class SnsAlerts(Alerts):
-    """An SNS topic, and the metric `Alerts` by severity that alarms look at.
+    """An SNS topic, and the CloudWatch metric `Alerts` by severity, for alarms.
 
-    E-mail gets the text, a program (SQS, Lambda, HTTPS) the JSON of the alert. `severity` and `resolved` are
-    message attributes, so that a subscription can choose.
+    E-mail subscriptions get the text, programs (SQS, Lambda, HTTPS) the alert as JSON. `severity` and
+    `resolved` are message attributes, for filter policies.
     """
 
     topic: str = Field(description="ARN of the topic")
@@ -129,6 +129,6 @@ class SnsAlerts(Alerts):
             log.warning(f"The metric {METRIC_NAMESPACE}/Alerts could not be written: {error}")
 
     def _client(self, service: str) -> Any:
-        # An alert delays nothing for long: a quarter of a minute if AWS hangs.
+        # Bounded: an alert must not delay a run by more than some 15 s when AWS does not respond.
         region = self.topic.split(":")[3]
         return aws_client(service, connect_seconds=3, read_seconds=5, attempts=2, region=region)

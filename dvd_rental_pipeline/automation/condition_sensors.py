@@ -1,32 +1,25 @@
-"""Who looks at the conditions, every half a minute: a sensor each for the source, the models and the reports.
+"""The sensors that evaluate automation conditions, every half minute: one per source, one for models, one for
+reports.
 
-Each can be turned off by itself, and says in the tags of its runs why they were started.
+Each can be switched off separately and tags its runs with the reason for which they were started.
 """
-
-from collections.abc import Sequence
 
 import dagster as dg
 
 from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
-from dvd_rental_pipeline.automation.schedules import SYNC_JOB
+from dvd_rental_pipeline.automation.schedules import raw_tables, sync_job_name
+from dvd_rental_pipeline.core.catalog import Domain
 
 CHECKS_PAGE = dg.AssetSelection.key_prefixes(["site", "checks"])
 
-CONDITION_SENSORS: Sequence[dg.AutomationConditionSensorDefinition] = [
-    dg.AutomationConditionSensorDefinition(
-        name="source_catch_up",
-        target=dg.AssetSelection.groups("raw"),
-        run_tags={CAUSE: "the source was late", INCIDENT_KEY: SYNC_JOB},
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Starts one more sync when the replicated tables are late, whatever the schedule did.",
-    ),
+MODEL_SENSORS = (
     dg.AutomationConditionSensorDefinition(
         name="models_follow_source",
         target=dg.AssetSelection.groups("staging", "snapshots", "marts") | CHECKS_PAGE,
         run_tags={CAUSE: "inputs were updated", INCIDENT_KEY: "models"},
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, "
-        "and tells of the checks.",
+        description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, and "
+        "publishes the check report.",
     ),
     dg.AutomationConditionSensorDefinition(
         name="reports_every_morning",
@@ -35,4 +28,16 @@ CONDITION_SENSORS: Sequence[dg.AutomationConditionSensorDefinition] = [
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds the reports once a day, from 05:00 UTC on, after the marts, and then the site.",
     ),
-]
+)
+
+
+def build_catch_up_sensor(domain: Domain) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that starts an extra sync of `domain` when its raw tables are late."""
+    return dg.AutomationConditionSensorDefinition(
+        name=f"{domain.name}_catch_up",
+        target=raw_tables(domain),
+        run_tags={CAUSE: "the source was late", INCIDENT_KEY: sync_job_name(domain)},
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Starts one extra sync of {domain.name} when its raw tables are late, whatever the "
+        "schedule did.",
+    )

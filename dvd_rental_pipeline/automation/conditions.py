@@ -1,7 +1,7 @@
-"""What makes an asset run by itself, by layer. Each condition has a label that the UI shows.
+"""Automation conditions by layer. Each has a label that the UI shows.
 
-Plain `eager` and `on_cron` build on top of data whose checks failed in an earlier run. Here a failed blocking
-check holds everything downstream of it until the check has passed again.
+Plain `eager` and `on_cron` build from data whose checks failed in an earlier run. Here a failed blocking check
+holds everything downstream of it until the check passes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,59 +17,62 @@ from dvd_rental_pipeline.automation.freshness import REPORTS_CRON
 Condition: TypeAlias = AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
 
 
-def _unless_a_check_failed() -> Condition:
-    """Blocking checks passed: of what the asset reads, and of what stands behind it, three steps back.
+def _blocking_checks_passed() -> Condition:
+    """Blocking checks passed: on the asset's inputs, and on what these were built from, up to three levels
+    above.
 
-    Staging models are views, some of them upon views: what is wrong in a raw table shows through them, although
-    they were not built anew.
+    Staging models are views, some of them on other views: a fault in a raw table shows through them although
+    they were not rebuilt.
     """
     passed = AutomationCondition.all_deps_blocking_checks_passed()
-    behind: Condition = AutomationCondition.all_deps_match(passed)
-    further: Condition = AutomationCondition.all_deps_match(behind)
-    return (passed & behind & further).with_label("blocking checks passed, two layers further up as well")
+    two_levels: Condition = AutomationCondition.all_deps_match(passed)
+    three_levels: Condition = AutomationCondition.all_deps_match(two_levels)
+    return (passed & two_levels & three_levels).with_label(
+        "blocking checks passed, two layers further up as well"
+    )
 
 
-def _inputs_are_newer() -> Condition:
-    """An input was updated after the asset, and since the asset was last asked for.
+def _an_input_is_newer() -> Condition:
+    """An input was updated after the asset, and since the asset was last requested.
 
-    What `eager` says, but for one case that it misses: the asset and after it an input were updated between two
-    looks, as happens when a sync has waited for the models to be built.
+    As `eager`, but for one case that it misses: the asset, and after it an input, were updated between two
+    evaluations, as happens when a sync has waited for the models to be built.
     """
     newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(
         AutomationCondition.newly_updated()
     )
-    # In the same run as its inputs, once that is started.
-    soon = AutomationCondition.any_deps_match(AutomationCondition.will_be_requested())
-    unasked = AutomationCondition.any_deps_updated().since(AutomationCondition.newly_requested())
-    return ((newer | soon) & unasked).with_label("an input is newer")
+    # In the same run as its inputs, once that is requested.
+    requested = AutomationCondition.any_deps_match(AutomationCondition.will_be_requested())
+    not_requested = AutomationCondition.any_deps_updated().since(AutomationCondition.newly_requested())
+    return ((newer | requested) & not_requested).with_label("an input is newer")
 
 
 AFTER_INPUTS = (
-    _inputs_are_newer()
+    _an_input_is_newer()
     & ~AutomationCondition.any_deps_missing()
     & ~AutomationCondition.any_deps_in_progress()
     & ~AutomationCondition.in_progress()
-    & _unless_a_check_failed()
+    & _blocking_checks_passed()
 ).with_label("its inputs were updated, and their blocking checks passed")
 
 EVERY_MORNING = (
-    AutomationCondition.on_cron(REPORTS_CRON) & ~AutomationCondition.in_progress() & _unless_a_check_failed()
+    AutomationCondition.on_cron(REPORTS_CRON) & ~AutomationCondition.in_progress() & _blocking_checks_passed()
 ).with_label("every morning, once all its inputs were updated and their blocking checks passed")
 
-MODEL_CONDITIONS: Mapping[str, Condition] = {
+LAYER_CONDITIONS: Mapping[str, Condition] = {
     "staging": AFTER_INPUTS,
     "snapshots": AFTER_INPUTS,
     "marts": AFTER_INPUTS,
     "reports": EVERY_MORNING,
     "site": AFTER_INPUTS,
 }
-"""By layer, for all that is built from other assets."""
+"""By layer, for everything that is built from other assets."""
 
 
-def after_any_of(leaders: Sequence[dg.AssetKey]) -> Condition:
-    """For an asset that tells of all others and is downstream of none: once one of `leaders` was updated."""
+def after_any_of(assets: Sequence[dg.AssetKey]) -> Condition:
+    """For an asset that reports on all others and is downstream of none: after one of `assets` was updated."""
     updated: Sequence[Condition] = [
-        AutomationCondition.asset_matches(leader, AutomationCondition.newly_updated()) for leader in leaders
+        AutomationCondition.asset_matches(asset, AutomationCondition.newly_updated()) for asset in assets
     ]
     any_updated: Condition = reduce(or_, updated)
     return (any_updated.since_last_handled() & ~AutomationCondition.in_progress()).with_label(
@@ -78,10 +81,11 @@ def after_any_of(leaders: Sequence[dg.AssetKey]) -> Condition:
 
 
 def catch_up(leader: dg.AssetKey) -> Condition:
-    """For the tables of a source, which are synced together: once when `leader` gets late.
+    """For the raw tables of a source, which are synced together: once when `leader` becomes late.
 
-    All follow one table, since their states change seconds apart, and each would start a sync of its own. The
-    lateness is remembered while a sync is running, and forgotten when that brings the table up to date.
+    All follow one table, since their freshness states change seconds apart and each would start a sync of its
+    own. The lateness is remembered while a sync is running, and forgotten when that brings the table up to
+    date.
     """
     late: Condition = AutomationCondition.asset_matches(leader, AutomationCondition.freshness_failed())
     return (late.newly_true().since_last_handled() & ~AutomationCondition.in_progress()).with_label(

@@ -1,4 +1,4 @@
-"""Asset checks that fail are told to people, and that they pass again."""
+"""Alerts when an asset check fails or recovers."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,8 +9,10 @@ from dagster import AssetCheckEvaluation, AssetCheckSeverity
 from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alerts, Severity
+from dvd_rental_pipeline.quality.findings import describe_failure
 
-# The first failure is told at once. A check that flaps is one story: it ends when it has passed for a while.
+# The first failure is sent at once. A check that flaps is one incident: it ends when the check has passed for a
+# while.
 ALERT_POLICY = AlertPolicy(open_after=timedelta(0), close_after=timedelta(minutes=45))
 
 
@@ -22,37 +24,34 @@ def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> It
     for node in nodes:
         record = latest.get(node.key)
         evaluation = record.evaluation if record else None
-        # A check that is planned has no outcome yet.
+        # A planned check has no result yet.
         if graph is None or not isinstance(evaluation, AssetCheckEvaluation):
             continue
         asset = graph.get(node.key.asset_key)
+        problem = None if evaluation.passed else _describe_problem(node.description, evaluation, node.blocking)
         yield Finding(
             subject=f"check {node.key.name} of {node.key.asset_key.to_user_string()}",
             owner=", ".join(asset.owners),
-            problem=None
-            if evaluation.passed
-            else _describe_problem(node.description, evaluation, node.blocking),
+            problem=problem,
             severity=Severity.ERROR if evaluation.severity is AssetCheckSeverity.ERROR else Severity.WARNING,
             link=alerts.asset_link(node.key.asset_key, node.key.name),
         )
 
 
-def _describe_problem(promise: str | None, evaluation: AssetCheckEvaluation, blocking: bool) -> str:
-    rows = evaluation.metadata.get("dagster_dbt/failed_row_count")
-    found = evaluation.description or (f"Failed with {rows.value} rows" if rows else "Failed")
-    said = [found.rstrip(".")]
-    if promise and promise != evaluation.description:
-        said.append(f"Expected: {promise.rstrip('.')}")
+def _describe_problem(expectation: str | None, evaluation: AssetCheckEvaluation, blocking: bool) -> str:
+    sentences = [describe_failure(evaluation).rstrip(".")]
+    if expectation and expectation != evaluation.description:
+        sentences.append(f"Expected: {expectation.rstrip('.')}")
     if blocking and evaluation.severity is AssetCheckSeverity.ERROR:
-        said.append("Nothing downstream is built until it passes")
-    return ". ".join(said) + "."
+        sentences.append("Nothing downstream is built until it passes")
+    return ". ".join(sentences) + "."
 
 
 failed_check_alerts = build_alert_sensor(
     "failed_check_alerts",
     _collect_findings,
     ALERT_POLICY,
-    description="Tells people when an asset check fails, and when it has passed again for 45 minutes.",
+    description="Alerts when an asset check fails, and when it has passed again for 45 minutes.",
     runbook="docs/runbook.md",
     resolved_text="It passes again.",
 )

@@ -1,4 +1,4 @@
-"""Assets that miss the promise of their freshness policy are told to people."""
+"""Alerts when an asset violates its freshness policy or is fresh again."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from dvd_rental_pipeline.core.private_api.dagster import (
     TimeWindowFreshnessPolicy,
 )
 
-# What was late only because nobody ran it, as on a laptop in the morning, is there again before anyone is told.
+# On a laptop in the morning, assets are overdue until the first runs have finished: no alert for that.
 ALERT_POLICY = AlertPolicy(open_after=timedelta(minutes=10), close_after=timedelta(minutes=10))
 
 
@@ -22,16 +22,15 @@ def _collect_findings(context: dg.SensorEvaluationContext, alerts: Alerts) -> It
     graph = context.repository_def.asset_graph if context.repository_def else None
     nodes = [node for node in graph.asset_nodes if node.freshness_policy] if graph else []
     states = context.instance.get_freshness_state_records([node.key for node in nodes])
-    late = [key for key, record in states.items() if record.freshness_state is FreshnessState.FAIL]
-    built = {key: context.instance.get_latest_materialization_event(key) for key in late}
+    overdue = [key for key, record in states.items() if record.freshness_state is FreshnessState.FAIL]
+    built = {key: context.instance.get_latest_materialization_event(key) for key in overdue}
     for node in nodes:
         if node.key in states:
-            event = built.get(node.key)
-            policy = node.freshness_policy
+            is_overdue = node.key in overdue
             yield Finding(
                 subject=node.key.to_user_string(),
                 owner=", ".join(node.owners),
-                problem=_describe_problem(policy, event) if node.key in late else None,
+                problem=_describe_problem(node.freshness_policy, built.get(node.key)) if is_overdue else None,
                 link=alerts.asset_link(node.key),
             )
 
@@ -42,10 +41,10 @@ def _describe_problem(policy: dg.FreshnessPolicy | None, event: dg.EventLogEntry
         if event
         else "was never built"
     )
-    return f"Overdue: {last}, and should be built {_promise(policy)}."
+    return f"Overdue: {last}, and should be built {_expected(policy)}."
 
 
-def _promise(policy: dg.FreshnessPolicy | None) -> str:
+def _expected(policy: dg.FreshnessPolicy | None) -> str:
     match policy:
         case TimeWindowFreshnessPolicy():
             minutes = policy.fail_window.to_timedelta() // timedelta(minutes=1)
@@ -61,7 +60,7 @@ overdue_alerts = build_alert_sensor(
     "overdue_alerts",
     _collect_findings,
     ALERT_POLICY,
-    description="Tells people when assets are late for ten minutes, and when they are up to date again.",
+    description="Alerts when assets have been overdue for ten minutes, and when they are up to date again.",
     runbook="docs/runbook.md#overdue",
     resolved_text="It is up to date again.",
 )

@@ -1,6 +1,6 @@
-"""What the runs that start by themselves say of themselves, in their tags."""
+"""Tags of the runs that schedules and sensors start."""
 
 CAUSE = "dvd_rental/cause"
-"""Why the run was started, in words."""
-INCIDENT_KEY = "dvd_rental/story"
-"""Which runs do the same, whatever started each: when one fails, and the next succeeds, that is one story."""
+"""Why the run was started, in a short sentence."""
+INCIDENT_KEY = "dvd_rental/incident_key"
+"""Groups runs that do the same work, whatever started each: a failure and the next success are one incident."""

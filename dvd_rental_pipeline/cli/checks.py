@@ -77,7 +77,7 @@ def report(
         report_progress("reading the history of the checks")
         from dvd_rental_pipeline.definitions import build_definitions
         from dvd_rental_pipeline.publishing.check_report.rendering import read_whole_report, render
-        from dvd_rental_pipeline.runs.launch import open_instance
+        from dvd_rental_pipeline.runs.instance import open_instance
         from dvd_rental_pipeline.warehouse.query import query_warehouse
 
         definitions = build_definitions(settings)

@@ -8,11 +8,12 @@ from rich.table import Table
 
 def doctor() -> None:
     """Show what is configured, what is missing and how to fix it; never prints a secret."""
-    from dvd_rental_pipeline.doctor.examination import Health, examine
+    from dvd_rental_pipeline.doctor.diagnosis import Health
+    from dvd_rental_pipeline.doctor.examination import examine
 
     findings = examine()
     table = Table(show_header=False, box=None)
-    marks = {Health.GOOD: "[green]ok[/]", Health.NOTE: "[yellow]note[/]", Health.BAD: "[bold red]fix[/]"}
+    marks = {Health.GOOD: "[green]ok[/]", Health.NOTE: "[yellow]note[/]", Health.BAD: "[bold red]mend[/]"}
     for finding in findings:
         table.add_row(marks[finding.health], finding.subject, escape(finding.found))
         if finding.remedy:

@@ -16,7 +16,7 @@ from dvd_rental_pipeline.core.settings import Deployment, Settings
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions, EventLogEntry
 
-    from dvd_rental_pipeline.runs.launch import RunReport
+    from dvd_rental_pipeline.runs.report import RunReport
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def load_graph(
     with progress() as report_progress:
         report_progress("loading the graph")
         from dvd_rental_pipeline.definitions import build_definitions
-        from dvd_rental_pipeline.runs.launch import open_instance
+        from dvd_rental_pipeline.runs.instance import open_instance
 
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:

@@ -1,19 +1,19 @@
-"""The terms in which a source is declared: domain, table, column. Plain data: no database and no Dagster."""
+"""The terms in which a source is declared: domain, table, column. No Dagster and no database here."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Privacy(StrEnum):
-    """Where a column may be copied to."""
+    """Where the values of a column may appear."""
 
     PUBLIC = "public"
-    PERSONAL = "personal"  # only to models that a team needs it in; masked in production
+    PERSONAL = "personal"  # only where a team needs it, and masked in production
     SECRET = "secret"  # noqa: S105 - not a password; never leaves the raw layer
 
 
 class FreshnessTier(StrEnum):
-    """How soon a change in the source must be visible; `automation/freshness.py` sets each tier's window."""
+    """How soon a change in the source must be visible. Each pipeline declares the window of each tier."""
 
     TRANSACTIONS = "transactions"
     REFERENCE = "reference"
@@ -21,7 +21,7 @@ class FreshnessTier(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a source table; `type` is its PostgreSQL type as `format_type` prints it."""
+    """A column of a source table; `type` is PostgreSQL's name of the type, as `format_type` prints it."""
 
     name: str
     type: str
@@ -32,9 +32,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A source table, of which every column is replicated.
+    """A source table, replicated with all its rows and columns.
 
-    `history` names the columns whose past values the warehouse keeps, next to the key; empty means no history.
+    `history` names the columns whose past states the warehouse keeps, in addition to the key; empty: no
+    history.
     """
 
     name: str
@@ -45,35 +46,6 @@ class Table:
     history: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Domain:
-    """A source database.
-
-    `name` is the first part of its tables' asset keys, the name of the dbt source and the schema of the raw
-    tables; `source_schema` is the schema of the tables in PostgreSQL.
-    """
-
-    name: str
-    source_schema: str
-    description: str
-    owner: str
-    tables: tuple[Table, ...]
-
-    @property
-    def leader(self) -> Table:
-        """The table whose last sync stands for the domain: all its tables are synced together."""
-        transactions = [table for table in self.tables if table.tier is FreshnessTier.TRANSACTIONS]
-        return (transactions or list(self.tables))[0]
-
-    def primary_keys(self) -> dict[str, tuple[str, ...]]:
-        """Primary key columns by table name."""
-        return {table.name: table.primary_key for table in self.tables}
-
-    def history(self) -> dict[str, tuple[str, ...]]:
-        """Columns whose past values are kept, by table name; only tables that have any."""
-        return {table.name: table.history for table in self.tables if table.history}
-
-
 CHANGE_CAPTURE_COLUMNS = (
     Column("_airbyte_raw_id", "varchar", "Id of the raw record"),
     Column("_airbyte_extracted_at", "timestamptz", "When the record was read from the source"),
@@ -82,7 +54,41 @@ CHANGE_CAPTURE_COLUMNS = (
     Column("_ab_cdc_lsn", "bigint", "Log position of the change; orders changes, as a number"),
     Column("_ab_cdc_updated_at", "varchar", "When the change was committed in the source, ISO 8601"),
     Column(
-        "_ab_cdc_deleted_at", "varchar", "When the row was deleted in the source; null while it lives", True
+        "_ab_cdc_deleted_at", "varchar", "When the row was deleted in the source; null while it exists", True
     ),
 )
-"""The columns that change data capture adds to every raw table, as Airbyte names them."""
+"""The columns that change data capture adds to every raw table, with Airbyte's names."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A source database.
+
+    `name` is the first part of its tables' asset keys, the name of the dbt source and the schema of the raw
+    tables; `source_schema` is the schema of the tables in PostgreSQL. `ingestion_columns` are the columns that
+    the way of ingestion adds to every raw table.
+    """
+
+    name: str
+    source_schema: str
+    description: str
+    owner: str
+    tables: tuple[Table, ...]
+    ingestion_columns: tuple[Column, ...] = CHANGE_CAPTURE_COLUMNS
+
+    @property
+    def leader(self) -> Table:
+        """The table that shows whether the domain is up to date, since all tables are synced together.
+
+        The first of the transactions tier, or the first table where there is none.
+        """
+        transactions = [table for table in self.tables if table.tier is FreshnessTier.TRANSACTIONS]
+        return (transactions or list(self.tables))[0]
+
+    def primary_keys(self) -> dict[str, tuple[str, ...]]:
+        """Primary key columns by table name."""
+        return {table.name: table.primary_key for table in self.tables}
+
+    def history(self) -> dict[str, tuple[str, ...]]:
+        """Columns whose past states are kept, by table; tables without any are left out."""
+        return {table.name: table.history for table in self.tables if table.history}

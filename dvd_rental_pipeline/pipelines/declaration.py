@@ -1,18 +1,34 @@
-"""The declaration of a pipeline that is replicated by change data capture: everything in which two of them
-differ.
+"""The declaration of a pipeline that is replicated by change data capture: all in which two of them differ.
+
+Reads no Dagster, which takes seconds to import: commands such as `doctor` need the declarations alone.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from dvd_rental_pipeline.automation.freshness import TierFreshness
 from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier
 from dvd_rental_pipeline.core.settings import Settings
 
+if TYPE_CHECKING:
+    import dagster as dg
 
-def _no_checks() -> Sequence[dg.AssetChecksDefinition]:
+
+@dataclass(frozen=True)
+class TierFreshness:
+    """Freshness of the raw tables of one tier.
+
+    A table is late `fail_after` its last sync, with a warning `warn_after` it. `commit_lag` is how long
+    a change of the source may wait for its sync.
+    """
+
+    warn_after: timedelta
+    fail_after: timedelta
+    commit_lag: timedelta
+
+
+def _no_checks() -> Sequence["dg.AssetChecksDefinition"]:
     return ()
 
 
@@ -21,18 +37,17 @@ class CapturePipeline:
     """One pipeline.
 
     Attributes:
-        domain: the source database. Its name is the first part of the raw tables' asset keys and their schema.
+        domain: the source database. Its name is the first part of the raw tables' asset keys, and their schema.
         ingestion_key: key of the resource that syncs the raw tables.
         sync_cron: when they are synced, in UTC.
-        tiers: freshness of the raw tables, by tier; each tier of a table of the domain.
+        tiers: freshness of the raw tables, for each tier that a table of the domain has.
         raw_group: asset group of the raw tables.
         kinds: asset kinds of the raw tables, at most three.
-        slot_suffix: appended to the setting `replication_slot`: pipelines that share a server need a
-            replication slot
-            and a publication each.
+        slot_suffix: appended to the setting `replication_slot`, since pipelines that share a server need a
+            replication slot and a publication each.
         source_setting: name of the setting with the URL of an external source.
         connection_setting: name of the setting with the id of the Airbyte connection.
-        build_checks: makes the checks that this pipeline alone has.
+        build_checks: creates the checks that this pipeline alone has.
     """
 
     domain: Domain
@@ -44,7 +59,7 @@ class CapturePipeline:
     slot_suffix: str = ""
     source_setting: str = "source_url"
     connection_setting: str = "airbyte_connection_id"
-    build_checks: Callable[[], Sequence[dg.AssetChecksDefinition]] = _no_checks
+    build_checks: Callable[[], Sequence["dg.AssetChecksDefinition"]] = _no_checks
 
     def slot(self, settings: Settings) -> str:
         """Name of the replication slot and of the publication."""

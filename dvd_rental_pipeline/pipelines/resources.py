@@ -1,7 +1,8 @@
-"""What each deployment plugs into the graph. The only place that asks which deployment this is."""
+"""The resources of the graph in each deployment. The only place that branches on the deployment."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,22 @@ from dagster_dbt import DbtProject
 from pydantic import SecretStr
 
 from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAlerts
-from dvd_rental_pipeline.core.settings import Deployment, Settings
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.ingestion.resource import Ingestion
+from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
 from dvd_rental_pipeline.transform.project import build_dbt_resource
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse, Warehouse
 
 
-def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[str, Callable[[], Any]]:
-    """For each resource of the graph, by its key, how to make it in this deployment.
-
-    They are factories so that a resource that is overridden is never made.
-    """
+def resource_factories(
+    settings: Settings, dbt_project: DbtProject, pipelines: Sequence[CapturePipeline]
+) -> Mapping[str, Callable[[], Any]]:
+    """A factory for each resource of the graph, by its key: a resource that is overridden is never made."""
     return {
-        "ingestion": lambda: _ingestion(settings),
+        **{pipeline.ingestion_key: partial(_ingestion, settings, pipeline) for pipeline in pipelines},
         "warehouse": lambda: _warehouse(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
         "site": lambda: _site(settings),
@@ -34,10 +35,10 @@ def resource_factories(settings: Settings, dbt_project: DbtProject) -> Mapping[s
 
 
 def automation_enabled(settings: Settings) -> bool:
-    """Whether schedules and sensors belong to this deployment.
+    """Whether schedules and sensors are registered in this deployment.
 
-    A branch is there to be tried by hand. What must not run is not registered: a default status only says how a
-    schedule begins, and a click in the UI would start it for ever.
+    A branch deployment is for manual runs. What must not run is not registered: a default status only sets the
+    initial state, which a click in the UI changes permanently.
     """
     return settings.deployment is not Deployment.BRANCH
 
@@ -65,7 +66,7 @@ def _snowflake(settings: Settings) -> Warehouse:
     return SnowflakeWarehouse(deployment=settings.deployment.value, **given)
 
 
-def _ingestion(settings: Settings) -> Ingestion:
+def _ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     match settings.deployment:
         case Deployment.LOCAL:
             # Only local pays for this import, of Arrow and pandas.
@@ -74,20 +75,27 @@ def _ingestion(settings: Settings) -> Ingestion:
             return EmbeddedIngestion(
                 postgres_dir=str(settings.postgres_dir),
                 warehouse_path=str(settings.warehouse_path),
-                slot=settings.replication_slot,
-                # By reference: a resource's configuration is shown in the UI, and the URL may hold a password.
-                source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
+                slot=pipeline.slot(settings),
+                source_url=_source_url(settings, pipeline),
                 source_port=settings.source_port,
             )
         case Deployment.BRANCH:
             return ObservedIngestion(warehouse=_warehouse(settings))
         case Deployment.PRODUCTION:
-            return _airbyte(settings)
+            return _airbyte(settings, pipeline)
 
 
-def _airbyte(settings: Settings) -> Ingestion:
+def _source_url(settings: Settings, pipeline: CapturePipeline) -> Any:
+    """By reference: a resource's configuration is shown in the UI, and the URL may contain a password."""
+    if getattr(settings, pipeline.source_setting) is None:
+        return None
+    return dg.EnvVar(f"{ENV_PREFIX}{pipeline.source_setting.upper()}")
+
+
+def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     credentials = settings.airbyte_credentials
-    settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", "airbyte_connection_id")
+    connection = pipeline.connection_setting
+    settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", connection)
     # Only production pays for this import.
     from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace  # noqa: PLC0415
 
@@ -112,7 +120,7 @@ def _airbyte(settings: Settings) -> Ingestion:
         elif field != "url":
             given[field] = value
     with warnings.catch_warnings():
-        # The version is pinned, and nobody who runs the pipeline can do anything about its being in beta.
+        # The version is pinned, and users cannot act on the warning.
         warnings.simplefilter("ignore", dg.BetaWarning)
         if settings.airbyte_url is None:
             workspace: Any = AirbyteCloudWorkspace(**given)
@@ -123,15 +131,15 @@ def _airbyte(settings: Settings) -> Ingestion:
             )
         return AirbyteIngestion(
             workspace=workspace,
-            connection_id=str(settings.airbyte_connection_id),
+            connection_id=str(getattr(settings, connection)),
             warehouse=_warehouse(settings),
-            source_url=dg.EnvVar("DVD_RENTAL_SOURCE_URL") if settings.source_url else None,
-            slot=settings.replication_slot,
+            source_url=_source_url(settings, pipeline),
+            slot=pipeline.slot(settings),
         )
 
 
 def _site(settings: Settings) -> Site:
-    # By setting, not by deployment: production on a server of one's own keeps its pages in a folder.
+    # By setting, not by deployment: production on a single server keeps its pages in a folder.
     if settings.site_bucket is not None:
         return S3Site(bucket=settings.site_bucket, url=settings.site_url)
     return FolderSite(path=str(settings.site_dir))

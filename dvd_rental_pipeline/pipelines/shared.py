@@ -46,7 +46,6 @@ def build_shared_definitions(
     data_lag = build_data_lag_checks(tracked_tables)
     own = [part for each in captured for part in (*(each.assets or ()), *(each.asset_checks or ()))]
     reported = [part for part in (*own, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
-    slots = [MonitoredSlot(pipeline.domain, pipeline.ingestion_key) for pipeline in pipelines]
     return dg.Definitions(
         assets=[
             *models,
@@ -54,11 +53,11 @@ def build_shared_definitions(
             build_checks_asset(dbt_project, declared_checks(reported)),
         ],
         asset_checks=[data_lag],
-        sensors=[
-            *MODEL_SENSORS,
-            overdue_alerts,
-            failed_check_alerts,
-            build_slot_lag_alerts(slots),
-            run_failure_alerts,
-        ],
+        sensors=[*MODEL_SENSORS, *build_alert_sensors(pipelines)],
     )
+
+
+def build_alert_sensors(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.SensorDefinition]:
+    """The sensors that send alerts, each for all of `pipelines`."""
+    slots = [MonitoredSlot(pipeline.domain, pipeline.ingestion_key) for pipeline in pipelines]
+    return [overdue_alerts, failed_check_alerts, build_slot_lag_alerts(slots), run_failure_alerts]

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster_dbt import DbtProject
 
 from dvd_rental_pipeline.automation.conditions import after_any_of
-from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.check_report.as_html import render_html
@@ -47,7 +47,7 @@ def build_checks_asset(project: DbtProject, checks: Sequence[DeclaredCheck]) -> 
         owners=["team:analytics_engineering"],
         kinds={"html"},
         tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
-        freshness_policy=FRESHNESS_POLICIES["checks"],
+        freshness_policy=LAYER_FRESHNESS["checks"],
         automation_condition=after_any_of(TRIGGER_ASSETS),
         op_tags=AFTER_EVERYTHING,
         description="Can the data be trusted today? One page with every check: what failed, what it stops, "

@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 from dagster_dbt import DbtCliResource, DbtProject
 
-from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
-from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
 from dvd_rental_pipeline.publishing.site import Site
@@ -33,8 +33,8 @@ def build_docs_asset(project: DbtProject) -> dg.AssetsDefinition:
         owners=["team:analytics_engineering"],
         kinds={"html", "dbt"},
         tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
-        freshness_policy=FRESHNESS_POLICIES[SITE_GROUP],
-        automation_condition=MODEL_CONDITIONS[SITE_GROUP],
+        freshness_policy=LAYER_FRESHNESS[SITE_GROUP],
+        automation_condition=LAYER_CONDITIONS[SITE_GROUP],
         description="What does a column mean, where does it come from, and how do tables join? A folder of "
         "pages: entity-relationship diagrams of source and marts, column lineage, dbt docs.",
     )

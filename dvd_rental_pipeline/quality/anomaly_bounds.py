@@ -1,6 +1,6 @@
-"""Whether a number moved from one run to the next as it always did: bounds learnt from its own history.
+"""Whether a metric changed from one run to the next as it usually does: bounds learned from its own history.
 
-Robust statistics, so that neither the bursts and gaps of real business nor one past accident spoil the bounds:
+Robust statistics, so that neither bursts and gaps of normal business nor a past accident distort the bounds:
 the typical step is the median of past steps, its spread their median absolute deviation.
 """
 
@@ -14,60 +14,61 @@ import dagster as dg
 from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
-# Before that many runs there is nothing to learn from.
-LEAST_HISTORY = 5
-# A copy in full may be of another database: what was before it is another history.
-_COPIED = dg.AssetKey(["dvd_rental", "payment"])
-HISTORY = 30
-LEARNT_BOUNDS = "learnt_bounds"
+# With fewer runs there is too little to learn from.
+MIN_HISTORY = 5
+MAX_HISTORY = 30
+ANOMALY_BOUNDS = "learnt_bounds"
+"""Name of the step, which run configurations use."""
 # How many spreads beyond the typical step, and which share of the last value, are still usual.
 SPREADS = 8.0
 USUAL_GROWTH = 0.5
 USUAL_LOSS = 0.1
-# Little data may nearly double in a day; twice as much looks like a join that multiplies.
+# A small amount of data may nearly double in a day; twice as much looks like a join that multiplies rows.
 USUAL_FIRST_GROWTH = 0.95
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Between which values the next one is usual, both included."""
+    """The range of usual values, both ends included."""
 
     low: float
     high: float
 
 
-def learn(history: Sequence[float]) -> Bounds | None:
+def learn_bounds(history: Sequence[float]) -> Bounds | None:
     """Bounds for the value after `history` (oldest first); None while there is too little of it."""
-    if len(history) < LEAST_HISTORY:
+    if len(history) < MIN_HISTORY:
         return None
     last = history[-1]
     steps = [after - before for before, after in pairwise(history)]
-    grown = _usual([step for step in steps if step > 0])
-    lost = _usual([-step for step in steps if step < 0])
-    growth = USUAL_FIRST_GROWTH if grown is None else USUAL_GROWTH
+    increase = _usual_step([step for step in steps if step > 0])
+    decrease = _usual_step([-step for step in steps if step < 0])
+    growth = USUAL_FIRST_GROWTH if increase is None else USUAL_GROWTH
     return Bounds(
-        low=last - max(lost or 0.0, USUAL_LOSS * abs(last)),
-        high=last + max(grown or 0.0, growth * abs(last)),
+        low=last - max(decrease or 0.0, USUAL_LOSS * abs(last)),
+        high=last + max(increase or 0.0, growth * abs(last)),
     )
 
 
-def _usual(steps: Sequence[float]) -> float | None:
-    """The largest step that past ones make usual; None while they are too few."""
-    if len(steps) < LEAST_HISTORY - 1:
+def _usual_step(steps: Sequence[float]) -> float | None:
+    """The largest usual step; None with too few past steps."""
+    if len(steps) < MIN_HISTORY - 1:
         return None
     typical = median(steps)
     return typical + SPREADS * median(abs(step - typical) for step in steps)
 
 
-class LearntBoundsConfig(dg.Config):
-    """How to judge, chosen at launch. With `accept` every value passes and is learnt: the way to release."""
+class AnomalyBoundsConfig(dg.Config):
+    """Launch configuration. With `accept`, every value passes and is learned: the way to release a correct
+    value.
+    """
 
     accept: bool = False
 
 
 @dataclass(frozen=True)
 class TrackedMetric:
-    """A number of one asset that is followed: `sql` gives it in one row of one column."""
+    """A number of one asset that is tracked over runs: `sql` returns it as one row of one column."""
 
     asset: dg.AssetKey
     name: str
@@ -76,103 +77,84 @@ class TrackedMetric:
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
-        """The check of this measure; it blocks, since a wrong number would be read."""
+        """The check of this metric; it blocks, since consumers would read a wrong number."""
         return dg.AssetCheckSpec(
             name=f"{self.name}_within_learnt_bounds",
             asset=self.asset,
             blocking=True,
-            description=f"{self.description} moved since the last run as it usually does: at most half of it "
-            "up (nearly all of it at first), a tenth of it down, or the typical step of past runs and eight "
-            "spreads.",
+            description=f"{self.description} changed since the last run as usual: it grew by at most half (at "
+            "first, by nearly all of it) and fell by at most a tenth, or changed by at most the typical step "
+            "of past runs plus eight spreads.",
             metadata={RUNBOOK: Section.LEARNT_BOUNDS.reference},
         )
 
 
-TRACKED_METRICS = (
-    *(
-        TrackedMetric(
-            dg.AssetKey(["marts", table]), "rows", f"select count(*) from marts.{table}", "Number of rows"
-        )
-        for table in ("fct_rental", "fct_payment", "dim_customer", "dim_film")
-    ),
-    TrackedMetric(
-        dg.AssetKey(["marts", "fct_payment"]),
-        "revenue",
-        "select coalesce(sum(amount), 0) from marts.fct_payment",
-        "Revenue, in dollars,",
-    ),
-    TrackedMetric(
-        dg.AssetKey(["marts", "fct_rental"]),
-        "revenue",
-        "select coalesce(sum(revenue), 0) from marts.fct_rental",
-        "Revenue, in dollars,",
-    ),
-)
+def build_anomaly_checks(
+    metrics: Sequence[TrackedMetric], copied_asset: dg.AssetKey
+) -> dg.AssetChecksDefinition:
+    """One step with a check for each of `metrics`.
 
-
-def build_learnt_bounds_checks(metrics: Sequence[TrackedMetric] = TRACKED_METRICS) -> dg.AssetChecksDefinition:
-    """One step for all `measures`, a check each."""
+    `copied_asset` is the raw table whose full copies start a new history: the copy may be of another database.
+    """
     by_key = {metric.spec.key: metric for metric in metrics}
 
-    @dg.multi_asset_check(name=LEARNT_BOUNDS, specs=[metric.spec for metric in metrics], can_subset=True)
-    def learnt_bounds(
-        context: dg.AssetCheckExecutionContext, config: LearntBoundsConfig, warehouse: Warehouse
+    @dg.multi_asset_check(name=ANOMALY_BOUNDS, specs=[metric.spec for metric in metrics], can_subset=True)
+    def anomaly_bounds(
+        context: dg.AssetCheckExecutionContext, config: AnomalyBoundsConfig, warehouse: Warehouse
     ) -> Iterator[dg.AssetCheckResult]:
-        since = _copied_in_full_at(context.instance)
-        wanted = [by_key[key] for key in by_key if key in context.selected_asset_check_keys]
-        values = _values(warehouse, wanted)
-        for metric in wanted:
-            history = _history(context.instance, metric.spec.key, since)
-            yield judge(metric, values[metric.spec.key], history, accept=config.accept)
+        since = _last_full_copy(context.instance, copied_asset)
+        selected = [by_key[key] for key in by_key if key in context.selected_asset_check_keys]
+        values = _read_values(warehouse, selected)
+        for metric in selected:
+            history = _read_history(context.instance, metric.spec.key, since)
+            yield evaluate_metric(metric, values[metric.spec.key], history, accept=config.accept)
 
-    return learnt_bounds
+    return anomaly_bounds
 
 
-def judge(
+def evaluate_metric(
     metric: TrackedMetric, value: float, history: Sequence[float], *, accept: bool = False
 ) -> dg.AssetCheckResult:
-    """The outcome for `value` after `history`, oldest first."""
-    bounds = learn(history)
+    """The result for `value` after `history`, oldest first."""
+    bounds = learn_bounds(history)
     metadata: dict[str, dg.MetadataValue] = {
         "value": dg.FloatMetadataValue(value),
         "runs_learnt_from": dg.IntMetadataValue(len(history)),
     }
     if bounds is None:
-        told = f"{value:,.2f}; bounds are learnt from {LEAST_HISTORY} runs on, and there were {len(history)}."
-        return _result(metric, passed=True, told=told, metadata=metadata)
+        found = f"{value:,.2f}; bounds need the history of {MIN_HISTORY} runs, and there are {len(history)}."
+        return _result(metric, passed=True, found=found, metadata=metadata)
     metadata |= {"low": dg.FloatMetadataValue(bounds.low), "high": dg.FloatMetadataValue(bounds.high)}
-    usual = bounds.low <= value <= bounds.high
-    told = f"{value:,.2f} after {history[-1]:,.2f}; usual is {bounds.low:,.2f} to {bounds.high:,.2f}."
-    if not usual:
-        told += " Accepted by hand." if accept else " A join may have multiplied rows, or rows were lost."
-    passed = usual or accept
-    return _result(metric, passed=passed, told=told, metadata=metadata)
+    is_usual = bounds.low <= value <= bounds.high
+    found = f"{value:,.2f} after {history[-1]:,.2f}; usual is {bounds.low:,.2f} to {bounds.high:,.2f}."
+    if not is_usual:
+        found += " Accepted manually." if accept else " A join may have multiplied rows, or rows were lost."
+    return _result(metric, passed=is_usual or accept, found=found, metadata=metadata)
 
 
 def _result(
-    metric: TrackedMetric, *, passed: bool, told: str, metadata: Mapping[str, dg.MetadataValue]
+    metric: TrackedMetric, *, passed: bool, found: str, metadata: Mapping[str, dg.MetadataValue]
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=metric.asset,
         check_name=metric.spec.name,
         passed=passed,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
+        description=found,
         metadata=metadata,
     )
 
 
-def _values(warehouse: Warehouse, metrics: Sequence[TrackedMetric]) -> Mapping[dg.AssetCheckKey, float]:
-    """Every measure's value now, in one statement."""
+def _read_values(warehouse: Warehouse, metrics: Sequence[TrackedMetric]) -> Mapping[dg.AssetCheckKey, float]:
+    """The present value of every metric, in one statement."""
     selects = [f"select {position} as n, ({metric.sql}) as v" for position, metric in enumerate(metrics)]
     rows = warehouse.query(" union all ".join(selects)).values if selects else []
     return {metrics[int(position)].spec.key: float(value) for position, value in rows}
 
 
-def _copied_in_full_at(instance: dg.DagsterInstance) -> float:
-    """When the payments were last copied in full, in seconds since 1970; zero when that is not known."""
-    records = instance.fetch_materializations(_COPIED, limit=HISTORY).records
-    for record in records:
+def _last_full_copy(instance: dg.DagsterInstance, asset: dg.AssetKey) -> float:
+    """When `asset` was last copied in full, in seconds since 1970; 0 when that is not known."""
+    for record in instance.fetch_materializations(asset, limit=MAX_HISTORY).records:
         materialization = record.asset_materialization
         mode = materialization.metadata.get("sync_mode") if materialization else None
         if mode is not None and mode.value == "snapshot":
@@ -180,12 +162,12 @@ def _copied_in_full_at(instance: dg.DagsterInstance) -> float:
     return 0.0
 
 
-def _history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: float) -> list[float]:
-    """Values that passed after `since`, oldest first: what was found wrong is nothing to learn from."""
+def _read_history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: float) -> list[float]:
+    """Values that passed after `since`, oldest first; values that failed are not learned from."""
     values = []
-    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=HISTORY):
+    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=MAX_HISTORY):
         evaluation = record.evaluation
-        # A check that is planned has no evaluation yet, but the plan of one.
+        # A planned check has no evaluation yet.
         if (
             isinstance(evaluation, dg.AssetCheckEvaluation)
             and evaluation.passed

@@ -1,30 +1,32 @@
-"""Checks of the raw tables against their source, the catalogue, and what the last sync said of itself.
+"""Checks of the raw tables against their source, the catalogue, and what the last sync reported.
 
-Made from the catalogue, the same for every table. One step looks at all tables of a domain, since to open the
-source and the warehouse costs more than to compare a small table.
+Generated from the catalogue, the same for every table. One step evaluates all tables of a domain, since opening
+the source and the warehouse costs more than comparing a small table.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
+from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
-from dvd_rental_pipeline.quality import evaluations
+from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
+from dvd_rental_pipeline.quality.present_tables import present_tables
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 
 @dataclass(frozen=True)
-class Check:
-    """A check that every table has. `evaluate` says what it found.
+class RawTableCheck:
+    """A check that every raw table has.
 
-    One that blocks fails with an error or passes: to the conditions, a warning is a failure like any other.
-    What only warns is a check of its own.
+    A blocking check fails with severity ERROR or passes: automation conditions treat a warning of a blocking
+    check as a failure. What only warns is a check of its own.
     """
 
     name: str
@@ -34,7 +36,7 @@ class Check:
     evaluate: Callable[[CheckContext], CheckOutcome]
 
     def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
-        """The spec of this check for one table."""
+        """The specification of this check for one table."""
         return dg.AssetCheckSpec(
             name=self.name,
             asset=asset,
@@ -45,69 +47,69 @@ class Check:
 
 
 CHECKS = (
-    Check(
+    RawTableCheck(
         "source_and_raw_agree",
-        "The raw table has every row of its source, and each row the same values, at one moment. Of tables "
-        "beyond 100,000 rows a sample is compared, and the number of all. What Airbyte wrote is compared by "
-        "the number of rows, and up to a million rows by the sums of columns.",
+        "The raw table has every row of its source, with the same values, at one point in time. For tables "
+        "over 100,000 rows, a sample is compared, and the number of all rows. Tables that Airbyte loads are "
+        "compared by the number of rows, and up to a million rows by the sums of columns.",
         Section.SOURCE_AND_RAW_AGREE,
         True,
         evaluations.agreement,
     ),
-    Check(
+    RawTableCheck(
         "primary_key_is_sound",
         "The primary key of live rows is unique and not null.",
         Section.PRIMARY_KEY,
         True,
         evaluations.primary_key,
     ),
-    Check(
+    RawTableCheck(
         "schema_matches_catalogue",
-        "The source has every column that the catalogue declares, of the same type.",
+        "The source has every column that the catalogue declares, with the same type.",
         Section.SCHEMA_DRIFT,
         True,
-        evaluations.drift,
+        evaluations.schema_drift,
     ),
-    Check(
+    RawTableCheck(
         "table_is_captured",
-        "The table's changes are captured whole and by its primary key: the publication of the source has it, "
-        "and in production Airbyte's connection syncs it.",
+        "All changes of the table are captured, by its primary key: the source's publication contains the "
+        "table, and in production Airbyte's connection syncs it.",
         Section.CAPTURE,
         True,
         evaluations.capture,
     ),
-    Check(
+    RawTableCheck(
         "columns_are_known",
-        "The source has no column that the catalogue does not declare: whether it is private is not known yet.",
+        "The source has no column that the catalogue does not declare: its privacy would be unknown.",
         Section.SCHEMA_DRIFT,
         False,
-        evaluations.additions,
+        evaluations.unknown_columns,
     ),
-    Check(
+    RawTableCheck(
         "commit_lag_is_short",
-        "No change has been waiting for its sync for longer than the table's tier allows.",
+        "No change has waited for its sync longer than the table's tier allows.",
         Section.COMMIT_LAG,
         False,
-        evaluations.lag,
+        evaluations.commit_lag,
     ),
-    Check(
+    RawTableCheck(
         "sync_count_is_right",
-        "What the last sync said of itself explains the table; and it left nothing behind that was there when "
-        "it began. A green sync that moves nothing while the source moves fails here.",
+        "The counts that the last sync reported explain the table, and the sync left no change behind that "
+        "existed when it began. A successful sync that moves nothing while the source changes fails here.",
         Section.SYNC_COUNT,
         True,
         evaluations.sync_count,
     ),
-    Check(
+    RawTableCheck(
         "tombstones_are_few",
-        "Deleted rows, which stay as tombstones, are at most half of a table.",
+        "Deleted rows, which are kept as tombstones, are at most half of a table.",
         Section.TOMBSTONES,
         False,
         evaluations.tombstones,
     ),
-    Check(
+    RawTableCheck(
         "nothing_is_quarantined",
-        "Every value of the source could be held by the warehouse.",
+        "The warehouse could store every value of the source.",
         Section.QUARANTINE,
         False,
         evaluations.quarantine,
@@ -115,49 +117,66 @@ CHECKS = (
 )
 
 
-def build_replication_checks(domain: Domain) -> dg.AssetChecksDefinition:
-    """One step with the checks of every table of `domain`, and those of what all tables share."""
-    assets = {table.name: dg.AssetKey([domain.name, table.name]) for table in domain.tables}
-    slot_asset = next(assets[table.name] for table in domain.tables if table.tier is FreshnessTier.TRANSACTIONS)
+def build_replication_checks(
+    domain: Domain, commit_lag: Mapping[FreshnessTier, timedelta], ingestion_key: str
+) -> dg.AssetChecksDefinition:
+    """One step with the checks of every table of `domain`, and of what all its tables share.
+
+    `commit_lag` is how long a change may wait for its sync, by tier; `ingestion_key` the key of the resource.
+    """
+    leader = leader_key(domain)
     slot_spec = dg.AssetCheckSpec(
         name="replication_slot_is_short",
-        asset=slot_asset,
-        description="The replication slot, which all tables share, holds back at most half of the log that it "
-        "may, or 1 GiB where nothing limits it: a slot that grows fills the source's disk.",
+        asset=leader,
+        description="The replication slot, which all tables share, retains at most half of the log that it "
+        "may, or 1 GiB where there is no limit: a slot that grows fills the source's disk.",
         metadata={RUNBOOK: Section.SLOT_LAG.reference},
     )
     capture_spec = dg.AssetCheckSpec(
         name="capture_matches_catalogue",
-        asset=slot_asset,
-        description="What captures the changes of all tables is set up as declared: the publication of the "
-        "source, and in production Airbyte's connection, with no schedule and no table beyond the catalogue's.",
+        asset=leader,
+        description="Change capture is set up as declared for all tables: the source's publication, and in "
+        "production Airbyte's connection, without a schedule and without tables that the catalogue does not "
+        "declare.",
         metadata={RUNBOOK: Section.CAPTURE.reference},
     )
 
     @dg.multi_asset_check(
         name=f"{domain.name}_replication_checks",
-        specs=[*(check.spec(asset) for asset in assets.values() for check in CHECKS), slot_spec, capture_spec],
+        specs=[
+            *(check.spec(raw_key(domain, table)) for table in domain.tables for check in CHECKS),
+            slot_spec,
+            capture_spec,
+        ],
         can_subset=True,
+        required_resource_keys={ingestion_key, "warehouse"},
         description=f"Compares the raw tables of {domain.name} with their source. Changes nothing.",
     )
-    def replication_checks(
-        context: dg.AssetCheckExecutionContext, ingestion: Ingestion, warehouse: Warehouse
-    ) -> Iterator[dg.AssetCheckResult]:
+    def replication_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        ingestion: Ingestion = getattr(context.resources, ingestion_key)
+        warehouse: Warehouse = context.resources.warehouse
         try:
             inspection = ingestion.inspect(domain, context.log)
-            counts = _counts(domain, warehouse)
+            counts = _count_rows(domain, warehouse)
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for table in domain.tables:
-            asset = assets[table.name]
-            table_context = _check_context(context.instance, asset, table, inspection, counts[table.name])
+            asset = raw_key(domain, table)
+            check_context = _check_context(
+                context.instance,
+                asset,
+                table,
+                inspection=inspection,
+                counts=counts[table.name],
+                commit_lag_limit=commit_lag[table.tier],
+            )
             for check in CHECKS:
                 if dg.AssetCheckKey(asset, check.name) in context.selected_asset_check_keys:
-                    yield _result(asset, check.name, check.evaluate(table_context))
+                    yield _result(asset, check.name, check.evaluate(check_context))
         if slot_spec.key in context.selected_asset_check_keys:
-            yield _result(slot_asset, slot_spec.name, evaluations.slot(inspection))
+            yield _result(leader, slot_spec.name, evaluations.slot(inspection))
         if capture_spec.key in context.selected_asset_check_keys:
-            yield _result(slot_asset, capture_spec.name, evaluations.capture_settings(inspection))
+            yield _result(leader, capture_spec.name, evaluations.capture_settings(inspection))
 
     return replication_checks
 
@@ -166,8 +185,10 @@ def _check_context(
     instance: dg.DagsterInstance,
     asset: dg.AssetKey,
     table: Table,
+    *,
     inspection: Inspection,
     counts: Mapping[str, int],
+    commit_lag_limit: timedelta,
 ) -> CheckContext:
     event = instance.get_latest_materialization_event(asset)
     materialization = event.asset_materialization if event else None
@@ -179,33 +200,42 @@ def _check_context(
             name: value.value for name, value in (materialization.metadata if materialization else {}).items()
         },
         synced_at=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
-        now=_now(),
+        commit_lag_limit=commit_lag_limit,
+        now=durations.utc_now(),
     )
 
 
-def _counts(domain: Domain, warehouse: Warehouse) -> Mapping[str, Mapping[str, int]]:
-    """Live rows, tombstones and rows with values that could not be kept, of every table, in one statement."""
+def _count_rows(domain: Domain, warehouse: Warehouse) -> Mapping[str, Mapping[str, int]]:
+    """Live rows, tombstones, rows with values that could not be stored, and faulty keys, by table.
+
+    All are 0 for a table that does not exist: `schema_matches_catalogue` reports it.
+    """
+    names = ("rows", "tombstones", "quarantined", "null_keys", "duplicate_keys")
+    counts = {table.name: dict.fromkeys(names, 0) for table in domain.tables}
+    present = present_tables(warehouse, [domain.name])
     selects = [
         f"select '{table.name}' as name, count(*) - count(_ab_cdc_deleted_at) as live,"
         " count(_ab_cdc_deleted_at) as tombstones,"
         " coalesce(sum(case when cast(_airbyte_meta as varchar) like '%\"changes\":[{%' then 1 else 0 end), 0)"
         " as quarantined,"
-        f" coalesce(sum(case when _ab_cdc_deleted_at is null and ({_null_keys(table)}) then 1 else 0 end), 0)"
-        f" as keyless, ({_duplicate_keys(domain, table)}) as doubled from {domain.name}.{table.name}"
+        f" coalesce(sum(case when _ab_cdc_deleted_at is null and ({_has_null_key(table)}) then 1 else 0 end), "
+        f"0) as null_keys, ({_count_duplicate_keys(domain, table)}) as duplicate_keys"
+        f" from {domain.name}.{table.name}"
         for table in domain.tables
+        if (domain.name, table.name) in present
     ]
-    numbers = ("rows", "tombstones", "quarantined", "keyless", "doubled")
-    return {
-        str(name): {number: int(value) for number, value in zip(numbers, values, strict=True)}
-        for name, *values in warehouse.query(" union all ".join(selects)).values
+    rows = warehouse.query(" union all ".join(selects)).values if selects else []
+    return counts | {
+        str(table): {name: int(value) for name, value in zip(names, values, strict=True)}
+        for table, *values in rows
     }
 
 
-def _null_keys(table: Table) -> str:
+def _has_null_key(table: Table) -> str:
     return " or ".join(f"{column} is null" for column in table.primary_key)
 
 
-def _duplicate_keys(domain: Domain, table: Table) -> str:
+def _count_duplicate_keys(domain: Domain, table: Table) -> str:
     key = ", ".join(table.primary_key)
     return (
         f"select count(*) from (select {key} from {domain.name}.{table.name}"
@@ -213,17 +243,12 @@ def _duplicate_keys(domain: Domain, table: Table) -> str:
     )
 
 
-def _result(asset: dg.AssetKey, name: str, found: CheckOutcome) -> dg.AssetCheckResult:
-    passed, severity, told, metadata = found
+def _result(asset: dg.AssetKey, name: str, outcome: CheckOutcome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=name,
-        passed=passed,
-        severity=severity,
-        description=told,
-        metadata=metadata,
+        passed=outcome.passed,
+        severity=outcome.severity,
+        description=outcome.found,
+        metadata=outcome.metadata,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

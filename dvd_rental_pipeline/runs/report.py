@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dvd_rental_pipeline.automation.failure_messages import step_failure_message
-from dvd_rental_pipeline.quality.findings import describe_failure
+from dvd_rental_pipeline.quality.findings import failure_detail
 
 DBT_SECONDS = "Execution Duration"
 
@@ -119,8 +119,10 @@ def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
 def _check_failures(
     checks: Sequence[dg.AssetCheckEvaluation], severity: dg.AssetCheckSeverity
 ) -> Sequence[str]:
-    return [
-        f"check {check.asset_key.to_user_string()}:{check.check_name}: {describe_failure(check)}"
-        for check in checks
-        if not check.passed and check.severity is severity
-    ]
+    return [_describe(check) for check in checks if not check.passed and check.severity is severity]
+
+
+def _describe(check: dg.AssetCheckEvaluation) -> str:
+    name = f"check {check.asset_key.to_user_string()}:{check.check_name}"
+    detail = failure_detail(check)
+    return f"{name} failed: {detail}" if detail else f"{name} failed"

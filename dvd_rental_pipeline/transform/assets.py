@@ -23,8 +23,8 @@ from dagster_dbt.asset_utils import (
     get_manifest_and_translator_from_dbt_assets,
 )
 
-from dvd_rental_pipeline.automation.conditions import MODEL_CONDITIONS
-from dvd_rental_pipeline.automation.freshness import FRESHNESS_POLICIES
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.runbook import RUNBOOK
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
@@ -82,8 +82,8 @@ class ModelTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             # dagster-dbt adds the SQL, a page of it, which the reference to the code shows better.
             description=manifest["nodes"][unique_id]["description"].strip(),
-            freshness_policy=FRESHNESS_POLICIES[layer],
-            automation_condition=MODEL_CONDITIONS[layer],
+            freshness_policy=LAYER_FRESHNESS[layer],
+            automation_condition=LAYER_CONDITIONS[layer],
         )
 
     def get_asset_check_spec(

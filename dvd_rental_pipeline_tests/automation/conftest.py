@@ -1,4 +1,4 @@
-"""The real graph, without anything behind it."""
+"""The real graph, with steps that do nothing."""
 
 import os
 from collections.abc import Iterator
@@ -38,19 +38,19 @@ KEYS = [
 
 @pytest.fixture(scope="session")
 def graph_definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
-    """The definitions of a local deployment, to look at."""
+    """The definitions of a local deployment."""
     with mock.patch.dict(os.environ):
         return build_definitions(Settings(home=tmp_path_factory.mktemp("home")))
 
 
 @pytest.fixture(scope="session")
 def excerpt(graph_definitions: dg.Definitions) -> dg.Definitions:
-    """The part of the graph in which payments and rentals become a report, built by steps that do nothing."""
+    """The subset of the graph from payments and rentals to a report, built by steps that do nothing."""
     return graph_subset_of(graph_definitions, KEYS)
 
 
 @pytest.fixture
 def history(excerpt: dg.Definitions) -> Iterator[History]:
-    """An instance on which nothing has happened yet."""
+    """An empty instance."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield History(excerpt, instance)

@@ -1,4 +1,4 @@
-"""Some assets of the real graph, with their own conditions and checks, built by steps that do nothing."""
+"""A subset of the real graph, with its own conditions and checks, built by steps that do nothing."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.schedules import build_sync_job, sync_schedule
+from dvd_rental_pipeline.automation.schedules import build_sync_job, build_sync_schedule
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 
 MODELS = {"staging", "snapshots", "marts", "reports"}
 
@@ -24,8 +25,8 @@ def graph_subset_of(
 ) -> dg.Definitions:
     """The assets `keys` of `definitions`, with the steps, the job and the schedule of the whole.
 
-    `raw` and `raw_checks` stand for the raw tables, which otherwise do nothing as well. Without `all_checks` a
-    model has one that blocks, so that a run takes less time.
+    `raw` and `raw_checks` replace the steps of the raw tables, which otherwise do nothing either. Without
+    `all_checks` a model has only one blocking check, so that a run takes less time.
     """
     graph = definitions.resolve_asset_graph()
     specs: defaultdict[str, list[dg.AssetSpec]] = defaultdict(list)
@@ -48,8 +49,8 @@ def graph_subset_of(
             for name, parts in specs.items()
         ],
         asset_checks=[raw_checks or _source_checks(raw_specs)],
-        jobs=[build_sync_job()],
-        schedules=[sync_schedule],
+        jobs=[build_sync_job(DVD_RENTAL)],
+        schedules=[build_sync_schedule(DVD_RENTAL, DVD_RENTAL_PIPELINE.sync_cron)],
         sensors=sensors,
         resources=resources,
         executor=dg.in_process_executor,

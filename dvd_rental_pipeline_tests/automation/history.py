@@ -1,4 +1,4 @@
-"""A history that a test writes by hand, and what the automation makes of it."""
+"""A history of events that a test writes, and the automation that evaluates it."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -10,7 +10,8 @@ from dagster._core.definitions.freshness import FreshnessState, FreshnessStateCh
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
 
-from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -24,14 +25,15 @@ def at(clock: str, day: int = 0) -> datetime:
 class History:
     """Events on `instance`, and the evaluation of the conditions after them.
 
-    Each sensor has its cursor, as the daemon keeps it. Its first look, which starts nothing, is already done.
+    Each sensor has its cursor, as the daemon keeps it. The first evaluation, which starts nothing, has already
+    happened.
     """
 
     def __init__(self, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
         self.definitions = definitions
         self.graph = definitions.resolve_asset_graph()
         self.instance = instance
-        self._sensors = {sensor.name: sensor for sensor in CONDITION_SENSORS}
+        self._sensors = {sensor.name: sensor for sensor in (*MODEL_SENSORS, build_catch_up_sensor(DVD_RENTAL))}
         self._cursors: dict[str, object] = {}
 
     def keys(self, *groups: str) -> Sequence[dg.AssetKey]:
@@ -40,7 +42,7 @@ class History:
         return [key for key in self.graph.toposorted_asset_keys if key in wanted]
 
     def build(self, keys: Iterable[dg.AssetKey], *, failing: Iterable[dg.AssetCheckKey] = ()) -> None:
-        """A run that has built `keys` and evaluated all their checks."""
+        """Record a run that has built `keys` and evaluated all their checks."""
         failing = set(failing)
         keys = list(keys)
         for key in keys:
@@ -49,7 +51,7 @@ class History:
                 self.check(check, passed=check not in failing)
 
     def check(self, key: dg.AssetCheckKey, *, passed: bool, description: str | None = None) -> None:
-        """An evaluation of one check."""
+        """Record the evaluation of one check."""
         self.instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(
                 asset_key=key.asset_key, check_name=key.name, passed=passed, description=description
@@ -57,7 +59,7 @@ class History:
         )
 
     def plan_check(self, key: dg.AssetCheckKey) -> None:
-        """A run has begun that is to evaluate a check."""
+        """Record the start of a run that will evaluate a check."""
         run = create_run_for_test(self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED)
         planned = DagsterEvent(
             event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
@@ -67,7 +69,7 @@ class History:
         self.instance.report_dagster_event(planned, run.run_id)
 
     def freshness(self, keys: Iterable[dg.AssetKey], state: FreshnessState) -> None:
-        """The freshness daemon has found `keys` in a state."""
+        """Record a freshness state of `keys`, as the freshness daemon does."""
         known = self.instance.get_freshness_state_records(list(keys))
         for key in keys:
             before = known[key].freshness_state if key in known else FreshnessState.UNKNOWN
@@ -81,7 +83,7 @@ class History:
             )
 
     def begin_run(self, keys: Iterable[dg.AssetKey]) -> dg.DagsterRun:
-        """A run that has begun to build `keys`."""
+        """Record the start of a run that will build `keys`."""
         keys = set(keys)
         run = create_run_for_test(
             self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED, asset_selection=keys
@@ -96,7 +98,7 @@ class History:
         return run
 
     def tick(self, sensor: str, when: datetime) -> set[dg.AssetKey]:
-        """What a look of `sensor` requests."""
+        """The assets that an evaluation of `sensor` requests."""
         result = dg.evaluate_automation_conditions(
             self.definitions,
             self.instance,

@@ -1,4 +1,4 @@
-"""Alerts reach people and programs, and one that cannot be sent never stops the pipeline."""
+"""Alerts reach people and programs; a failure to send one never stops the pipeline."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def topic(aws: AwsStandIn) -> str:
 
 @pytest.fixture
 def received(topic: str) -> Callable[[], list[dict[str, Any]]]:
-    """What arrived in a queue that is subscribed to the topic."""
+    """The messages in a queue that is subscribed to the topic."""
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -67,7 +67,7 @@ def test_an_alert_arrives_as_json_for_programs_and_counts(
     assert alerts_counted() == 1
 
 
-def test_that_all_is_well_again_is_told_but_not_counted(
+def test_a_resolved_alert_is_sent_but_not_counted(
     topic: str, received: Callable[[], list[dict[str, Any]]]
 ) -> None:
     assert SnsAlerts(topic=topic).send(replace(ALERT, resolved=True), LOG)
@@ -77,7 +77,7 @@ def test_that_all_is_well_again_is_told_but_not_counted(
     assert alerts_counted() == 0
 
 
-def test_a_person_reads_what_whose_and_where() -> None:
+def test_the_text_has_problem_owner_and_link() -> None:
     assert ALERT.text().splitlines() == [
         "ERROR: marts/fct_rental",
         "The check `primary_key` found 3 rows twice.",
@@ -86,7 +86,7 @@ def test_a_person_reads_what_whose_and_where() -> None:
     ]
 
 
-def test_a_subject_that_sns_would_refuse_is_made_to_fit(
+def test_a_subject_that_sns_would_reject_is_adapted(
     topic: str, received: Callable[[], list[dict[str, Any]]]
 ) -> None:
     assert SnsAlerts(topic=topic).send(replace(ALERT, subject="Größe " * 40), LOG)
@@ -95,14 +95,12 @@ def test_a_subject_that_sns_would_refuse_is_made_to_fit(
     assert envelope["Subject"].isascii()
 
 
-def test_a_topic_that_is_gone_stops_nothing_and_the_alert_stands_in_the_log(
-    topic: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_with_a_missing_topic_the_alert_is_logged(topic: str, caplog: pytest.LogCaptureFixture) -> None:
     assert not SnsAlerts(topic=topic + "-gone").send(ALERT, LOG)
     assert ALERT.happened in caplog.text
 
 
-def test_without_an_answer_from_sns_the_pipeline_goes_on_soon(
+def test_without_an_answer_from_sns_the_pipeline_continues_soon(
     topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -112,7 +110,7 @@ def test_without_an_answer_from_sns_the_pipeline_goes_on_soon(
     assert ALERT.happened in caplog.text
 
 
-def test_a_metric_that_cannot_be_written_does_not_undo_the_alert(
+def test_a_failed_metric_does_not_affect_the_alert(
     topic: str,
     received: Callable[[], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
@@ -124,6 +122,6 @@ def test_a_metric_that_cannot_be_written_does_not_undo_the_alert(
     assert "DvdRental/Alerts could not be written" in caplog.text
 
 
-def test_on_a_laptop_an_alert_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_locally_an_alert_is_a_log_record(caplog: pytest.LogCaptureFixture) -> None:
     assert ConsoleAlerts().send(ALERT, LOG)
     assert ALERT.text() in caplog.text

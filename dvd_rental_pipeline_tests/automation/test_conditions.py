@@ -1,4 +1,4 @@
-"""What runs by itself over scripted histories: once for each cause, and nothing without one."""
+"""What the automation conditions request over written histories: once per cause, and nothing without one."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from dagster import DagsterRunStatus
 from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
 from dvd_rental_pipeline_tests.automation.history import History, at
 
-SOURCE, MODELS, REPORTS = "source_catch_up", "models_follow_source", "reports_every_morning"
+SOURCE, MODELS, REPORTS = "dvd_rental_catch_up", "models_follow_source", "reports_every_morning"
 PAYMENT = dg.AssetKey(["dvd_rental", "payment"])
 RENTAL = dg.AssetKey(["dvd_rental", "rental"])
 FACT = dg.AssetKey(["marts", "fct_payment"])
@@ -17,7 +17,7 @@ FACT = dg.AssetKey(["marts", "fct_payment"])
 
 @pytest.fixture
 def night(history: History) -> History:
-    """All was built, all is well, and each sensor has looked at it."""
+    """Everything is built, every check passes, and each sensor has been evaluated."""
     history.build(history.keys("raw", "staging", "snapshots", "marts", "reports", "site"))
     for sensor in (SOURCE, MODELS, REPORTS):
         assert history.tick(sensor, at("04:00")) == set()
@@ -37,19 +37,19 @@ def models_of(history: History) -> set[dg.AssetKey]:
     return set(history.keys("staging", "snapshots", "marts"))
 
 
-def test_an_empty_home_is_left_alone(history: History) -> None:
+def test_nothing_is_requested_in_an_empty_home(history: History) -> None:
     for sensor in (SOURCE, MODELS, REPORTS):
         for clock in ("04:00", "05:00", "05:30"):
             assert history.tick(sensor, at(clock)) == set()
 
 
-def test_nothing_runs_when_nothing_changed(night: History) -> None:
+def test_nothing_is_requested_when_nothing_changed(night: History) -> None:
     for clock in ("04:01", "04:30", "04:59"):
         for sensor in (SOURCE, MODELS, REPORTS):
             assert night.tick(sensor, at(clock)) == set()
 
 
-def test_a_sync_is_followed_by_all_models_in_one_run_and_once(night: History) -> None:
+def test_a_sync_requests_all_models_once_in_one_run(night: History) -> None:
     night.build(night.keys("raw"))
     assert night.tick(MODELS, at("04:10")) == models_of(night)
     assert night.tick(MODELS, at("04:11")) == set()
@@ -57,7 +57,7 @@ def test_a_sync_is_followed_by_all_models_in_one_run_and_once(night: History) ->
     assert night.tick(MODELS, at("04:12")) == set()
 
 
-def test_models_wait_for_a_sync_and_for_themselves_and_miss_nothing(night: History) -> None:
+def test_models_wait_for_running_syncs_and_builds(night: History) -> None:
     night.build(night.keys("raw"))
     sync = night.begin_run(night.keys("raw"))
     assert night.tick(MODELS, at("04:10")) == set(), "a sync is running"
@@ -70,11 +70,11 @@ def test_models_wait_for_a_sync_and_for_themselves_and_miss_nothing(night: Histo
     night.build(night.keys("staging", "snapshots", "marts"))
     night.build(night.keys("raw"))
     night.instance.report_run_canceled(run)
-    assert night.tick(MODELS, at("04:13")) == models_of(night), "what came meanwhile is not forgotten"
+    assert night.tick(MODELS, at("04:13")) == models_of(night), "the sync in between is not missed"
     assert night.tick(MODELS, at("04:14")) == set()
 
 
-def test_a_failed_check_of_a_raw_table_holds_what_reads_it_until_the_next_sync_is_right(night: History) -> None:
+def test_a_failed_raw_check_holds_its_readers_until_a_sync_passes(night: History) -> None:
     check = blocking_check(night, PAYMENT)
     night.build(night.keys("raw"), failing=[check])
     requested = night.tick(MODELS, at("04:10"))
@@ -82,7 +82,9 @@ def test_a_failed_check_of_a_raw_table_holds_what_reads_it_until_the_next_sync_i
     held = {payments, *dg.AssetSelection.assets(payments).downstream().resolve(night.graph)} & models_of(night)
     assert FACT in held
     assert held & requested == set()
-    assert dg.AssetKey(["staging", "stg_dvd_rental__film"]) in requested, "other tables go on"
+    assert dg.AssetKey(["staging", "stg_dvd_rental__film"]) in requested, (
+        "readers of other tables are requested"
+    )
     night.build([key for key in night.keys("staging", "snapshots", "marts") if key in requested])
     for clock in ("04:11", "04:20"):
         assert night.tick(MODELS, at(clock)) == set()
@@ -90,7 +92,7 @@ def test_a_failed_check_of_a_raw_table_holds_what_reads_it_until_the_next_sync_i
     assert night.tick(MODELS, at("04:25")) >= held, "the fix releases it"
 
 
-def test_a_check_that_passes_when_it_is_run_again_releases_without_a_new_sync(night: History) -> None:
+def test_a_check_that_passes_again_releases_without_a_sync(night: History) -> None:
     check = blocking_check(night, PAYMENT)
     night.build(night.keys("raw"), failing=[check])
     requested = night.tick(MODELS, at("04:10"))
@@ -100,29 +102,29 @@ def test_a_check_that_passes_when_it_is_run_again_releases_without_a_new_sync(ni
     assert night.tick(MODELS, at("04:12")) == set()
 
 
-def test_a_late_source_starts_one_sync_of_all_its_tables(night: History) -> None:
+def test_a_late_source_requests_one_sync_of_all_its_tables(night: History) -> None:
     night.freshness(night.keys("raw"), FreshnessState.PASS)
     assert night.tick(SOURCE, at("04:45")) == set()
     night.freshness([PAYMENT], FreshnessState.FAIL)
     assert night.tick(SOURCE, at("04:46")) == set(night.keys("raw"))
     night.freshness([RENTAL], FreshnessState.FAIL)
     for clock in ("04:47", "04:48", "05:30"):
-        assert night.tick(SOURCE, at(clock)) == set(), "late is told once, however long it lasts"
+        assert night.tick(SOURCE, at(clock)) == set(), "one request, however long it is late"
 
 
-def test_a_source_that_gets_late_during_a_sync_is_caught_up_only_if_that_fails(night: History) -> None:
+def test_a_source_late_during_a_sync_is_caught_up_if_that_fails(night: History) -> None:
     night.freshness([PAYMENT], FreshnessState.PASS)
     assert night.tick(SOURCE, at("04:40")) == set()
     sync = night.begin_run(night.keys("raw"))
     night.freshness([PAYMENT], FreshnessState.FAIL)
-    assert night.tick(SOURCE, at("04:46")) == set(), "it may yet arrive"
+    assert night.tick(SOURCE, at("04:46")) == set(), "the sync may still succeed"
     night.instance.report_run_failed(sync)
     assert night.instance.get_run_by_id(sync.run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
     assert night.tick(SOURCE, at("04:47")) == set(night.keys("raw"))
     assert night.tick(SOURCE, at("04:48")) == set()
 
 
-def test_a_sync_that_arrives_late_needs_no_other(night: History) -> None:
+def test_a_sync_that_succeeds_late_requests_no_other(night: History) -> None:
     night.freshness([PAYMENT], FreshnessState.PASS)
     assert night.tick(SOURCE, at("04:40")) == set()
     sync = night.begin_run(night.keys("raw"))
@@ -147,10 +149,10 @@ def reports_and_site(history: History) -> set[dg.AssetKey]:
     return set(history.keys("reports", "site"))
 
 
-def test_reports_are_built_in_the_morning_after_the_marts_and_once_a_day(night: History) -> None:
+def test_reports_are_requested_after_the_marts_and_once_a_day(night: History) -> None:
     night.build(night.keys("raw", "staging", "snapshots", "marts"))
     assert night.tick(REPORTS, at("04:59")) == set(), "not before five"
-    assert night.tick(REPORTS, at("05:01")) == set(), "the marts are of the night"
+    assert night.tick(REPORTS, at("05:01")) == set(), "the marts were built before five"
     night.build(night.keys("raw", "staging", "snapshots", "marts"))
     assert night.tick(REPORTS, at("05:10")) == reports_and_site(night)
     night.build(night.keys("reports", "site"))
@@ -162,14 +164,14 @@ def test_reports_are_built_in_the_morning_after_the_marts_and_once_a_day(night: 
     assert night.tick(REPORTS, at("05:10", day=1)) == reports_and_site(night)
 
 
-def test_a_machine_that_slept_at_five_builds_the_reports_when_it_wakes(night: History) -> None:
+def test_a_machine_that_slept_at_five_builds_reports_on_waking(night: History) -> None:
     assert night.tick(REPORTS, at("09:00")) == set()
     night.build(night.keys("raw", "staging", "snapshots", "marts"))
     assert night.tick(REPORTS, at("09:02")) == reports_and_site(night)
 
 
 @pytest.mark.parametrize("released", [at("05:40"), at("11:00")])
-def test_a_failed_check_of_a_mart_holds_its_reports_until_it_passes(night: History, released: datetime) -> None:
+def test_a_failed_mart_check_holds_its_reports_until_it_passes(night: History, released: datetime) -> None:
     assert night.tick(REPORTS, at("05:00")) == set()
     check = blocking_check(night, FACT)
     night.build(night.keys("raw", "staging", "snapshots", "marts"), failing=[check])
@@ -184,7 +186,7 @@ def test_a_failed_check_of_a_mart_holds_its_reports_until_it_passes(night: Histo
     assert night.tick(REPORTS, released.replace(minute=59)) == set()
 
 
-def test_the_site_follows_reports_that_people_build_by_hand(night: History) -> None:
+def test_the_site_follows_reports_that_were_built_manually(night: History) -> None:
     night.build(night.keys("reports"))
     assert layers(night.tick(REPORTS, at("14:00"))) == {"site"}
     assert night.tick(REPORTS, at("14:01")) == set()

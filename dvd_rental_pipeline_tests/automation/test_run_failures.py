@@ -1,4 +1,4 @@
-"""Runs that fail are one story for each kind of run: told once, in the words of the steps, and its end too."""
+"""Failed runs are one incident per kind of run: one alert with the reasons, and one when it is resolved."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -27,8 +27,8 @@ _sent: list[Alert] = []
 _broken: set[str] = set()
 
 
-class KeptAlerts(Alerts):
-    """Keeps what is sent."""
+class RecordedAlerts(Alerts):
+    """Records what is sent."""
 
     def send(self, alert: Alert, log: logging.Logger) -> bool:
         _sent.append(alert)
@@ -53,7 +53,7 @@ definitions = dg.Definitions(assets=[film, rental], jobs=[nightly, films], execu
 
 
 class Runs:
-    """Runs on an instance, as a daemon would launch them, and what the sensor tells of them."""
+    """Runs on an instance, as the daemon launches them, and the alerts about them."""
 
     def __init__(self, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.instance, self.now = instance, 1_000_000.0
@@ -70,13 +70,13 @@ class Runs:
         list(execute_run_iterator(InMemoryJob(definition), run, self.instance))
         return run.run_id
 
-    def collect_findings(self, after_minutes: float = 1) -> Sequence[Alert]:
+    def evaluate(self, after_minutes: float = 1) -> Sequence[Alert]:
         _sent.clear()
         self.now += after_minutes * 60
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursor,
-            resources={"alerts": KeptAlerts(dagster_url="https://dagster.example.com/")},
+            resources={"alerts": RecordedAlerts(dagster_url="https://dagster.example.com/")},
         )
         self.cursor = run_failure_alerts.evaluate_tick(context).cursor
         return list(_sent)
@@ -89,10 +89,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
         yield Runs(instance, monkeypatch)
 
 
-def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_they_succeed(runs: Runs) -> None:
+def test_failed_runs_send_one_alert_with_reasons_and_one_when_resolved(runs: Runs) -> None:
     _broken.update({"film", "rental"})
     first = runs.run(nightly)
-    (alert,) = runs.collect_findings()
+    (alert,) = runs.evaluate()
     assert alert.subject == "runs of nightly"
     assert set(alert.happened.splitlines()) >= {
         f"Run {first[:8]} failed.",
@@ -102,55 +102,55 @@ def test_runs_that_fail_are_told_once_with_what_each_step_said_and_then_that_the
     assert alert.owner == "team:data_engineering"
     assert alert.link == f"https://dagster.example.com/runs/{first}"
     runs.run(nightly)
-    assert runs.collect_findings(15) == [], "the same story"
+    assert runs.evaluate(15) == [], "the same incident"
     _broken.clear()
     runs.run(nightly)
-    assert runs.collect_findings(15) == []
-    (resolved,) = runs.collect_findings(45)
+    assert runs.evaluate(15) == []
+    (resolved,) = runs.evaluate(45)
     assert resolved.resolved
     assert resolved.subject == alert.subject
-    assert runs.collect_findings(600) == []
+    assert runs.evaluate(600) == []
 
 
-def test_runs_that_flap_are_one_story(runs: Runs) -> None:
-    notified = []
+def test_flapping_runs_are_one_incident(runs: Runs) -> None:
+    sent = []
     for _ in range(4):
         _broken.add("film")
         runs.run(films)
-        notified += runs.collect_findings(15)
+        sent += runs.evaluate(15)
         _broken.clear()
         runs.run(films)
-        notified += runs.collect_findings(15)
-    notified += runs.collect_findings(45)
-    assert [alert.resolved for alert in notified] == [False, True]
+        sent += runs.evaluate(15)
+    sent += runs.evaluate(45)
+    assert [alert.resolved for alert in sent] == [False, True]
 
 
-def test_each_schedule_and_sensor_is_a_story_of_its_own(runs: Runs) -> None:
+def test_each_schedule_and_sensor_is_an_incident_of_its_own(runs: Runs) -> None:
     _broken.add("film")
     runs.run(films, **{"dagster/schedule_name": "every_hour"})
     runs.run(films, **{"dagster/sensor_name": "after_all"})
-    (alert,) = runs.collect_findings()
+    (alert,) = runs.evaluate()
     assert alert.subject == "runs of after_all and 1 more"
     assert "runs of every_hour: Run" in alert.happened
     _broken.clear()
     runs.run(films, **{"dagster/sensor_name": "after_all"})
-    runs.collect_findings()
-    (resolved,) = runs.collect_findings(45)
+    runs.evaluate()
+    (resolved,) = runs.evaluate(45)
     assert set(resolved.happened.splitlines()) >= {"runs of after_all: Such runs succeed again."}
 
 
-def test_a_run_of_the_command_line_is_told_by_the_command(runs: Runs) -> None:
+def test_a_run_of_the_command_line_sends_nothing(runs: Runs) -> None:
     _broken.add("film")
     runs.run(nightly, launched=False)
-    assert runs.collect_findings() == []
+    assert runs.evaluate() == []
 
 
-def test_runs_without_trouble_are_nothing_to_tell(runs: Runs) -> None:
+def test_successful_runs_send_nothing(runs: Runs) -> None:
     runs.run(nightly)
     runs.run(films)
-    assert runs.collect_findings() == []
+    assert runs.evaluate() == []
     assert runs.cursor == "{}"
 
 
-def test_it_watches_from_the_first_deployment_on() -> None:
+def test_the_sensor_runs_by_default() -> None:
     assert run_failure_alerts.default_status is dg.DefaultSensorStatus.RUNNING

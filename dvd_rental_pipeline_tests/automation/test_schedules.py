@@ -1,4 +1,4 @@
-"""The schedule of the source: never the first sync, never two at once."""
+"""The schedule of a source: never the first sync, never two syncs at once."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,36 +7,37 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dvd_rental_pipeline.automation.schedules import sync_schedule
+from dvd_rental_pipeline.automation.schedules import build_sync_schedule
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.automation.history import History, at
 
 
 @pytest.fixture
 def history(excerpt: dg.Definitions, tmp_path: Path) -> Iterator[History]:
-    """On SQLite: a schedule reaches no other instance in a test."""
+    """On SQLite: in a test, a schedule can use no other instance."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield History(excerpt, instance)
 
 
 def evaluate(history: History, when: datetime) -> dg.RunRequest | dg.SkipReason:
     context = dg.build_schedule_context(instance=history.instance, scheduled_execution_time=when)
-    answer = sync_schedule(context)
+    answer = build_sync_schedule(DVD_RENTAL, "*/15 * * * *")(context)
     assert isinstance(answer, dg.RunRequest | dg.SkipReason)
     return answer
 
 
-def test_the_first_sync_is_a_decision_of_a_person(history: History) -> None:
+def test_the_first_sync_is_started_by_a_person(history: History) -> None:
     answer = evaluate(history, at("04:00"))
     assert isinstance(answer, dg.SkipReason)
     assert "dvd-rental run" in str(answer.skip_message)
 
 
-def test_from_then_on_it_syncs(history: History) -> None:
+def test_later_syncs_are_scheduled(history: History) -> None:
     history.build(history.keys("raw"))
     assert isinstance(evaluate(history, at("04:00")), dg.RunRequest)
 
 
-def test_it_waits_for_a_sync_whoever_started_it(history: History) -> None:
+def test_it_waits_for_any_running_sync(history: History) -> None:
     history.build(history.keys("raw"))
     run = history.begin_run(history.keys("raw"))
     answer = evaluate(history, at("04:15"))

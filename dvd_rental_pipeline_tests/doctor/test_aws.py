@@ -1,11 +1,12 @@
-"""The doctor looks at what of AWS the settings name."""
+"""The doctor examines the AWS resources that the settings name."""
 
 from pathlib import Path
 
 import boto3
 import pytest
 
-from dvd_rental_pipeline.doctor.examination import Finding, Health, examine
+from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
+from dvd_rental_pipeline.doctor.examination import examine
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 
 SUBJECTS = {"site", "alerts", "run log"}
@@ -19,11 +20,11 @@ def named(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", "/dvd-rental/doctor")
 
 
-def findings() -> dict[str, Finding]:
+def findings() -> dict[str, Diagnosis]:
     return {finding.subject: finding for finding in examine() if finding.subject in SUBJECTS}
 
 
-def test_what_is_there_is_good() -> None:
+def test_existing_resources_are_good() -> None:
     boto3.client("s3").create_bucket(Bucket="pages", CreateBucketConfiguration={"LocationConstraint": REGION})
     boto3.client("sns").create_topic(Name="alerts")
     boto3.client("logs").create_log_group(logGroupName="/dvd-rental/doctor")
@@ -32,14 +33,14 @@ def test_what_is_there_is_good() -> None:
     )
 
 
-def test_what_is_not_there_is_told_with_its_setting() -> None:
+def test_missing_resources_are_reported_with_their_setting() -> None:
     found = findings()
     assert {name: finding.health for name, finding in found.items()} == dict.fromkeys(SUBJECTS, Health.BAD)
     assert "DVD_RENTAL_SITE_BUCKET" in str(found["site"].remedy)
     assert "DVD_RENTAL_LOG_GROUP" in str(found["run log"].remedy)
 
 
-def test_without_credentials_it_says_so_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -10,9 +10,12 @@ import dagster as dg
 import duckdb
 import psycopg
 
-from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.definitions import WATCHES, build_definitions
+from dvd_rental_pipeline.definitions import build_definitions
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.registry import PIPELINES
+from dvd_rental_pipeline.pipelines.shared import build_alert_sensors
 from dvd_rental_pipeline.sample.source import Source
 from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
 
@@ -47,7 +50,7 @@ class Home:
     def look(self, instance: dg.DagsterInstance, when: datetime) -> set[dg.AssetKey]:
         """What the conditions request at `when`."""
         requested: set[dg.AssetKey] = set()
-        for sensor in CONDITION_SENSORS:
+        for sensor in (*MODEL_SENSORS, build_catch_up_sensor(DVD_RENTAL)):
             result = dg.evaluate_automation_conditions(
                 self.definitions,
                 instance,
@@ -140,7 +143,7 @@ class Deployment:
         """What the watches tell so many minutes later: the titles of alerts."""
         SENT.clear()
         self.minutes += after_minutes
-        for watch in WATCHES:
+        for watch in build_alert_sensors(PIPELINES):
             context = dg.build_sensor_context(
                 instance=self.instance,
                 cursor=self._watched.get(watch.name),

@@ -18,8 +18,9 @@ import pytest
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
-from dvd_rental_pipeline.quality import data_lag, evaluations
-from dvd_rental_pipeline.quality.anomaly_bounds import LEAST_HISTORY, MEASURES
+from dvd_rental_pipeline.pipelines.dvd_rental.anomaly_checks import TRACKED_METRICS
+from dvd_rental_pipeline.quality import durations, evaluations
+from dvd_rental_pipeline.quality.anomaly_bounds import MIN_HISTORY
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline_tests.end_to_end.running_home import KNOWN, TODAY, Deployment, Home
@@ -37,8 +38,8 @@ def build(home: Home) -> None:
         job = home.definitions.resolve_implicit_global_asset_job_def()
         assert job.execute_in_process(instance=instance, raise_on_error=False).success
         deployment = Deployment(home, instance, url)
-        for _ in range(LEAST_HISTORY):
-            assert deployment.run(checks=[measure.spec.key for measure in MEASURES]) == {}
+        for _ in range(MIN_HISTORY):
+            assert deployment.run(checks=[metric.spec.key for metric in TRACKED_METRICS]) == {}
     home.source.embedded.stop()
 
 
@@ -313,7 +314,9 @@ def test_a_stale_report_is_told_by_the_checks_of_the_next_sync(
     deployment.sync()
     assert deployment.run(checks=lags) == {}, "there is time yet"
     for hours, layers in ((2, {"marts"}), (27, {"marts", "reports"})):
-        monkeypatch.setattr(data_lag, "_now", lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours))
+        monkeypatch.setattr(
+            durations, "utc_now", lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)
+        )
         failed = deployment.run(checks=lags)
         assert {check.severity for check in failed.values()} == {WARN}
         assert {check.asset_key.path[0] for check in failed.values()} - {"snapshots"} == layers

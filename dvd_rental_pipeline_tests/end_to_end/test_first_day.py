@@ -107,7 +107,7 @@ def test_a_check_that_fails_is_found_by_the_checks_alone_and_turns_the_report_re
     select = ("--select", 'key:"marts/dim_film"')
     done = first_run.run("checks", "run", *select)
     assert done.returncode == 1
-    assert "marts/dim_film:unique_dim_film_film_id failed (1 rows)" in done.stderr
+    assert "marts/dim_film:unique_dim_film_film_id failed: 1 row fails." in done.stderr
     reported = first_run.run("checks", "report", "--format", "json", "--output", "-")
     assert reported.returncode == 1, "as a CI job needs it"
     worst = json.loads(reported.stdout)["checks"][0]

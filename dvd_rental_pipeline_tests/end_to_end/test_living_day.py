@@ -17,14 +17,15 @@ from dagster._core.test_utils import freeze_time
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.automation import alert_sensor
-from dvd_rental_pipeline.automation.condition_sensors import CONDITION_SENSORS
+from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.definitions import WATCHES, build_definitions
+from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
-from dvd_rental_pipeline.quality import evaluations
-from dvd_rental_pipeline.quality import raw_tables as replicated_tables
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
+from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
+from dvd_rental_pipeline.pipelines.shared import build_alert_sensors
+from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
@@ -41,6 +42,7 @@ MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 LITTLE = timedelta(minutes=5)
 TABLES = {"film", "payment", "rental"}
+COMMIT_LAG = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
 SMALL = replace(DVD_RENTAL, tables=tuple(table for table in DVD_RENTAL.tables if table.name in TABLES))
 
 
@@ -75,9 +77,9 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     definitions = graph_subset_of(
         build_definitions(Settings(home=tmp_path)),
         KEYS,
-        raw=build_ingestion_assets(SMALL),
-        raw_checks=build_replication_checks(SMALL),
-        sensors=[*CONDITION_SENSORS, *WATCHES],
+        raw=build_raw_assets(replace(DVD_RENTAL_PIPELINE, domain=SMALL)),
+        raw_checks=build_replication_checks(SMALL, COMMIT_LAG, "ingestion"),
+        sensors=[*MODEL_SENSORS, build_catch_up_sensor(SMALL), *build_alert_sensors([DVD_RENTAL_PIPELINE])],
         all_checks=False,
         resources={
             "alerts": RecordedAlerts(),
@@ -93,9 +95,9 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     SENT.clear()
     with living(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
         monkeypatch.setattr(alert_sensor, "_now", lambda: datetime.timestamp(deployment.now))
-        monkeypatch.setattr(replicated_tables, "_now", lambda: deployment.now)
-        real_moment = evaluations._moment
-        monkeypatch.setattr(evaluations, "_moment", lambda iso: deployment.told(real_moment(iso)))
+        monkeypatch.setattr(durations, "utc_now", lambda: deployment.now)
+        parse_time = evaluations.parse_time
+        monkeypatch.setattr(evaluations, "parse_time", lambda text: deployment.told(parse_time(text)))
         everything = definitions.resolve_implicit_global_asset_job_def()
         with freeze_time(deployment.now):
             assert everything.execute_in_process(instance=deployment.instance).success
@@ -153,10 +155,10 @@ def test_an_outage_is_one_story_for_each_who_must_know(deployment: DaemonHarness
     SENT.clear()
     shop.away(True)
     started = live(deployment, shop, at("14:50"))
-    assert started == {"dvd_rental_sync": 11, "source_catch_up": 1}
+    assert started == {"dvd_rental_sync": 11, "dvd_rental_catch_up": 1}
     shop.away(False)
     started = live(deployment, shop, at("16:00"))
-    assert started["source_catch_up"] == 0, "the schedule has brought it"
+    assert started["dvd_rental_catch_up"] == 0, "the schedule has brought it"
     assert started["models_follow_source"] == started["dvd_rental_sync"] == 5
     told = [(alert.owner, alert.resolved) for alert in SENT]
     owners = ["team:data_engineering", "team:data_platform", "team:analytics_engineering"]

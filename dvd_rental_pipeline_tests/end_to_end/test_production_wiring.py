@@ -25,7 +25,8 @@ from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
 from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
+from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.pipelines.resources import resource_factories
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
@@ -54,10 +55,11 @@ class Production:
         """Sync and check, or check alone, as a process that begins with the environment."""
         with mock.patch.dict(os.environ, self.environment):
             no_dbt: Any = None
-            made = resource_factories(Settings.load(Path("/nonexistent")), no_dbt)
+            made = resource_factories(Settings.load(Path("/nonexistent")), no_dbt, [DVD_RENTAL_PIPELINE])
+            lag = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
             everything = dg.AssetSelection.all()
             return dg.materialize(
-                [build_ingestion_assets(DVD_RENTAL), build_replication_checks(DVD_RENTAL)],
+                [build_raw_assets(DVD_RENTAL_PIPELINE), build_replication_checks(DVD_RENTAL, lag, "ingestion")],
                 instance=self.instance,
                 resources={name: made[name]() for name in ("ingestion", "warehouse")},
                 selection=everything if sync else dg.AssetSelection.all_asset_checks(),

@@ -1,4 +1,4 @@
-"""What the raw tables' step reports, whatever it is plugged into."""
+"""What the step of the raw tables reports, with any ingestion resource."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
+from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
-ASSETS = build_ingestion_assets(DVD_RENTAL)
+ASSETS = build_raw_assets(DVD_RENTAL_PIPELINE)
 
 
 class ScriptedIngestion(Ingestion):
@@ -85,18 +86,18 @@ def test_only_the_selected_tables_are_reported(tmp_path: Path) -> None:
     assert materialized(result) == {"film", "actor"}
 
 
-def test_a_table_that_fails_is_told_and_the_others_are_up_to_date(tmp_path: Path) -> None:
+def test_a_failing_table_is_named_and_the_others_are_up_to_date(tmp_path: Path) -> None:
     result = materialize(tmp_path, ScriptedIngestion(failing=["film"]))
     assert not result.success
     assert materialized(result) == set(DVD_RENTAL.primary_keys()) - {"film"}
     assert "film: it has no primary key" in failure(result)
 
 
-def test_a_failing_table_that_is_not_selected_fails_nothing(tmp_path: Path) -> None:
+def test_a_failing_table_that_is_not_selected_does_not_fail_the_step(tmp_path: Path) -> None:
     assert materialize(tmp_path, ScriptedIngestion(failing=["film"]), 'key:"dvd_rental/actor"').success
 
 
-def test_an_outage_fails_the_step_in_its_own_words(tmp_path: Path) -> None:
+def test_an_outage_fails_the_step_with_its_message(tmp_path: Path) -> None:
     result = materialize(tmp_path, ScriptedIngestion(outage="The source does not answer: start it."))
     assert not result.success
     assert materialized(result) == set()

@@ -1,4 +1,4 @@
-"""A table that does not show what was synced is told after a while; one that shows all of it never."""
+"""A table that does not show what was synced fails its check after a while; one that shows all of it never."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,10 +9,10 @@ import dagster as dg
 import duckdb
 import pytest
 
-from dvd_rental_pipeline.automation.freshness import DATA_LAG
+from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.quality import data_lag
-from dvd_rental_pipeline.quality.data_lag import Unseen, Watched, build_data_lag_checks, judge
+from dvd_rental_pipeline.quality import durations
+from dvd_rental_pipeline.quality.data_lag import Backlog, TrackedTable, build_data_lag_checks, evaluate_lag
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, data_times, newest_commit
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
@@ -21,19 +21,24 @@ FACT, REPORT = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["reports", "r
 COPIES = dg.AssetKey(["marts", "dim_copy"])
 
 
-WATCHED = [
-    Watched(FACT, {"payment", "rental"}),
-    Watched(REPORT, {"payment", "rental"}),
-    Watched(COPIES, {"inventory"}),
+def tracked(asset: dg.AssetKey, *sources: str) -> TrackedTable:
+    keys = {dg.AssetKey(["dvd_rental", source]) for source in sources}
+    return TrackedTable(asset, keys, LAYER_DATA_LAG[asset.path[0]])
+
+
+TRACKED = [
+    tracked(FACT, "payment", "rental"),
+    tracked(REPORT, "payment", "rental"),
+    tracked(COPIES, "inventory"),
 ]
 
 
 class Tables:
-    """Raw tables, builds that noted as of when they speak, and the checks over both."""
+    """Raw tables, builds that recorded a data timestamp, and the checks of both."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, patch: pytest.MonkeyPatch) -> None:
         self.warehouse = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
-        self._checks = build_data_lag_checks(WATCHED, DVD_RENTAL)
+        self._checks = build_data_lag_checks(TRACKED)
         self._instance, self._patch = instance, patch
         with duckdb.connect(self.warehouse.path) as connection:
             connection.execute("create schema dvd_rental")
@@ -56,7 +61,7 @@ class Tables:
         self._instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=metadata))
 
     def late(self, now: datetime) -> Mapping[dg.AssetKey, dg.AssetCheckEvaluation]:
-        self._patch.setattr(data_lag, "_now", lambda: now)
+        self._patch.setattr(durations, "utc_now", lambda: now)
         result = dg.materialize(
             [self._checks],
             instance=self._instance,
@@ -72,36 +77,36 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tables]:
         yield Tables(tmp_path, instance, monkeypatch)
 
 
-def test_what_a_table_does_not_show_is_told_when_its_layer_has_had_its_time(tables: Tables) -> None:
+def test_missing_changes_fail_the_check_after_the_limit_of_the_layer(tables: Tables) -> None:
     tables.change("payment", NOON - timedelta(hours=9), NOON - timedelta(hours=9))
     for key in (FACT, REPORT, COPIES):
         tables.build(key, NOON - timedelta(hours=9))
-    assert tables.late(NOON + timedelta(days=30)) == {}, "without changes nothing gets old"
+    assert tables.late(NOON + timedelta(days=30)) == {}, "without changes nothing becomes stale"
     # Committed while no sync ran: it has not been waiting for the models.
     tables.change("payment", NOON - timedelta(hours=8), NOON)
     assert tables.late(NOON + timedelta(minutes=59)) == {}
     late = tables.late(NOON + timedelta(minutes=61))
-    assert set(late) == {FACT}, "a copy is not paid"
+    assert set(late) == {FACT}, "dim_copy does not read payments"
     assert late[FACT].severity is dg.AssetCheckSeverity.WARN
     assert "1 rows changed since, and wait for up to 1 h 1 min" in str(late[FACT].description)
     assert set(tables.late(NOON + timedelta(hours=27))) == {FACT, REPORT}
     tables.build(FACT, NOON - timedelta(hours=8))
-    assert set(tables.late(NOON + timedelta(hours=27))) == {REPORT}, "the facts have it, the report has not"
+    assert set(tables.late(NOON + timedelta(hours=27))) == {REPORT}, "the facts have it, the report does not"
     tables.build(REPORT, NOON - timedelta(hours=8))
     assert tables.late(NOON + timedelta(days=30)) == {}
 
 
-def test_tables_that_were_never_built_or_noted_nothing_are_let_be(tables: Tables) -> None:
+def test_tables_without_a_recorded_data_timestamp_pass(tables: Tables) -> None:
     tables.change("payment", NOON, NOON)
     assert tables.late(NOON + timedelta(days=30)) == {}
 
 
 @pytest.mark.parametrize("layer", ["marts", "reports"])
-def test_the_limit_itself_is_in_time(layer: str) -> None:
-    one = Watched(dg.AssetKey([layer, "x"]), {"payment"})
-    limit = DATA_LAG[layer]
-    assert judge(one, NOON, Unseen(1, NOON), NOON + limit).passed
-    assert not judge(one, NOON, Unseen(1, NOON), NOON + limit + timedelta(seconds=1)).passed
+def test_the_limit_itself_passes(layer: str) -> None:
+    table = tracked(dg.AssetKey([layer, "x"]), "payment")
+    limit = LAYER_DATA_LAG[layer]
+    assert evaluate_lag(table, NOON, Backlog(1, NOON), NOON + limit).passed
+    assert not evaluate_lag(table, NOON, Backlog(1, NOON), NOON + limit + timedelta(seconds=1)).passed
 
 
 @pytest.mark.parametrize(
@@ -113,15 +118,15 @@ def test_the_limit_itself_is_in_time(layer: str) -> None:
         "2026-03-02 14:00:00+02",
     ],
 )
-def test_times_are_read_as_each_warehouse_prints_them(text: str) -> None:
-    assert data_lag._moment(text) == NOON
+def test_times_are_parsed_as_each_warehouse_prints_them(text: str) -> None:
+    assert durations.parse_time(text) == NOON
 
 
 def node(kind: str, *parents: str) -> dict[str, Any]:
     return {"config": {"materialized": kind}, "depends_on": {"nodes": list(parents)}}
 
 
-def test_a_table_is_as_old_as_the_oldest_of_what_it_was_built_from() -> None:
+def test_a_table_is_as_stale_as_its_stalest_input() -> None:
     nodes = {
         "view": node("view", "source"),
         "mart": node("table", "view"),
@@ -133,7 +138,7 @@ def test_a_table_is_as_old_as_the_oldest_of_what_it_was_built_from() -> None:
     earlier = NOON - timedelta(hours=1)
     built = ["mart", "report", "lost"]
     times = data_times(built, built, nodes, NOON, {"other": earlier}.get)
-    assert times == {"mart": NOON, "report": earlier}, "what stands on the unknown is unknown"
+    assert times == {"mart": NOON, "report": earlier}, "built from an unknown timestamp: unknown"
     assert data_times(["report"], ["mart", "other", "report"], nodes, NOON, {}.get)["report"] == NOON
 
 

@@ -1,4 +1,4 @@
-"""A password that reaches a model is told at once, by its place and never by its content."""
+"""A password column that reaches a model fails a check, which names the column and never its content."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ STAFF = dg.AssetKey(["staging", "stg_dvd_rental__staff"])
 
 def outcome(path: Path) -> dg.AssetCheckEvaluation:
     result = dg.materialize(
-        [build_secret_columns_check(DVD_RENTAL, STAFF)],
+        [build_secret_columns_check(DVD_RENTAL, STAFF, raw_schemas=["dvd_rental"])],
         resources={"warehouse": DuckDBWarehouse(path=str(path))},
         selection=dg.AssetSelection.all_asset_checks(),
         raise_on_error=False,

@@ -1,4 +1,4 @@
-"""The history of runs in SQLite: as Dagster's own, and readable by it."""
+"""The history of runs in SQLite: compatible with Dagster's own storage."""
 
 import threading
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs.history import OPEN_FILES
-from dvd_rental_pipeline.runs.launch import open_instance
+from dvd_rental_pipeline.runs.instance import open_instance
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("holds", asset="counted")])
@@ -22,7 +22,7 @@ def materialize(instance: dg.DagsterInstance) -> str:
     return dg.materialize([counted], instance=instance).run_id
 
 
-def test_what_one_stores_dagsters_own_storage_reads(tmp_path: Path) -> None:
+def test_dagsters_own_storage_reads_the_history(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     with open_instance(settings) as instance:
         runs = [materialize(instance) for _ in range(OPEN_FILES + 2)]
@@ -35,7 +35,7 @@ def test_what_one_stores_dagsters_own_storage_reads(tmp_path: Path) -> None:
         assert latest.run_id == runs[-1]
 
 
-def test_what_dagsters_own_storage_has_stored_goes_on_here(tmp_path: Path) -> None:
+def test_a_history_of_dagsters_own_storage_is_continued(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     settings.dagster_dir.mkdir(parents=True)
     with dg.DagsterInstance.local_temp(str(settings.dagster_dir)) as stock:
@@ -45,7 +45,7 @@ def test_what_dagsters_own_storage_has_stored_goes_on_here(tmp_path: Path) -> No
         assert [run.run_id for run in instance.get_runs()] == [after, before]
 
 
-def test_a_run_can_be_watched_from_elsewhere_while_it_goes_on(tmp_path: Path) -> None:
+def test_a_running_run_can_be_watched_by_another_process(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     seen: list[str] = []
     enough = threading.Event()

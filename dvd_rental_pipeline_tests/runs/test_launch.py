@@ -1,4 +1,4 @@
-"""One run in this process: what it reports, what it prints where, and what it leaves behind."""
+"""One run in this process: its report, its output, and its history."""
 
 import os
 import subprocess
@@ -11,7 +11,9 @@ import pytest
 
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.runs.launch import PROCESS_TAG, RunReport, open_instance, run_graph
+from dvd_rental_pipeline.runs.instance import PROCESS_TAG, open_instance
+from dvd_rental_pipeline.runs.launch import run_graph
+from dvd_rental_pipeline.runs.report import RunReport
 
 
 class RefreshConfig(dg.Config):
@@ -59,7 +61,7 @@ def run(settings: Settings, selection: str | None, **options: Any) -> RunReport:
         )
 
 
-def test_a_run_is_summed_up_by_layer(settings: Settings) -> None:
+def test_a_run_is_summarised_by_layer(settings: Settings) -> None:
     summary = run(settings, "key:films", full_refresh=True)
     assert summary.success
     assert summary.problems == []
@@ -73,14 +75,14 @@ def test_a_run_is_summed_up_by_layer(settings: Settings) -> None:
     )
 
 
-def test_a_failed_check_and_a_failed_step_are_told_in_words(settings: Settings) -> None:
+def test_failed_checks_and_steps_are_described(settings: Settings) -> None:
     summary = run(settings, None)
     assert not summary.success
     assert "broken: The disk is full: free some space." in summary.problems
     assert "check report:sums failed" in summary.problems
 
 
-def test_what_steps_print_goes_to_the_log_and_not_to_the_terminal(
+def test_the_output_of_steps_goes_to_the_log_file(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run(settings, "key:films")
@@ -91,12 +93,12 @@ def test_what_steps_print_goes_to_the_log_and_not_to_the_terminal(
 
 
 @pytest.mark.parametrize("selection", ["group:nothing", "key:", "((", "films and"])
-def test_a_selection_that_means_nothing_is_refused(settings: Settings, selection: str) -> None:
+def test_an_invalid_or_empty_selection_is_refused(settings: Settings, selection: str) -> None:
     with pytest.raises(PipelineError, match="selection"):
         run(settings, selection)
 
 
-def test_runs_are_kept_from_one_process_to_the_next(settings: Settings) -> None:
+def test_runs_are_kept_between_processes(settings: Settings) -> None:
     summary = run(settings, "key:films")
     with open_instance(settings) as instance:
         kept = instance.get_run_by_id(summary.run_id)
@@ -104,7 +106,7 @@ def test_runs_are_kept_from_one_process_to_the_next(settings: Settings) -> None:
         assert kept.status is dg.DagsterRunStatus.SUCCESS
 
 
-def test_a_run_whose_process_died_does_not_stand_as_running_for_ever(settings: Settings) -> None:
+def test_a_run_whose_process_died_is_marked_as_failed(settings: Settings) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )

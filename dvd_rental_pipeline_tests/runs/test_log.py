@@ -1,4 +1,4 @@
-"""What runs log is JSON with fields to search by, and CloudWatch being away stops nothing."""
+"""Runs log JSON with searchable fields, and a failure of CloudWatch stops nothing."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ def rental() -> None:
 
 @pytest.fixture
 def handler() -> Iterator[None]:
-    """The handler is one of a process: each test is one."""
+    """The handler is cached per process; each test starts without one."""
     build_run_log.cache_clear()
     yield
     build_run_log.cache_clear()
@@ -72,7 +72,7 @@ def in_cloudwatch() -> list[dict[str, Any]]:
     return [json.loads(event["message"]) for event in events]
 
 
-def test_a_run_is_in_cloudwatch_with_fields_to_search_by(
+def test_a_run_is_logged_to_cloudwatch_with_searchable_fields(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
@@ -90,7 +90,7 @@ def test_a_run_is_in_cloudwatch_with_fields_to_search_by(
     assert (checked["asset"], checked["check"], checked["passed"]) == ("film", "film_is_fine", False)
 
 
-def test_every_event_that_an_alarm_waits_for_is_one_that_runs_log(
+def test_the_events_of_alarms_are_events_that_runs_log(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
@@ -102,7 +102,7 @@ def test_every_event_that_an_alarm_waits_for_is_one_that_runs_log(
     assert awaited <= {line.get("event") for line in in_cloudwatch()}
 
 
-def test_without_a_log_group_the_lines_go_to_stderr(
+def test_without_a_log_group_records_go_to_stderr(
     instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run_id = run(instance)
@@ -110,7 +110,7 @@ def test_without_a_log_group_the_lines_go_to_stderr(
     assert {"film", "rental"} <= {line.get("step") for line in lines if line.get("run_id") == run_id}
 
 
-def test_a_log_group_that_is_not_there_stops_no_run(
+def test_a_missing_log_group_does_not_stop_a_run(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
 ) -> None:
     monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", "/not/there")
@@ -118,7 +118,7 @@ def test_a_log_group_that_is_not_there_stops_no_run(
         run(instance)
 
 
-def test_logging_configured_anew_closes_the_handler_for_nobody(
+def test_the_handler_survives_a_new_logging_configuration(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, handler: None
 ) -> None:
     boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
@@ -133,7 +133,7 @@ def test_logging_configured_anew_closes_the_handler_for_nobody(
     assert [line["message"] for line in in_cloudwatch()] == ["line 0", "line 1", "line 2"]
 
 
-def test_an_exception_is_part_of_its_line() -> None:
+def test_an_exception_is_part_of_its_record() -> None:
     try:
         raise ValueError("over\ntwo lines")
     except ValueError:

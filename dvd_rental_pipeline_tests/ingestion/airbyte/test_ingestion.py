@@ -20,7 +20,8 @@ from dvd_rental_pipeline.ingestion.airbyte.errors import (
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
+from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock, wait_until
@@ -430,7 +431,7 @@ def test_a_run_has_the_job_in_its_tags_and_in_every_materialization(
 ) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         result = dg.materialize(
-            [build_ingestion_assets(DOMAIN)],
+            [build_raw_assets(replace(DVD_RENTAL_PIPELINE, domain=DOMAIN))],
             resources={"ingestion": ingestion, "warehouse": ingestion.warehouse},
             instance=instance,
         )
@@ -452,7 +453,7 @@ def test_the_failure_of_a_job_is_shown_in_dagster_and_not_retried(
 ) -> None:
     airbyte.script_next_job(JobScript(outcome="failed", failures=("The disk is full.",)))
     result = dg.materialize(
-        [build_ingestion_assets(DOMAIN)],
+        [build_raw_assets(replace(DVD_RENTAL_PIPELINE, domain=DOMAIN))],
         resources={"ingestion": ingestion, "warehouse": ingestion.warehouse},
         raise_on_error=False,
     )

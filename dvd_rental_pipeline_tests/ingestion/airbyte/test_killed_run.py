@@ -21,7 +21,8 @@ from dataclasses import replace
 import dagster as dg
 from dagster_airbyte import AirbyteWorkspace
 
-from dvd_rental_pipeline.pipelines.raw_assets import build_ingestion_assets
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
+from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
@@ -45,7 +46,7 @@ ingestion = AirbyteIngestion(
     slot="dvd_rental",
 )
 domain = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:1])
-assets = build_ingestion_assets(domain)
+assets = build_raw_assets(replace(DVD_RENTAL_PIPELINE, domain=domain))
 resources = {"ingestion": ingestion, "warehouse": raw_tables}
 result = dg.materialize([assets], resources=resources, raise_on_error=False)
 sys.exit(not result.success)

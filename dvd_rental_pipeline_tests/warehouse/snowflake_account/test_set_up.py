@@ -88,7 +88,7 @@ def test_doctor_says_that_all_is_there_and_shows_no_secret(
     found = " ".join(told.stdout.split())
     assert "as TRANSFORMER in the role TRANSFORMER, computing with TRANSFORMING" in found
     assert "all of DVD_RENTALS are there" in found
-    assert "the policy for personal columns is there" in found
+    assert "the policy for personal columns exists" in found
     assert server.private_key_path.read_text().splitlines()[1] not in told.stdout + told.stderr
 
 
