@@ -1,17 +1,17 @@
-# One image for every role: code location (the default command), web server, daemon, run, one-shot `dvd-rental run`.
-# Pin the base by digest where builds must repeat: --build-arg BASE=python@sha256:...
+# One image for every role: code location (the default command), web server, daemon, run, scheduled `dvd-rental run`.
+# For reproducible builds, pin the base by digest: --build-arg BASE=python@sha256:...
 ARG BASE=python:3.11.14-slim-bookworm
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
 WORKDIR /app
 RUN python3 -m venv /venv
-# The dependencies first, in a layer that changes only with them; an empty package is enough to install from.
+# Install the dependencies first, with an empty package, in a layer that changes only with them.
 COPY constraints.txt pyproject.toml setup.py README.md LICENSE ./
 RUN mkdir dvd_rental_pipeline && touch dvd_rental_pipeline/__init__.py
-# `production,plus` for Dagster+.
+# Dagster+ needs `production,plus`.
 ARG EXTRAS=production
-# These three bring tests of their own, 70 MB.
+# Without the tests that numpy, pandas and pyarrow ship, 70 MB.
 RUN /venv/bin/pip install --no-cache-dir --compile -c constraints.txt -e ".[${EXTRAS}]" \
     && find /venv -type d -regex '.*/\(numpy\|pandas\|pyarrow\)\(/.*\)?/tests' -prune -exec rm -r {} + \
     && /venv/bin/pip uninstall --yes --quiet pip
@@ -26,12 +26,12 @@ COPY --from=build /app/dvd_rental_pipeline.egg-info ./dvd_rental_pipeline.egg-in
 COPY pyproject.toml README.md LICENSE ./
 COPY dvd_rental_pipeline ./dvd_rental_pipeline
 COPY dbt ./dbt
-# The report on the checks quotes it.
+# The check report quotes the runbook.
 COPY docs/runbook.md ./docs/runbook.md
 COPY deploy/ecs/dagster.yaml deploy/ecs/workspace.yaml ./deploy/ecs/
 COPY deploy/scheduled/dagster.yaml ./deploy/scheduled/
 COPY deploy/compose/dagster.yaml deploy/compose/workspace.yaml ./deploy/compose/
-# `branch` for branch deployments: dbt's manifest is prepared for one deployment.
+# Branch deployments need `branch`: dbt's manifest is prepared for one deployment.
 ARG DEPLOYMENT=production
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -1,4 +1,4 @@
-# The history of runs, and what the source database needs for change data capture.
+# The PostgreSQL of Dagster's run history, and the parameters that the source database needs for change data capture.
 
 locals {
   make_database = local.services && var.create_dagster_database
@@ -17,7 +17,7 @@ resource "aws_secretsmanager_secret" "dagster_database" {
   count = local.services ? 1 : 0
 
   name        = "${var.name}/dagster-database"
-  description = "Password of the user dagster in the history of runs."
+  description = "Password of the user dagster in the run history database."
 }
 
 resource "aws_secretsmanager_secret_version" "dagster_database" {
@@ -40,7 +40,7 @@ resource "aws_vpc_security_group_ingress_rule" "database" {
   count = local.make_database ? 1 : 0
 
   security_group_id            = aws_security_group.database[0].id
-  description                  = "The tasks"
+  description                  = "From the tasks"
   ip_protocol                  = "tcp"
   from_port                    = 5432
   to_port                      = 5432
@@ -69,8 +69,8 @@ resource "aws_db_instance" "dagster" {
   db_subnet_group_name   = aws_db_subnet_group.dagster[0].name
   vpc_security_group_ids = [aws_security_group.database[0].id]
 
-  # Write-only: it stands in no state and no plan. (The password that RDS itself manages changes every week, under the
-  # feet of services that read it when they start.)
+  # Write-only: never in a state or a plan. (A password managed by RDS itself is rotated every week, but the services
+  # read it only when they start.)
   password_wo         = local.password
   password_wo_version = var.dagster_password_version
 
@@ -82,8 +82,8 @@ resource "aws_db_instance" "dagster" {
   final_snapshot_identifier  = "${var.name}-dagster-final"
 }
 
-# Attach it to the source database and reboot that once. With a slot that nobody reads, the log that it holds back would
-# fill the disk: the limit drops the slot instead, and the next sync copies everything anew.
+# Attach it to the source database and reboot that once. A slot that is not read retains WAL until the disk is full:
+# the limit invalidates the slot instead, and the next sync does a full refresh.
 resource "aws_db_parameter_group" "source" {
   count = var.source_parameter_group_family == "" ? 0 : 1
 

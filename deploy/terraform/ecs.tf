@@ -1,4 +1,4 @@
-# The cluster, what runs in it, and how its parts find each other.
+# The cluster, its task definitions and services, and their service discovery.
 
 locals {
   services   = var.mode == "services"
@@ -7,7 +7,7 @@ locals {
 
   code_location_host = "code-location.${var.name}.internal"
 
-  # What every container is told. Nothing of it is secret.
+  # Variables of every container, none of them secret.
   environment = merge(
     {
       AWS_DEFAULT_REGION    = var.region
@@ -16,7 +16,7 @@ locals {
     var.environment,
   )
 
-  # What the definitions need: where they are loaded, and where they run.
+  # Variables of the containers that load or run the definitions.
   definitions_environment = merge(
     {
       DVD_RENTAL_SECRETS      = local.settings_place
@@ -28,7 +28,7 @@ locals {
     var.dagster_url == "" ? {} : { DVD_RENTAL_DAGSTER_URL = var.dagster_url },
   )
 
-  # The instance, deploy/ecs/dagster.yaml or deploy/scheduled/dagster.yaml, and what it reads.
+  # The Dagster instance, deploy/ecs/dagster.yaml or deploy/scheduled/dagster.yaml, and the variables it reads.
   instance_environment = local.services ? {
     DAGSTER_HOME                = "/app/deploy/ecs"
     DAGSTER_PG_HOST             = local.database_host
@@ -47,7 +47,7 @@ locals {
 
   workspace = ["-w", "/app/deploy/ecs/workspace.yaml"]
 
-  # One container a task. What starts a run of the services says itself what to execute in it.
+  # One container per task. The run launcher overrides the command of `run`.
   all_tasks = {
     run = {
       cpu         = var.run_cpu
@@ -89,7 +89,7 @@ locals {
 
   tasks = { for name, task in local.all_tasks : name => task if name == "run" || local.services }
 
-  standing = { for name, task in local.tasks : name => task if name != "run" }
+  service_tasks = { for name, task in local.tasks : name => task if name != "run" }
 }
 
 resource "aws_ecs_cluster" "this" {
@@ -126,7 +126,7 @@ resource "aws_ecs_task_definition" "this" {
       ]
       secrets = [for name, arn in local.instance_secrets : { name = name, valueFrom = arn }]
 
-      # An init process passes signals on and reaps. A stopped step, and dbt under it, may come to an end.
+      # The init process forwards signals and reaps children; the timeout lets a stopped step, and its dbt, finish.
       linuxParameters = { initProcessEnabled = true }
       stopTimeout     = 60
 
@@ -173,7 +173,7 @@ resource "aws_service_discovery_service" "this" {
 }
 
 resource "aws_ecs_service" "this" {
-  for_each = local.standing
+  for_each = local.service_tasks
 
   name            = each.key
   cluster         = aws_ecs_cluster.this.id
@@ -181,14 +181,14 @@ resource "aws_ecs_service" "this" {
   desired_count   = 1
   launch_type     = "FARGATE"
 
-  # Two daemons would launch twice: the old one leaves before the new one comes. The others change without a gap.
+  # Two daemons would launch each run twice: stop the old one before starting the new one. The others overlap.
   deployment_minimum_healthy_percent = each.key == "daemon" ? 0 : 100
   deployment_maximum_percent         = each.key == "daemon" ? 100 : 200
 
   enable_ecs_managed_tags = true
   propagate_tags          = "SERVICE"
 
-  # An image that does not come up is taken back.
+  # Roll back if the new image does not start.
   deployment_circuit_breaker {
     enable   = true
     rollback = true

@@ -1,4 +1,4 @@
-# Roles. One starts tasks (ECS itself uses it); the others belong to what runs inside, and hold no more than it uses.
+# Roles: one for ECS itself, to start tasks; one per task, with only the rights that it uses.
 
 locals {
   account   = data.aws_caller_identity.current.account_id
@@ -14,7 +14,7 @@ locals {
     }]
   })
 
-  # Statements that several roles share.
+  # Statements of several roles.
   may_read_settings = {
     Sid    = "ReadSettings"
     Effect = "Allow"
@@ -83,14 +83,14 @@ locals {
         Resource = [for bucket in ["landing", "processed", "site"] : aws_s3_bucket.this[bucket].arn]
       },
       {
-        # What has landed is never changed: it may be added, and is not removed.
+        # Landed files are never changed or deleted, hence no s3:DeleteObject on `landing`.
         Sid      = "WriteLake"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:PutObject"]
         Resource = [for bucket in ["landing", "processed", "site"] : "${aws_s3_bucket.this[bucket].arn}/*"]
       },
       {
-        Sid      = "TidyLake"
+        Sid      = "DeleteFromLake"
         Effect   = "Allow"
         Action   = ["s3:DeleteObject"]
         Resource = [for bucket in ["processed", "site"] : "${aws_s3_bucket.this[bucket].arn}/*"]
@@ -98,12 +98,12 @@ locals {
     ]
     # Loads the definitions and evaluates sensors, which send alerts.
     code-location = [local.may_read_settings, local.may_alert, local.may_encrypt_alerts, local.may_count]
-    # Shows what steps printed, and stops runs.
-    webserver = [local.may_write_step_output, local.may_list_step_output, local.may_stop_runs, local.may_look_at_tasks]
-    # Starts runs, watches them and stops them.
+    # Shows the output of steps, and stops runs.
+    webserver = [local.may_write_step_output, local.may_list_step_output, local.may_stop_runs, local.may_describe_tasks]
+    # Starts, monitors and stops runs.
     daemon = [
       local.may_stop_runs,
-      local.may_look_at_tasks,
+      local.may_describe_tasks,
       {
         Sid       = "StartRuns"
         Effect    = "Allow"
@@ -119,14 +119,14 @@ locals {
         Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
       },
       {
-        Sid       = "GiveRunsTheirRoles"
+        Sid       = "PassRunRoles"
         Effect    = "Allow"
         Action    = ["iam:PassRole"]
         Resource  = [aws_iam_role.execution.arn, "arn:${local.partition}:iam::${local.account}:role/${var.name}-run"]
         Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
       },
       {
-        Sid      = "ReadWhyTasksStopped"
+        Sid      = "ReadLogsOfStoppedTasks"
         Effect   = "Allow"
         Action   = ["logs:GetLogEvents"]
         Resource = ["${aws_cloudwatch_log_group.this["tasks"].arn}:*"]
@@ -141,9 +141,9 @@ locals {
     Resource  = ["arn:${local.partition}:ecs:${var.region}:${local.account}:task/${aws_ecs_cluster.this.name}/*"]
     Condition = { ArnEquals = { "ecs:cluster" = aws_ecs_cluster.this.arn } }
   }
-  may_look_at_tasks = {
-    # These know no resources.
-    Sid      = "LookAtTasks"
+  may_describe_tasks = {
+    # These actions do not support resource-level permissions.
+    Sid      = "DescribeTasks"
     Effect   = "Allow"
     Action   = ["ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"]
     Resource = ["*"]
@@ -199,7 +199,7 @@ resource "aws_iam_role" "task" {
   for_each = toset(local.services ? ["run", "code-location", "webserver", "daemon"] : ["run"])
 
   name               = "${var.name}-${each.key}"
-  description        = "What the task ${each.key} may do"
+  description        = "Rights of the task ${each.key}"
   assume_role_policy = local.assumed_by_tasks
 }
 

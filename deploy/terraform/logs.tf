@@ -1,4 +1,4 @@
-# Logs, what is counted in them, and the alarms on that.
+# Log groups, the metrics filtered from them, and alarms on those metrics.
 
 locals {
   log_groups = merge(
@@ -41,7 +41,7 @@ resource "aws_sns_topic" "alerts" {
   kms_master_key_id = aws_kms_alias.alerts.name
 }
 
-# CloudWatch may not use AWS's own key of SNS, so alarms would be lost in silence.
+# CloudWatch has no access to the AWS managed key of SNS: with that key, alarms would be lost silently.
 resource "aws_kms_key" "alerts" {
   description             = "Alerts of ${var.name}"
   enable_key_rotation     = true
@@ -86,7 +86,7 @@ resource "aws_sns_topic_subscription" "email" {
 
 resource "aws_cloudwatch_metric_alarm" "runs_fail" {
   alarm_name          = "${var.name}-runs-fail"
-  alarm_description   = "A run failed. The log group ${aws_cloudwatch_log_group.this["runs"].name} says why."
+  alarm_description   = "A run failed. The log group ${aws_cloudwatch_log_group.this["runs"].name} has the reason."
   namespace           = local.metric_namespace
   metric_name         = aws_cloudwatch_log_metric_filter.runs["RunFailures"].metric_transformation[0].name
   statistic           = "Sum"
@@ -99,7 +99,7 @@ resource "aws_cloudwatch_metric_alarm" "runs_fail" {
   ok_actions          = [aws_sns_topic.alerts.arn]
 }
 
-# The alarm on what does not happen: no schedule, no daemon, no task, no right. Each would be silent otherwise.
+# Catches what fails silently: a stopped schedule or daemon, a task that does not start, a missing right.
 resource "aws_cloudwatch_metric_alarm" "no_success" {
   alarm_name          = "${var.name}-no-success"
   alarm_description   = "No run has succeeded for ${var.hours_without_success} hours."

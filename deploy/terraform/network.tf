@@ -1,4 +1,4 @@
-# Who may talk to whom. The tasks themselves may reach everything: Airbyte, Snowflake and AWS have no fixed addresses.
+# Allowed connections. Egress of the tasks is open, since Airbyte, Snowflake and AWS have no fixed addresses.
 
 resource "aws_security_group" "tasks" {
   name        = "${var.name}-tasks"
@@ -15,7 +15,7 @@ resource "aws_vpc_security_group_egress_rule" "tasks" {
 
 resource "aws_vpc_security_group_ingress_rule" "code_location" {
   security_group_id            = aws_security_group.tasks.id
-  description                  = "The web server and the daemon ask the code location"
+  description                  = "Web server and daemon to the code location"
   ip_protocol                  = "tcp"
   from_port                    = 4000
   to_port                      = 4000
@@ -26,7 +26,7 @@ resource "aws_vpc_security_group_ingress_rule" "webserver" {
   for_each = local.services ? toset(var.webserver_client_security_group_ids) : []
 
   security_group_id            = aws_security_group.tasks.id
-  description                  = "People open the web server"
+  description                  = "Browsers to the web server"
   ip_protocol                  = "tcp"
   from_port                    = 3000
   to_port                      = 3000

@@ -1,5 +1,5 @@
 output "repository_url" {
-  description = "Where the image is pushed."
+  description = "ECR repository to push the image to."
   value       = aws_ecr_repository.this.repository_url
 }
 
@@ -9,12 +9,12 @@ output "buckets" {
 }
 
 output "settings_place" {
-  description = "Where the settings stand, which a person fills in, as DVD_RENTAL_SECRETS names it."
+  description = "Location of the settings, as DVD_RENTAL_SECRETS names it; an administrator fills them in."
   value       = local.settings_place
 }
 
 output "alerts_topic" {
-  description = "Topic of alerts and alarms."
+  description = "SNS topic of alerts and alarms."
   value       = aws_sns_topic.alerts.arn
 }
 
@@ -24,12 +24,12 @@ output "cluster" {
 }
 
 output "webserver_address" {
-  description = "Where the security groups that may can open the web server, inside the VPC."
+  description = "Address of the web server inside the VPC, for the allowed security groups."
   value       = local.services ? "http://webserver.${var.name}.internal:3000" : null
 }
 
 output "task_security_group_id" {
-  description = "Security group of the tasks: let it reach the source database."
+  description = "Security group of the tasks; allow it in the source database's."
   value       = aws_security_group.tasks.id
 }
 

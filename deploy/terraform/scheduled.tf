@@ -1,4 +1,4 @@
-# The small alternative: no service stands, one task runs the whole graph by the clock.
+# The mode `scheduled`: no services, one task that runs the whole graph on a schedule.
 
 locals {
   scheduled = local.services ? 0 : 1
@@ -38,7 +38,7 @@ resource "aws_iam_role_policy" "scheduler" {
         Condition = { ArnEquals = { "ecs:cluster" = aws_ecs_cluster.this.arn } }
       },
       {
-        Sid       = "GiveItItsRoles"
+        Sid       = "PassTaskRoles"
         Effect    = "Allow"
         Action    = ["iam:PassRole"]
         Resource  = [aws_iam_role.execution.arn, aws_iam_role.task["run"].arn]
@@ -75,7 +75,7 @@ resource "aws_scheduler_schedule" "run" {
       }
     }
 
-    # A task that could not be started is tried again for an hour; one that failed is not.
+    # Retry for an hour if the task cannot be started; a task that ran and failed is not retried.
     retry_policy {
       maximum_event_age_in_seconds = 3600
       maximum_retry_attempts       = 10

@@ -1,4 +1,4 @@
-# Secrets are made empty. A person, or whoever rotates them, puts the values in: so they stand in no Terraform state.
+# Secrets are created empty and filled in by an administrator, so that no Terraform state contains a value.
 
 locals {
   settings_place = var.settings_object == "" ? "secretsmanager://${var.name}/settings" : "s3://${var.settings_object}"

@@ -1,20 +1,20 @@
-# Buckets: all versioned, encrypted, closed to the public, TLS only, and tidied by age.
+# Buckets: all versioned, encrypted, not public, TLS only, with lifecycle rules.
 
 data "aws_caller_identity" "current" {}
 
 locals {
   buckets = {
-    landing   = "Files as they came, never changed."
-    processed = "The same as Parquet, for everybody to read."
-    site      = "Pages for people."
-    logs      = "What the steps of runs print."
+    landing   = "Source files as received, never changed."
+    processed = "The same as Parquet."
+    site      = "Published pages."
+    logs      = "Output of the steps of runs."
   }
 }
 
 resource "aws_s3_bucket" "this" {
   for_each = local.buckets
 
-  # The account in the name, as names of buckets are shared by the whole world.
+  # Bucket names are global: the account makes them unique.
   bucket = "${var.name}-${each.key}-${data.aws_caller_identity.current.account_id}"
 
   tags = {
@@ -41,7 +41,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
     bucket_key_enabled = each.key != "site"
 
     apply_server_side_encryption_by_default {
-      # CloudFront cannot read what is encrypted with AWS's own key of KMS.
+      # CloudFront cannot decrypt with the AWS managed KMS key.
       sse_algorithm = each.key == "site" ? "AES256" : "aws:kms"
     }
   }
@@ -142,7 +142,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
   policy = jsonencode({
     rules = [{
       rulePriority = 1
-      description  = "The last thirty, to go back to."
+      description  = "Keep the last thirty for rollbacks."
       selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
       action       = { type = "expire" }
     }]

@@ -5,17 +5,17 @@ variable "name" {
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,30}[a-z0-9]$", var.name))
-    error_message = "Small letters, digits and hyphens, at most 32 in all."
+    error_message = "Use lower-case letters, digits and hyphens, at most 32 characters."
   }
 }
 
 variable "region" {
-  description = "Region of everything."
+  description = "AWS region of all resources."
   type        = string
 }
 
 variable "mode" {
-  description = "`services`: web server, daemon and code location run all the time. `scheduled`: one task runs the whole graph by the clock, and nothing else."
+  description = "`services`: web server, daemon and code location run all the time. `scheduled`: only one task, which runs the whole graph on a schedule."
   type        = string
   default     = "services"
 
@@ -31,7 +31,7 @@ variable "vpc_id" {
 }
 
 variable "subnet_ids" {
-  description = "Private subnets of the tasks (with a NAT gateway or endpoints, as they reach Airbyte, Snowflake and AWS), in two zones or more."
+  description = "Private subnets of the tasks, in at least two zones, with a NAT gateway or endpoints to reach Airbyte, Snowflake and AWS."
   type        = list(string)
 
   validation {
@@ -41,25 +41,25 @@ variable "subnet_ids" {
 }
 
 variable "assign_public_ip" {
-  description = "Whether tasks get public addresses: only in public subnets, where there is no NAT gateway."
+  description = "Whether tasks get public addresses; only for public subnets without a NAT gateway."
   type        = bool
   default     = false
 }
 
 variable "webserver_client_security_group_ids" {
-  description = "Security groups (a load balancer's with a login, a VPN's) that may open the web server on port 3000. Nobody else can."
+  description = "Security groups that may open the web server on port 3000, such as that of a VPN or of a load balancer with a login; no others can."
   type        = list(string)
   default     = []
 }
 
 variable "image" {
-  description = "Image with its tag or digest. Empty: the tag `image_tag` of the ECR repository that is made here."
+  description = "Image with its tag or digest. Empty: the tag `image_tag` of the ECR repository created here."
   type        = string
   default     = ""
 }
 
 variable "image_tag" {
-  description = "Tag in the ECR repository; tags there cannot be moved."
+  description = "Tag in the ECR repository, whose tags are immutable."
   type        = string
   default     = "1"
 }
@@ -76,13 +76,13 @@ variable "deployment" {
 }
 
 variable "environment" {
-  description = "More variables of the tasks. Nothing secret: those go into the secret `NAME/settings`."
+  description = "More environment variables of the tasks. Put secret ones into the secret `NAME/settings` instead."
   type        = map(string)
   default     = {}
 }
 
 variable "settings_object" {
-  description = "Object on S3, BUCKET/KEY, that holds the settings as lines NAME=value. Empty: they stand in the secret `NAME/settings`."
+  description = "Object on S3, BUCKET/KEY, with the settings as lines NAME=value. Empty: the secret `NAME/settings` has them."
   type        = string
   default     = ""
 
@@ -93,7 +93,7 @@ variable "settings_object" {
 }
 
 variable "run_cpu" {
-  description = "CPU units of a run: 1024 is one."
+  description = "CPU units of a run; 1024 is one vCPU."
   type        = number
   default     = 1024
 }
@@ -105,25 +105,25 @@ variable "run_memory" {
 }
 
 variable "schedule" {
-  description = "When the one-shot task runs in the mode `scheduled`, as EventBridge Scheduler writes it, in UTC."
+  description = "Schedule expression (EventBridge Scheduler, UTC) of the task in the mode `scheduled`."
   type        = string
   default     = "cron(0 5 * * ? *)"
 }
 
 variable "alert_emails" {
-  description = "Addresses that alerts and alarms go to; each has to confirm once."
+  description = "E-mail addresses for alerts and alarms; each has to confirm once."
   type        = list(string)
   default     = []
 }
 
 variable "hours_without_success" {
-  description = "After how many hours without a successful run an alarm is raised."
+  description = "Hours without a successful run until an alarm is raised."
   type        = number
   default     = 26
 }
 
 variable "log_retention_days" {
-  description = "How long logs are kept."
+  description = "Days until logs expire."
   type        = number
   default     = 30
 }
@@ -135,7 +135,7 @@ variable "dagster_url" {
 }
 
 variable "site_url" {
-  description = "Address under which browsers see the bucket of the pages."
+  description = "Address at which browsers see the bucket of the pages."
   type        = string
   default     = ""
 }
@@ -147,37 +147,37 @@ variable "site_distribution_arn" {
 }
 
 variable "create_dagster_database" {
-  description = "Whether RDS for the history of runs is made here. Otherwise dagster_database_host names one."
+  description = "Whether to create an RDS database for the run history. If not, set dagster_database_host."
   type        = bool
   default     = true
 }
 
 variable "dagster_database_host" {
-  description = "Host of an existing PostgreSQL for the history of runs."
+  description = "Host of an existing PostgreSQL for the run history."
   type        = string
   default     = ""
 }
 
 variable "dagster_database_class" {
-  description = "Instance class of the history of runs."
+  description = "Instance class of the run history database."
   type        = string
   default     = "db.t4g.micro"
 }
 
 variable "dagster_password_version" {
-  description = "Raise it to give the history of runs a new password; then start the services again."
+  description = "Increment it to set a new password of the run history database; then restart the services."
   type        = number
   default     = 1
 }
 
 variable "source_parameter_group_family" {
-  description = "Family of the parameter group for the source database that is replicated, such as postgres17. Empty: none is made."
+  description = "Family of the parameter group for the source database, such as postgres17. Empty: create none."
   type        = string
   default     = "postgres17"
 }
 
 variable "stand_in" {
-  description = "Whether AWS_ENDPOINT_URL names something that stands in for AWS."
+  description = "Whether AWS_ENDPOINT_URL names a stand-in for AWS, in tests."
   type        = bool
   default     = false
 }

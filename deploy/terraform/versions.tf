@@ -1,5 +1,5 @@
 terraform {
-  # Values that are never written into the state came with 1.11, and with 5.87 of the provider.
+  # 1.11, and 5.87 of the provider, introduced write-only attributes.
   required_version = ">= 1.11"
 
   required_providers {
@@ -9,13 +9,13 @@ terraform {
     }
   }
 
-  # State stays in this folder until a backend is added: see docs/production.md.
+  # State stays in this folder until you add a backend: see docs/production.md.
 }
 
 provider "aws" {
   region = var.region
 
-  # For an endpoint that stands in for AWS; its address comes from AWS_ENDPOINT_URL.
+  # For a stand-in of AWS, whose address is in AWS_ENDPOINT_URL.
   s3_use_path_style           = var.stand_in
   skip_credentials_validation = var.stand_in
   skip_metadata_api_check     = var.stand_in

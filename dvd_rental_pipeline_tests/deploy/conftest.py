@@ -1,4 +1,4 @@
-"""The instance of deploy/ecs on stand-ins: PostgreSQL of the session, AWS on loopback."""
+"""The Dagster instance of deploy/ecs on the session's PostgreSQL and a stand-in of AWS."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def alerts_topic(aws: AwsStandIn) -> str:
 
 @pytest.fixture
 def ecs(aws: AwsStandIn, database_url: str, alerts_topic: str) -> Iterator[EcsStandIn]:
-    """A cluster, and in the environment of this process all that the daemon's task definition would hold."""
+    """A cluster, with the variables of the daemon's task definition in the environment of this process."""
     boto3.client("s3").create_bucket(
         Bucket=COMPUTE_LOGS, CreateBucketConfiguration={"LocationConstraint": REGION}
     )

@@ -1,4 +1,4 @@
-"""The Dagster instance on ECS: it loads, and its daemon brings queued runs to their end as tasks."""
+"""The Dagster instances of deploy/: they load, and on ECS the daemon executes queued runs as tasks."""
 
 import json
 import os
@@ -27,10 +27,10 @@ from dvd_rental_pipeline_tests.stand_ins.ecs import EcsStandIn, process_environm
 
 DEPLOY = PROJECT_ROOT / "deploy"
 BIN = Path(sys.executable).parent
-LOCATION = "dvd_rental_pipeline_tests.deploy.small_location"
+LOCATION = "dvd_rental_pipeline_tests.deploy.two_job_location"
 
 
-def test_the_instance_on_ecs_is_what_it_says(ecs: EcsStandIn) -> None:
+def test_the_ecs_instance_uses_postgres_s3_and_the_ecs_launcher(ecs: EcsStandIn) -> None:
     with dg.DagsterInstance.get() as instance:
         assert type(instance.run_storage).__name__ == "PostgresRunStorage"
         assert type(instance.event_log_storage).__name__ == "PostgresEventLogStorage"
@@ -39,25 +39,25 @@ def test_the_instance_on_ecs_is_what_it_says(ecs: EcsStandIn) -> None:
         assert type(instance.run_coordinator).__name__ == "QueuedRunCoordinator"
         assert instance.run_monitoring_enabled
         assert instance.run_retries_enabled
-        # A sync that Airbyte gave up fails again: only a task that vanished is worth another try.
+        # Only a lost task is retried: a sync that Airbyte gave up would fail again.
         assert instance.run_retries_max_retries == 2
         assert not instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
         assert not instance.telemetry_enabled
         assert instance.get_concurrency_config().pool_config.default_pool_limit == 1
 
 
-@pytest.mark.parametrize("place", ["ecs", "compose"])
-def test_the_workspace_names_the_location_as_every_other_deployment_does(
-    place: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", ["ecs", "compose"])
+def test_every_workspace_gives_the_code_location_the_same_name(
+    folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_CODE_LOCATION_HOST", "code-location")
-    origins = location_origins_from_yaml_paths([str(DEPLOY / place / "workspace.yaml")])
+    origins = location_origins_from_yaml_paths([str(DEPLOY / folder / "workspace.yaml")])
     local = location_origins_from_yaml_paths([str(PROJECT_ROOT / "workspace.yaml")])
     names = [{origin.location_name for origin in found} for found in (origins, local)]
     assert names == [{"dvd_rental_pipeline"}, {"dvd_rental_pipeline"}]
 
 
-def test_the_compose_instance_keeps_its_history_in_its_own_postgresql(
+def test_the_compose_instance_uses_the_postgres_of_compose(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAGSTER_PG_PASSWORD", "anything")
@@ -72,7 +72,7 @@ def test_the_compose_instance_keeps_its_history_in_its_own_postgresql(
     assert postgres["username"] == compose["services"]["postgres"]["environment"]["POSTGRES_USER"]
 
 
-def test_the_one_shot_task_needs_no_database_and_logs_to_cloudwatch(
+def test_the_scheduled_task_needs_no_database_and_logs_to_cloudwatch(
     aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
@@ -82,19 +82,19 @@ def test_the_one_shot_task_needs_no_database_and_logs_to_cloudwatch(
         "def film(): pass\n"
         "with dg.DagsterInstance.get() as instance: assert dg.materialize([film], instance=instance).success"
     )
-    told = {
+    environment = {
         "DAGSTER_HOME": str(DEPLOY / "scheduled"),
         "DVD_RENTAL_HOME": str(tmp_path),
         "DVD_RENTAL_LOG_GROUP": LOG_GROUP,
     }
-    subprocess.run([sys.executable, "-c", task], env={**os.environ, **told}, check=True)
+    subprocess.run([sys.executable, "-c", task], env={**os.environ, **environment}, check=True)
     events = boto3.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
     assert "RUN_SUCCESS" in {json.loads(event["message"]).get("event") for event in events}
 
 
 @contextmanager
 def child(*command: str | Path, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of Dagster that runs as long as the context lasts."""
+    """Run a Dagster command until the context ends."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(BIN / command[0]), *map(str, command[1:])],
@@ -116,7 +116,7 @@ def child(*command: str | Path, log: Path, **environment: str) -> Iterator[subpr
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Path]:
-    """A code server, and the workspace file that names it."""
+    """The workspace file of a running code server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -135,7 +135,7 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def received(alerts_topic: str, ecs: EcsStandIn) -> Callable[[], list[dict[str, Any]]]:
-    """The alerts that have arrived so far in a queue behind the topic."""
+    """A function that returns all alerts published to the topic so far."""
     sqs = boto3.client("sqs")
     queue = sqs.create_queue(QueueName="alerts")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -151,7 +151,7 @@ def received(alerts_topic: str, ecs: EcsStandIn) -> Callable[[], list[dict[str, 
 
 
 def launch(job: str, workspace: Path) -> str:
-    """Put a run of `job` into the queue, as the UI does, and return its id."""
+    """Queue a run of `job`, as the UI does, and return its id."""
     command = [BIN / "dagster", "job", "launch", "-w", workspace, "-j", job]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -168,7 +168,7 @@ def logged(run_id: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.heavy
-def test_queued_runs_become_tasks_that_end_are_logged_and_told_of(
+def test_queued_runs_are_executed_as_tasks_logged_and_alerted(
     ecs: EcsStandIn,
     workspace: Path,
     received: Callable[[], list[dict[str, Any]]],
@@ -195,7 +195,7 @@ def test_queued_runs_become_tasks_that_end_are_logged_and_told_of(
         assert run(good).status is dg.DagsterRunStatus.SUCCESS
         assert run(bad).status is dg.DagsterRunStatus.FAILURE
         assert run(good).tags["ecs/cluster"].endswith("/dvd-rental")
-        # Each run once: a step that failed by itself is not tried again.
+        # Each run once: a failed step is not retried.
         assert len(instance.get_runs()) == 2
 
     tags = [{tag["key"]: tag["value"] for tag in task["tags"]} for task in ecs.run_tasks()]

@@ -1,6 +1,7 @@
-"""The image: clean, without secrets, and its code location answers."""
+"""The image: lint, contents, no secrets, no root, and a code location that answers."""
 
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -20,7 +21,7 @@ BIN = Path(sys.executable).parent
 BUILDAH = ["buildah", "--storage-driver", "vfs"]
 TAG = "localhost/dvd-rental:test"
 PLANTED = "planted-secret"
-# Enough for the definitions of production to load: loading asks no service.
+# Enough for the definitions of production to load, which calls no service.
 ANY_ACCOUNT = {
     "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": "any",
     "DVD_RENTAL_AIRBYTE_CONNECTION_ID": "any",
@@ -32,14 +33,19 @@ ANY_ACCOUNT = {
 }
 
 
-def test_the_dockerfile_is_clean() -> None:
+def test_the_dockerfile_passes_its_linter() -> None:
     linted = subprocess.run(
         [BIN / "hadolint", "Dockerfile"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
     assert linted.returncode == 0, linted.stdout
 
 
-def test_the_builder_gets_what_the_dockerfile_copies_and_nothing_else() -> None:
+def test_the_image_does_not_run_as_root() -> None:
+    final_stage = (PROJECT_ROOT / "Dockerfile").read_text().split("\nFROM ")[-1]
+    assert re.findall(r"^USER (.*)$", final_stage, re.M) == ["10001"]
+
+
+def test_the_build_context_is_exactly_what_the_dockerfile_copies() -> None:
     allowed = {
         line.removeprefix("!")
         for line in (PROJECT_ROOT / ".dockerignore").read_text().splitlines()
@@ -56,16 +62,16 @@ def test_the_builder_gets_what_the_dockerfile_copies_and_nothing_else() -> None:
     assert [path for path in copied if not (PROJECT_ROOT / path).exists()] == []
 
 
-def test_compose_runs_the_image_in_its_three_roles_beside_postgresql() -> None:
+def test_compose_runs_three_roles_and_postgres() -> None:
     services = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text())["services"]
     assert set(services) == {"postgres", "code-location", "webserver", "daemon"}
-    # Only this machine may open the UI: it has no login of its own.
+    # The UI has no login: only this machine may open it.
     assert [port for service in services.values() for port in service.get("ports", [])] == [
         "127.0.0.1:3000:3000"
     ]
 
 
-def test_compose_accepts_its_file(tmp_path: Path) -> None:
+def test_docker_compose_accepts_its_file(tmp_path: Path) -> None:
     compose = shutil.which("docker-compose")
     if compose is None:
         pytest.skip("docker-compose is not installed: its file is only read as YAML")
@@ -79,7 +85,7 @@ def test_compose_accepts_its_file(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The image, built as a user without Docker builds it; IMAGE_BUILD_OPTIONS go to buildah."""
+    """The tag of the image, built without Docker; IMAGE_BUILD_OPTIONS are passed to buildah."""
     if shutil.which("buildah") is None or os.geteuid() != 0:
         pytest.skip("buildah is not installed, or this is not root: the image is not built")
     built = subprocess.run(
@@ -111,11 +117,11 @@ def inside(container: str, *command: str, **environment: str) -> list[str]:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-def test_the_image_holds_no_secret_and_nothing_runs_as_root(image: str, container: str) -> None:
-    told = subprocess.run(
+def test_the_image_has_no_secret_and_does_not_run_as_root(image: str, container: str) -> None:
+    inspected = subprocess.run(
         [*BUILDAH, "inspect", "--type", "image", image], capture_output=True, text=True, check=True
     ).stdout
-    assert PLANTED not in told
+    assert PLANTED not in inspected
     user = subprocess.run(inside(container, "id", "-u"), capture_output=True, text=True, check=True).stdout
     assert user.strip() == "10001"
     found = subprocess.run(
@@ -131,21 +137,21 @@ def test_the_image_holds_no_secret_and_nothing_runs_as_root(image: str, containe
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-def test_the_manifest_is_prepared_and_not_parsed_again(container: str) -> None:
+def test_the_manifest_of_the_image_is_not_parsed_again(container: str) -> None:
     code = (
         "from dvd_rental_pipeline.transform.project import _manifest_is_stale, load_dbt_project;"
         "from dvd_rental_pipeline.core.settings import Settings;"
         "p = load_dbt_project(Settings.load()); print(p.target, p.manifest_path.stat().st_mtime_ns)"
     )
-    asked = inside(container, "python", "-c", code)
-    first = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    command = inside(container, "python", "-c", code)
+    first = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert first.startswith("production ")
-    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == first
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == first
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-def test_the_code_location_of_the_image_answers_with_the_graph_of_production(container: str) -> None:
+def test_the_image_serves_the_production_code_location(container: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

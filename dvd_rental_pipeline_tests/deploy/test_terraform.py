@@ -1,7 +1,7 @@
-"""The infrastructure as Terraform: in order, and where the provider is at hand, applied to a stand-in of AWS.
+"""The Terraform configuration: its text, its format and, with the provider, applied to a stand-in of AWS.
 
-Terraform cannot download its provider without the Internet: TF_PLUGIN_DIR names a folder that holds it
-(`terraform providers mirror` makes one).
+Without the Internet, Terraform cannot download its provider: TF_PLUGIN_DIR names a folder that has it
+(`terraform providers mirror` creates one).
 """
 
 import json
@@ -28,15 +28,15 @@ def text() -> str:
     return "\n".join(file.read_text() for file in sorted(TERRAFORM.glob("*.tf")))
 
 
-def test_tasks_are_told_only_what_the_settings_know() -> None:
-    """An unknown variable of ours would stop every task at its start."""
+def test_tasks_get_only_variables_that_are_settings() -> None:
+    """An unknown DVD_RENTAL_ variable would stop every task at its start."""
     known = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
-    told = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+[A-Z]\b", re.sub(r"#.*|description\s*=.*", "", text())))
-    assert told
-    assert told - known == set()
+    used = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+[A-Z]\b", re.sub(r"#.*|description\s*=.*", "", text())))
+    assert used
+    assert used - known == set()
 
 
-def test_the_instance_is_told_every_variable_that_it_reads() -> None:
+def test_the_instance_gets_every_variable_that_it_reads() -> None:
     for name in ("dagster.yaml", "workspace.yaml"):
         read = set(re.findall(r"\{env: (\w+)\}", (PROJECT_ROOT / "deploy" / "ecs" / name).read_text()))
         assert read
@@ -45,17 +45,35 @@ def test_the_instance_is_told_every_variable_that_it_reads() -> None:
 
 def test_every_variable_and_output_is_described() -> None:
     blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', text(), re.M | re.S)
-    assert len(blocks) > 20
+    assert len(blocks) == len(re.findall(r'^(?:variable|output) "', text(), re.M))
     assert [name for name, body in blocks if "description" not in body] == []
 
 
-def test_no_role_may_do_everything_with_a_service() -> None:
+def test_no_role_has_all_rights_on_a_service() -> None:
     actions = re.findall(
         r'"([a-z0-9]+:[A-Za-z*]+)"', re.sub(r'aws_kms_key" "alerts".*?^\}', "", text(), flags=re.S | re.M)
     )
     wide = [action for action in actions if action.endswith(":*")]
-    # The one that denies whatever does not come over TLS.
+    # The statement that denies requests without TLS.
     assert wide == ["s3:*"]
+
+
+def test_every_bucket_denies_requests_without_tls_and_public_access() -> None:
+    storage = (TERRAFORM / "storage.tf").read_text()
+    (tls_only,) = re.findall(r'Sid += "TlsOnly"\n(.*?)\n +\}\],', storage, re.S)
+    statement = dict(re.findall(r"^ +(\w+) += (.*)$", tls_only, re.M))
+    assert statement == {
+        "Effect": '"Deny"',
+        "Principal": '"*"',
+        "Action": '"s3:*"',
+        "Resource": '[each.value.arn, "${each.value.arn}/*"]',
+        "Condition": '{ Bool = { "aws:SecureTransport" = "false" } }',
+    }
+    (blocks,) = re.findall(r'"aws_s3_bucket_public_access_block" "this" \{\n(.*?)^\}', storage, re.S | re.M)
+    flags = dict(re.findall(r"^ +(\w+) += (true|false)$", blocks, re.M))
+    assert flags == dict.fromkeys(
+        ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"), "true"
+    )
 
 
 @pytest.fixture
@@ -74,7 +92,7 @@ def test_the_files_are_formatted(terraform: str) -> None:
 
 
 class Infrastructure:
-    """The infrastructure, applied in a folder of its own."""
+    """A copy of the configuration in its own folder, initialized and valid."""
 
     def __init__(self, terraform: str, folder: Path, variables: Mapping[str, Any]) -> None:
         self.terraform, self.folder = terraform, folder
@@ -100,7 +118,7 @@ class Infrastructure:
         self.run("apply", "-auto-approve", "-input=false")
 
     def drift(self) -> dict[str, list[str]]:
-        """What a second plan would change: the attributes by address."""
+        """The attributes that a second plan would change, by resource address."""
         self.run("plan", "-input=false", "-out=second", "-detailed-exitcode", codes=(0, 2))
         plan = json.loads(self.run("show", "-json", "second").stdout)
         changes = {}
@@ -114,17 +132,17 @@ class Infrastructure:
         return changes
 
 
-# What the stand-in does not keep, by type and attribute; on AWS a second plan is empty.
-FORGOTTEN_BY_THE_STAND_IN = {
+# What the stand-in does not store, by type and attribute; on AWS a second plan is empty.
+NOT_STORED_BY_THE_STAND_IN = {
     ("aws_ecs_service", "availability_zone_rebalancing"),
     ("aws_ecs_service", "enable_ecs_managed_tags"),
     ("aws_vpc_security_group_ingress_rule", "description"),
-    # It does not say which parameters were set and which are the defaults.
+    # The stand-in does not distinguish set parameters from defaults.
     ("aws_db_parameter_group", "parameter"),
 }
 
 
-# By mode: where the settings stand, and the right that a run needs for them.
+# By mode: the location of the settings, and the right that a run needs to read them.
 SETTINGS = {
     "services": (
         "secretsmanager://dvd-rental/settings",
@@ -133,14 +151,14 @@ SETTINGS = {
     ),
     "scheduled": ("s3://settings-bucket/dvd/.env", "s3:GetObject", "arn:aws:s3:::settings-bucket/dvd/.env"),
 }
-# They load no definitions.
+# These tasks load no definitions.
 WITHOUT_SETTINGS = {"dvd-rental-webserver", "dvd-rental-daemon"}
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", ["services", "scheduled"])
-def test_it_can_be_applied_and_then_nothing_is_left_to_change(
+def test_it_can_be_applied_and_a_second_plan_is_empty(
     mode: str, terraform: str, aws: AwsStandIn, tmp_path: Path
 ) -> None:
     if PLUGINS is None:
@@ -161,13 +179,13 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
             "site_distribution_arn": "arn:aws:cloudfront::123456789012:distribution/EXAMPLE",
             "dagster_url": "https://dagster.example.com",
             "stand_in": True,
-            # The one keeps its settings in the secret, the other in a bucket.
+            # `services` has its settings in the secret, `scheduled` in a bucket.
             **({"settings_object": "settings-bucket/dvd/.env"} if mode == "scheduled" else {}),
         },
     )
     infrastructure.apply()
 
-    # The settings are put in by a person; afterwards Terraform leaves them alone and has not seen them.
+    # An administrator fills in the settings; Terraform neither changes nor stores them.
     settings = boto3.client("secretsmanager")
     if mode == "services":
         settings.put_secret_value(SecretId="dvd-rental/settings", SecretString=json.dumps({"A": PLANTED}))
@@ -176,15 +194,15 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
     left = {
         (address.partition(".")[0], name) for address, names in infrastructure.drift().items() for name in names
     }
-    assert sorted(left - FORGOTTEN_BY_THE_STAND_IN) == []
+    assert sorted(left - NOT_STORED_BY_THE_STAND_IN) == []
     secrets = {PLANTED}
     if mode == "services":
         database = settings.get_secret_value(SecretId="dvd-rental/dagster-database")["SecretString"]
         assert len(database) == 40
         secrets.add(database)
     written = "".join(file.read_text(errors="replace") for file in tmp_path.iterdir() if file.is_file())
-    told = infrastructure.run("output", "-json").stdout + infrastructure.run("show", "-json").stdout
-    assert [secret for secret in secrets if secret in written + told] == []
+    shown = infrastructure.run("output", "-json").stdout + infrastructure.run("show", "-json").stdout
+    assert [secret for secret in secrets if secret in written + shown] == []
 
     s3 = boto3.client("s3")
     for name in json.loads(infrastructure.run("output", "-json").stdout)["buckets"]["value"].values():
@@ -213,8 +231,8 @@ def test_it_can_be_applied_and_then_nothing_is_left_to_change(
         (container,) = definition["containerDefinitions"]
         environment = {item["name"]: item["value"] for item in container["environment"]}
         assert environment["DVD_RENTAL_DEPLOYMENT"] == "production"
-        place = environment.get("DVD_RENTAL_SECRETS")
-        assert place == (None if family in WITHOUT_SETTINGS else SETTINGS[mode][0])
+        location = environment.get("DVD_RENTAL_SECRETS")
+        assert location == (None if family in WITHOUT_SETTINGS else SETTINGS[mode][0])
         assert "DAGSTER_PG_PASSWORD" not in environment
         folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
         assert (folder / "dagster.yaml").exists()

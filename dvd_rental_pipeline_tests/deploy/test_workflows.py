@@ -1,4 +1,4 @@
-"""The workflows of GitHub and Dagster+: they parse, are pinned, and call scripts that exist."""
+"""The workflows of GitHub and Dagster+: they parse, pin their actions, and call scripts that exist."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def test_every_action_is_pinned_to_a_full_version(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_every_script_and_program_that_is_called_exists(workflow: Path) -> None:
+def test_every_script_and_program_exists(workflow: Path) -> None:
     commands = [line for step in steps(workflow) for line in step.get("run", "").splitlines() if line.strip()]
     assert commands
     for command in commands:
@@ -38,25 +38,25 @@ def test_every_script_and_program_that_is_called_exists(workflow: Path) -> None:
         if program.startswith(".venv/bin/"):
             assert (BIN / Path(program).name).exists(), f"{program} is not installed by the project"
         elif "/" in program:
-            assert os.access(PROJECT_ROOT / program, os.X_OK), f"{program} is not there, or may not run"
+            assert os.access(PROJECT_ROOT / program, os.X_OK), f"{program} does not exist, or is not executable"
         else:
             assert program in {"docker", "terraform", "make", "echo"}, f"does a runner have {program}?"
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_no_step_puts_what_others_wrote_into_a_shell(workflow: Path) -> None:
-    """An expression inside `run` is pasted into the script: a branch name could then be a command."""
+def test_no_step_pastes_an_expression_into_a_shell(workflow: Path) -> None:
+    """GitHub pastes an expression inside `run` into the script, where a branch name could be a command."""
     assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_every_workflow_says_which_rights_it_takes_and_when_it_gives_up(workflow: Path) -> None:
+def test_every_workflow_limits_its_rights_and_its_time(workflow: Path) -> None:
     content = yaml.safe_load(workflow.read_text())
     assert content["permissions"]["contents"] == "read"
     assert [name for name, job in content["jobs"].items() if "timeout-minutes" not in job] == []
 
 
-def test_dagster_plus_accepts_its_file() -> None:
+def test_dagster_plus_accepts_dagster_cloud_yaml() -> None:
     result = checks.check_dagster_cloud_yaml(PROJECT_ROOT / "dagster_cloud.yaml")
     assert not result.errors, result.errors
     (location,) = yaml.safe_load((PROJECT_ROOT / "dagster_cloud.yaml").read_text())["locations"]

@@ -1,4 +1,4 @@
-"""A code location of two jobs, for tests of the instance that runs it: one job succeeds, one fails."""
+"""A code location with one job that succeeds and one that fails, for tests of the instance that runs it."""
 
 import dagster as dg
 
