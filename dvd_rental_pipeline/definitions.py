@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from dvd_rental_pipeline.assembly.change_capture import build_capture_definitions
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.resources import automation_enabled, resource_factories
+from dvd_rental_pipeline.assembly.shared import ALWAYS_BUILT, build_shared_definitions, read_tracked_tables
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.pipelines.change_capture import build_capture_definitions
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
-from dvd_rental_pipeline.pipelines.resources import automation_enabled, resource_factories
-from dvd_rental_pipeline.pipelines.shared import ALWAYS_BUILT, build_shared_definitions, read_tracked_tables
 from dvd_rental_pipeline.publishing.links import with_links
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs

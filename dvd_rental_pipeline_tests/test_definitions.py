@@ -13,13 +13,13 @@ from unittest import mock
 import dagster as dg
 import pytest
 
+from dvd_rental_pipeline.assembly.shared import read_tracked_tables
 from dvd_rental_pipeline.automation.schedules import sync_job_name
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.ingestion.asset_keys import raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.shared import read_tracked_tables
 from dvd_rental_pipeline.transform.assets import DBT_POOL
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs

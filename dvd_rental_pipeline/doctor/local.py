@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psycopg
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.home import MIN_FREE_BYTES
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, setup_steps
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
 
 ADVISORY_STEPS = {"max_slot_wal_keep_size", "wal_sender_timeout", "heartbeat"}

@@ -1,1 +1,4 @@
-"""One folder per pipeline, with all that is particular to it, and what assembles it from its declaration."""
+"""One folder per pipeline, with everything that is particular to it: catalogue, declaration, checks of its own.
+
+No pipeline imports another; `registry.py` lists them.
+"""

@@ -141,7 +141,7 @@ def test_the_store_is_read_once_per_process(aws: AwsStandIn, monkeypatch: pytest
 
 def test_without_aws_settings_no_aws_client_is_imported() -> None:
     code = (
-        "import sys; import dvd_rental_pipeline.pipelines.resources as d;"
+        "import sys; import dvd_rental_pipeline.assembly.resources as d;"
         "from dvd_rental_pipeline.core.settings import *;"
         "Settings.load(Path('/nonexistent')); d._site(Settings()); d._alerts(Settings());"
         "print([name for name in ('boto3', 'watchtower', 'dagster_aws') if name in sys.modules])"

@@ -2,10 +2,10 @@
 
 import dagster as dg
 
+from dvd_rental_pipeline.assembly.resources import _alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.pipelines.resources import _alerts
 
 
 @dg.asset

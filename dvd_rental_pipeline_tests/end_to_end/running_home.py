@@ -10,12 +10,12 @@ import dagster as dg
 import duckdb
 import psycopg
 
+from dvd_rental_pipeline.assembly.shared import build_alert_sensors
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
-from dvd_rental_pipeline.pipelines.shared import build_alert_sensors
 from dvd_rental_pipeline.sample.source import Source
 from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
 

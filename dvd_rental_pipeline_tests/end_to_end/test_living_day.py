@@ -16,6 +16,8 @@ import pytest
 from dagster._core.test_utils import freeze_time
 from psycopg.conninfo import conninfo_to_dict
 
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
+from dvd_rental_pipeline.assembly.shared import build_alert_sensors
 from dvd_rental_pipeline.automation import alert_sensor
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
 from dvd_rental_pipeline.core.settings import Settings
@@ -23,8 +25,6 @@ from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
-from dvd_rental_pipeline.pipelines.shared import build_alert_sensors
 from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate

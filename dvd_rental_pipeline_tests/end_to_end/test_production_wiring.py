@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
+from dvd_rental_pipeline.assembly.resources import resource_factories
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
@@ -26,8 +28,6 @@ from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
-from dvd_rental_pipeline.pipelines.resources import resource_factories
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
@@ -20,7 +21,6 @@ from dvd_rental_pipeline.ingestion.raw_counts import sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.quality import evaluations
 from dvd_rental_pipeline.quality.raw_tables import CHECKS, build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate

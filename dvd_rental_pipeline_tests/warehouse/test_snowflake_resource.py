@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dvd_rental_pipeline.assembly.resources import resource_factories
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.pipelines.resources import resource_factories
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
 from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseError
 from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouse

@@ -1,1 +1,1 @@
-"""The DVD rental pipeline: its catalogue, and what its graph has beyond the shared parts."""
+"""The DVD rental pipeline: its catalogue, its declaration, and the checks that it alone has."""

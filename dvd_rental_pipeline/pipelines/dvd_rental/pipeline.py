@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline, TierFreshness
 from dvd_rental_pipeline.core.catalog import FreshnessTier
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline, TierFreshness
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from dagster_airbyte import AirbyteWorkspace
 
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
@@ -21,7 +22,6 @@ from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock, wait_until

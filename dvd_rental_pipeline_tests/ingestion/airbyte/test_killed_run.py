@@ -22,7 +22,7 @@ import dagster as dg
 from dagster_airbyte import AirbyteWorkspace
 
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse

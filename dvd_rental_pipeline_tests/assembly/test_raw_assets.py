@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 ASSETS = build_raw_assets(DVD_RENTAL_PIPELINE)

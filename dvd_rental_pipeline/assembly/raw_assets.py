@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.automation.conditions import catch_up
 from dvd_rental_pipeline.core.catalog import Column, Privacy, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 

@@ -10,11 +10,11 @@ import dagster as dg
 from dagster_dbt import DbtProject
 from pydantic import SecretStr
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.ingestion.resource import Ingestion
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
 from dvd_rental_pipeline.transform.project import build_dbt_resource

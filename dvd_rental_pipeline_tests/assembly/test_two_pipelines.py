@@ -13,11 +13,11 @@ import duckdb
 import psycopg
 import pytest
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline, TierFreshness
 from dvd_rental_pipeline.core.catalog import Column, Domain, FreshnessTier, Privacy, Table
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.ingestion.asset_keys import raw_keys
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline, TierFreshness
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 
 # Tables named as those of the rental pipeline: a bare name would confuse them.

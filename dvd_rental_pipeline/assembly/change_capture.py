@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 
 import dagster as dg
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.automation.condition_sensors import build_catch_up_sensor
 from dvd_rental_pipeline.automation.schedules import build_sync_job, build_sync_schedule, build_whole_job
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.asset_keys import raw_key
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
-from dvd_rental_pipeline.pipelines.raw_assets import build_raw_assets
 from dvd_rental_pipeline.quality.data_lag import TrackedTable
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.quality.secret_columns import build_secret_columns_check, secret_tables

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster_dbt import DbtProject
 
+from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_lag_alerts
-from dvd_rental_pipeline.pipelines.declaration import CapturePipeline
 from dvd_rental_pipeline.publishing.check_report.reading import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
