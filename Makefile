@@ -1,10 +1,10 @@
-# Each target is a line or two of plain commands, which the README shows too.
+# Each target is one or a few plain commands; README.md shows the first two without make, too.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: help
-help: ## Show this list
+help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 .venv/installed: pyproject.toml constraints.txt
@@ -13,10 +13,10 @@ help: ## Show this list
 	touch $@
 
 .PHONY: install
-install: .venv/installed ## Make .venv with the pinned packages
+install: .venv/installed ## Install the pinned packages into .venv
 
 .PHONY: demo
-demo: install ## Run the main job: sample data, replication, models, reports, checks
+demo: install ## Run the whole graph once: sample data, replication, models, reports, checks
 	$(BIN)/dvd-rental run
 
 .PHONY: test
@@ -24,11 +24,11 @@ test: install ## Run the tests
 	$(BIN)/pytest -n auto
 
 .PHONY: dev
-dev: install ## Open the asset graph at http://localhost:3000
+dev: install ## Start the Dagster UI at http://localhost:3000
 	$(BIN)/dagster dev
 
 .PHONY: lint
-lint: install ## Check style and types of Python and SQL
+lint: install ## Check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,12 +36,12 @@ lint: install ## Check style and types of Python and SQL
 	$(BIN)/sqlfluff lint dbt
 
 .PHONY: format
-format: install ## Put Python and SQL in the house style
+format: install ## Format Python and SQL
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfluff fix dbt
 
 .PHONY: render
-render: install ## Write what is generated: dbt's sources, the data model in docs/
+render: install ## Write the generated files: dbt's sources, docs/data_model.md
 	$(BIN)/python -m dvd_rental_pipeline.transform.sources
 	$(BIN)/python -m dvd_rental_pipeline.publishing.documentation.data_model
