@@ -1,4 +1,4 @@
-"""The runbook: a section for whatever refers to it, and commands that exist."""
+"""The runbook has a section for each reference to it, and its commands exist."""
 
 import re
 from pathlib import Path
@@ -14,19 +14,17 @@ from dvd_rental_pipeline.publishing.runbook_text import heading_anchor, read_run
 
 PACKAGE = PROJECT_ROOT / "dvd_rental_pipeline"
 SOURCES = [path for folder in (PACKAGE, PROJECT_ROOT / "dbt") for path in folder.rglob("*.*")]
-# What stands for a name of the reader's own.
-PLACEHOLDER = re.compile(r"<[a-z ]+>")
 
 
 def test_every_section_that_the_code_names_exists() -> None:
     assert [section.value for section in Section if section.value not in read_runbook(RUNBOOK_PATH)] == []
 
 
-def test_every_section_of_the_runbook_is_named_by_the_code() -> None:
+def test_the_code_names_every_section_of_the_runbook() -> None:
     assert set(read_runbook(RUNBOOK_PATH)) == {section.value for section in Section}
 
 
-def test_every_reference_written_out_in_the_code_leads_to_a_section() -> None:
+def test_every_literal_reference_in_the_code_has_a_section() -> None:
     sections = read_runbook(RUNBOOK_PATH)
     references = [
         (path.relative_to(PROJECT_ROOT), anchor)
@@ -37,14 +35,14 @@ def test_every_reference_written_out_in_the_code_leads_to_a_section() -> None:
     assert [reference for reference in references if reference[1] not in sections] == []
 
 
-def test_links_within_the_runbook_lead_to_a_section() -> None:
+def test_links_within_the_runbook_have_a_section() -> None:
     links = re.findall(r"\]\(#([^)]+)\)", RUNBOOK_PATH.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if link not in read_runbook(RUNBOOK_PATH)] == []
 
 
 @pytest.mark.parametrize("section", list(Section))
-def test_a_section_says_what_it_means_what_to_run_first_and_what_releases_it(section: Section) -> None:
+def test_a_section_states_the_first_command_and_what_releases_the_block(section: Section) -> None:
     text = read_runbook(RUNBOOK_PATH)[section].html
     assert "<p>First: " in text
     assert "<p>Released by: " in text
@@ -59,7 +57,7 @@ def test_every_command_of_the_runbook_exists() -> None:
         group = root
         for word in command.split():
             known = getattr(group, "commands", {})
-            assert word in known, f"dvd-rental {command}: there is no {word}"
+            assert word in known, f"dvd-rental {command}: unknown command {word}"
             group = known[word]
 
 
@@ -71,7 +69,7 @@ def test_every_option_of_the_runbook_exists() -> None:
     assert [option for option in used if option not in shown] == []
 
 
-def test_headings_become_the_anchors_that_github_gives_them() -> None:
+def test_heading_anchors_are_those_of_github() -> None:
     assert heading_anchor("dbt tests") == "dbt-tests"
     assert heading_anchor("What's wrong, and `where`?") == "whats-wrong-and-where"
 
@@ -80,6 +78,6 @@ def test_without_a_runbook_there_are_no_sections(tmp_path: Path) -> None:
     assert read_runbook(tmp_path / "runbook.md") == {}
 
 
-def test_what_looks_like_html_in_the_runbook_stays_text(tmp_path: Path) -> None:
+def test_html_in_the_runbook_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "runbook.md").write_text("# Runbook\n\n## One\n\n<script>alert(1)</script> `a < b`\n")
     assert "<script>" not in read_runbook(tmp_path / "runbook.md")["one"].html
