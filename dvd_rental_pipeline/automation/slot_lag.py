@@ -16,7 +16,8 @@ from dvd_rental_pipeline.automation.alerts import Alerts, Severity
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import SlotFacts, read_slot
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import ReplicationSlot
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import fetch_slot
 from dvd_rental_pipeline.ingestion.resource import Ingestion
 
 WARN_BYTES = 1_000_000_000
@@ -72,12 +73,12 @@ def _find_problem(
     if watched is None:
         return _problem_of_last_sync(instance, domain)
     try:
-        return _problem_of_slot(watched.name, read_slot(watched.url, watched.name))
+        return _problem_of_slot(watched.name, fetch_slot(watched.url, watched.name))
     except PipelineError as error:
         return Inconclusive(f"The slot {watched.name} could not be queried. {error}")
 
 
-def _problem_of_slot(name: str, slot: SlotFacts | None) -> str | Inconclusive | None:
+def _problem_of_slot(name: str, slot: ReplicationSlot | None) -> str | Inconclusive | None:
     if slot is None:
         return Inconclusive(f"The source has no slot {name}: the first sync creates it.")
     if slot.status == "lost":

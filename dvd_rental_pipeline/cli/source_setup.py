@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import psycopg
 
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, SetupStep
+    from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole, SetupStep
 
 
 app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change capture.")
@@ -28,7 +28,7 @@ def plan(
     ] = False,
 ) -> None:
     """Show what the server lacks, and the SQL that mends it. Exit code 2 when it lacks something."""
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import setup_steps
+    from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
@@ -46,7 +46,7 @@ def plan(
 @app.command()
 def apply() -> None:
     """Execute that SQL: role, rights, heartbeat table, publication, slot. Does nothing the second time."""
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import apply_steps, setup_steps
+    from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps, setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
@@ -59,16 +59,16 @@ def apply() -> None:
 
 
 @contextmanager
-def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "Reader"]]:
+def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "CaptureRole"]]:
     """The source as its administrator, and the role that is to capture its changes."""
     settings = Settings.load()
     settings.require("the set-up of the source", "source_admin_url", "source_url")
     if settings.source_admin_url is None or settings.source_url is None:
         raise AssertionError("both were required")
     from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
-    from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader
+    from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
 
-    reader = Reader.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
+    reader = CaptureRole.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
     with connect(settings.source_admin_url.get_secret_value()) as connection:
         yield connection, reader
 

@@ -12,6 +12,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.home import MIN_FREE_BYTES
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import read_slot
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password
@@ -96,13 +97,7 @@ def _examine_replication(url: str, settings: Settings, pipeline: CapturePipeline
                 [domain.source_schema, list(domain.primary_keys())],
             )
         ]
-        slot = connection.execute(
-            """
-            select wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint
-            from pg_replication_slots where slot_name = %s
-            """,
-            [slot_name],
-        ).fetchone()
+        slot = read_slot(connection, slot_name)
     if without_key:
         names = ", ".join(f"{domain.source_schema}.{name}" for name in without_key)
         yield Diagnosis(
@@ -114,9 +109,8 @@ def _examine_replication(url: str, settings: Settings, pipeline: CapturePipeline
     if slot is None:
         yield Diagnosis(Health.GOOD, "slot", f"`{slot_name}` is created by the first run")
         return
-    wal_status, lag = slot
-    found = f"`{slot_name}` retains {(lag or 0) / 1e6:.1f} MB of log, status {wal_status}"
-    if wal_status == "lost":
+    found = f"`{slot_name}` retains {slot.retained_bytes / 1e6:.1f} MB of log, status {slot.status}"
+    if slot.status == "lost":
         yield Diagnosis(Health.NOTE, "slot", found, "the next run copies every table in full")
     else:
         yield Diagnosis(Health.GOOD, "slot", found)

@@ -8,7 +8,8 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, setup_steps
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import setup_steps
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
 
 ADVISORY_STEPS = {"max_slot_wal_keep_size", "wal_sender_timeout", "heartbeat"}
@@ -34,7 +35,7 @@ def _examine_capture(settings: Settings, pipeline: CapturePipeline) -> Iterator[
         return
     url = secret.get_secret_value()
     try:
-        reader = Reader.of_url(url, pipeline.slot(settings))
+        reader = CaptureRole.of_url(url, pipeline.slot(settings))
         with connect(url) as connection:
             steps = setup_steps(connection, pipeline.domain, reader)
     except PipelineError as error:

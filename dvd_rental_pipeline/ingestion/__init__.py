@@ -1,4 +1,5 @@
-"""How rows arrive, for any source: change data capture from PostgreSQL, by itself or by Airbyte.
+"""How rows reach the raw tables, for any source: `postgres_cdc` replicates itself, `airbyte` runs Airbyte.
 
-No module in here names a pipeline.
+`resource.py` is the interface that both implement, as Dagster resources. No module in here names a pipeline,
+and transformations of the rows belong to `transform`.
 """

@@ -1,4 +1,4 @@
-"""Ingestion by the pipeline's own replication: PostgreSQL's snapshot and change stream into DuckDB."""
+"""Ingestion without Airbyte: replication of PostgreSQL's snapshot and change stream into DuckDB."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +15,16 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verif
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.sample.source import Source
 
-# Rows of a table that an inspection compares by content; of larger tables a sample, and the number of all.
+# Tables up to this size are compared row by row by an inspection; larger ones by a sample and their row count.
 COMPARED_ROWS = 100_000
 
 
 class EmbeddedIngestion(Ingestion):
-    """Replicates without Airbyte: for a laptop, and for tests."""
+    """Replicates an embedded or external PostgreSQL into the local warehouse, for development and tests."""
 
     postgres_dir: str = Field(description="Folder of the embedded PostgreSQL")
     warehouse_path: str = Field(description="The DuckDB file")
-    slot: str = Field(description="Name of the replication slot and of the publication")
+    slot: str = Field(description="Name of the slot and of the publication; each pipeline needs its own")
     source_url: str | None = Field(None, description="An external PostgreSQL instead of the embedded one")
     source_port: int | None = Field(None, description="TCP port of the embedded PostgreSQL; unset: a free one")
 
@@ -70,7 +70,7 @@ class EmbeddedIngestion(Ingestion):
 
 
 def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:
-    """What the materialization of one raw table shows; numbers are plotted over time by the UI."""
+    """The metadata of a raw table's materialization; the UI plots numbers over time."""
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/row_count": dg.IntMetadataValue(table.rows),
         "sync_mode": dg.TextMetadataValue(table.mode),

@@ -1,4 +1,4 @@
-"""Ingestion of a branch deployment: production syncs the raw tables, a branch only reads them."""
+"""Ingestion in a branch deployment: production syncs the raw tables, a branch only reads them."""
 
 import dagster as dg
 
@@ -10,9 +10,9 @@ from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 
 class ObservedIngestion(Ingestion):
-    """Moves nothing: reports the raw tables as they are, and says so.
+    """Syncs nothing, and reports the raw tables as they are.
 
-    A branch that synced would pull the replication slot, and the rows, from under production.
+    A sync from a branch would advance production's replication slot, whose changes production would then miss.
     """
 
     warehouse: Warehouse
@@ -20,10 +20,10 @@ class ObservedIngestion(Ingestion):
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
         if full_refresh:
             raise PipelineError(
-                "A branch deployment reads production's raw tables and cannot copy them anew. Run without "
-                "full_refresh, or do it in production."
+                "A branch deployment reads production's raw tables and cannot refresh them. Run "
+                "without full_refresh, or refresh them in production."
             )
-        log.info("A branch deployment syncs nothing: these are production's raw tables as they are.")
+        log.info("A branch deployment syncs nothing: it reports production's raw tables as they are.")
         counts = count_raw_tables(self.warehouse, domain)
         observed = dg.TextMetadataValue("observed: production syncs this table")
         return SyncOutcome(
@@ -32,4 +32,6 @@ class ObservedIngestion(Ingestion):
         )
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
-        return Inspection(facts=None, not_compared="A branch does not ask the source: production does.")
+        return Inspection(
+            facts=None, not_compared="A branch deployment does not query the source: production does."
+        )

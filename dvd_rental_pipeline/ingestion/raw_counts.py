@@ -1,4 +1,4 @@
-"""Counting the raw tables in the warehouse, for ways of ingestion that do not write them themselves."""
+"""Row counts and column sums of the raw tables, for ingestion resources that do not write them themselves."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,31 +14,32 @@ from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 @dataclass(frozen=True)
 class RawCounts:
-    """By table: what its materialization shows, or why it cannot be read."""
+    """By table: the metadata of its materialization, or why it cannot be read."""
 
     metadata: Mapping[str, Mapping[str, dg.MetadataValue]]
     failures: Mapping[str, str]
 
 
 def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
-    """Count the live rows and the tombstones of every raw table of `domain`, and tell their last change.
+    """Count the live rows and the tombstones of every raw table of `domain`, with the time of the last change.
 
-    Asks for all at once, and only if that fails for each alone: so one table that is missing hides no other.
+    One query counts all tables; if it fails, each table is counted alone, so that one missing table does not
+    prevent the others from being counted.
 
     Raises:
         WarehouseUnavailableError: the warehouse cannot be reached.
     """
     try:
-        return RawCounts(_ask(warehouse, domain, domain.tables), {})
+        return RawCounts(_count(warehouse, domain, domain.tables), {})
     except WarehouseUnavailableError:
-        # To ask for each alone would only wait as many times.
+        # Counting each table alone would only wait again for each.
         raise
     except PipelineError:
         metadata: dict[str, Mapping[str, dg.MetadataValue]] = {}
         failures: dict[str, str] = {}
         for table in domain.tables:
             try:
-                metadata |= _ask(warehouse, domain, (table,))
+                metadata |= _count(warehouse, domain, (table,))
             except WarehouseUnavailableError:
                 raise
             except PipelineError as error:
@@ -47,24 +48,24 @@ def count_raw_tables(warehouse: Warehouse, domain: Domain) -> RawCounts:
 
 
 def sum_raw_tables(warehouse: Warehouse, domain: Domain, names: Collection[str]) -> Mapping[str, str]:
-    """What the columns of the live rows of some raw tables add up to, by table (see `column_sums`).
+    """The column sums over the live rows of the raw tables `names`, by table (see `column_sums`).
 
     Raises:
         WarehouseError: a table cannot be read, or the warehouse cannot be reached.
     """
-    asked = [
+    queries = [
         sums_sql(table, f"{domain.name}.{table.name}", "_ab_cdc_deleted_at is null")
         for table in domain.tables
         if table.name in names
     ]
     return (
-        {str(name): str(sums) for name, sums in warehouse.query("\nunion all\n".join(asked)).values}
-        if asked
+        {str(name): str(sums) for name, sums in warehouse.query("\nunion all\n".join(queries)).values}
+        if queries
         else {}
     )
 
 
-def _ask(
+def _count(
     warehouse: Warehouse, domain: Domain, tables: tuple[Table, ...]
 ) -> dict[str, Mapping[str, dg.MetadataValue]]:
     rows = warehouse.query(
@@ -75,7 +76,7 @@ def _ask(
             for table in tables
         )
     )
-    found: dict[str, Mapping[str, dg.MetadataValue]] = {}
+    counts: dict[str, Mapping[str, dg.MetadataValue]] = {}
     for name, live, tombstones, changed_at, extracted_at in rows.values:
         metadata: dict[str, dg.MetadataValue] = {
             "dagster/row_count": dg.IntMetadataValue(int(live)),
@@ -85,5 +86,5 @@ def _ask(
             metadata["last_change_at"] = dg.TextMetadataValue(str(changed_at))
         if extracted_at is not None:
             metadata["last_extracted_at"] = dg.TextMetadataValue(str(extracted_at))
-        found[name] = metadata
-    return found
+        counts[name] = metadata
+    return counts

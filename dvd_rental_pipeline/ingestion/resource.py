@@ -1,4 +1,4 @@
-"""The role of extract and load: what every way of filling the raw tables promises."""
+"""The interface of ingestion: what every resource that fills the raw tables provides."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Devi
 
 @dataclass(frozen=True)
 class SyncOutcome:
-    """What a sync did.
+    """The result of a sync.
 
-    `metadata` holds, for each table that is now up to date, what its materialization shows: at least
-    `dagster/row_count`. `failures` says for each other table, in words, why it is not.
+    `metadata` has, for each table that is up to date now, the metadata of its materialization: at least
+    `dagster/row_count`. `failures` has the error message of every other table.
     """
 
     metadata: Mapping[str, Mapping[str, dg.MetadataValue]]
@@ -26,11 +26,13 @@ class SyncOutcome:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the source looks like beside the raw tables.
+    """The state of the source, and how it compares with the raw tables.
 
-    `facts` is None where the source cannot be asked, and `tables` lacks tables that cannot be compared;
-    `not_compared` says then why, and what to do. `deviations` are those of the capture from the catalogue, None
-    where it cannot be looked at.
+    Attributes:
+        facts: None if the source cannot be queried.
+        tables: the comparison by table, without tables that cannot be compared.
+        not_compared: why `facts` or tables are missing, and what to do.
+        deviations: differences between the capture and the catalogue; None if it cannot be inspected.
     """
 
     facts: SourceFacts | None
@@ -41,37 +43,37 @@ class Inspection:
 
 @dataclass(frozen=True)
 class WatchedSlot:
-    """A replication slot that may be asked for at any time: the source's URL, and its name."""
+    """A replication slot that can be queried at any time: its name, and the URL of its source."""
 
     url: str = field(repr=False)
     name: str
 
 
 class Ingestion(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
-    """Brings the raw tables of a domain level with their source."""
+    """Brings the raw tables of a domain up to date with their source."""
 
     @abstractmethod
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
-        """Bring every table of `domain` up to date, or with `full_refresh` copy each anew.
+        """Bring every table of `domain` up to date, or with `full_refresh` copy each in full.
 
-        All tables are synced whatever selection is asked for: they share one change stream, as the streams
-        of an Airbyte connection do.
+        All tables are synced, whatever is selected: they share one change stream, as the streams of an Airbyte
+        connection do.
 
         Raises:
-            PipelineError: nothing could be synced; the raw tables are as they were.
+            PipelineError: nothing could be synced; the raw tables are unchanged.
         """
 
     @abstractmethod
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
-        """Compare the raw tables of `domain` with their source, changing nothing.
+        """Compare the raw tables of `domain` with their source. Changes nothing.
 
         Raises:
-            PipelineError: the source or the warehouse should answer, and does not.
+            PipelineError: the source or the warehouse cannot be reached.
         """
 
     def watched_slot(self) -> WatchedSlot | None:
-        """The slot that a watch may ask the source for between syncs; None where there is nothing to ask.
+        """The slot that may be monitored between syncs; None if there is none.
 
-        To ask must not disturb: a source that sleeps while it has nothing to do is not woken for it.
+        Monitoring must have no side effects: an embedded source that is stopped between syncs is not started.
         """
         return None

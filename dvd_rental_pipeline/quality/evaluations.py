@@ -211,7 +211,7 @@ def capture(context: CheckContext) -> CheckOutcome:
     deviations = context.inspection.deviations
     if deviations is None:
         return CheckOutcome(True, ERROR, f"Not examined. {context.inspection.not_compared}")
-    faults = [one.told for one in deviations if one.table == context.table.name and one.is_fault]
+    faults = [one.description for one in deviations if one.table == context.table.name and one.is_fault]
     found = _sentence(faults, "Its changes are captured, by its primary key.")
     return CheckOutcome(not faults, ERROR, found, {"deviations": len(faults)})
 
@@ -222,7 +222,9 @@ def capture_settings(inspection: Inspection) -> CheckOutcome:
         return CheckOutcome(False, WARN, f"Not examined. {inspection.not_compared}")
     deviations = [one for one in inspection.deviations if one.table is None or not one.is_fault]
     severity = ERROR if any(one.is_fault for one in deviations) or not deviations else WARN
-    texts = [one.told if one.table is None else f"table {one.table}: {one.told}" for one in deviations]
+    texts = [
+        one.description if one.table is None else f"table {one.table}: {one.description}" for one in deviations
+    ]
     found = _sentence(texts, "Change capture is set up as the catalogue declares.")
     return CheckOutcome(not deviations, severity, found, {"deviations": len(texts)})
 

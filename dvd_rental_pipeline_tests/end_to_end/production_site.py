@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import SnowflakeDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import FinalTable
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
@@ -206,7 +206,7 @@ def running_production(folder: Path) -> Iterator[ProductionSite]:
         stack.callback(local.run, "source", "stop")
         local.ok("source", "generate", "--scale", SCALE)
         admin_url = local.json("source", "status")["url"]
-        stack.enter_context(let_everybody_in(stack.enter_context(psycopg.connect(admin_url, autocommit=True))))
+        stack.enter_context(password_logins(stack.enter_context(psycopg.connect(admin_url, autocommit=True))))
 
         keys = {name: _key_pair(folder, name) for name in ("LOADER", "TRANSFORMER")}
         site = ProductionSite(

@@ -25,14 +25,15 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
 from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.end_to_end.production_site import DestinationAsConfigured
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn
@@ -78,7 +79,7 @@ def production(
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, aws_server.environment()))
         owner = stack.enter_context(psycopg.connect(owner_url, autocommit=True))
-        stack.enter_context(let_everybody_in(owner))
+        stack.enter_context(password_logins(owner))
         snowflake = stack.enter_context(
             SnowflakeStandIn(folder / "snowflake", users=["ADMIN", "AIRBYTE", "DVD_RENTAL_TRANSFORMER"])
         )
@@ -123,7 +124,7 @@ def production(
         del environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH"]
         with mock.patch.dict(os.environ, environment):
             loaded = Settings.load(Path("/nonexistent"))
-            apply_steps(owner, DVD_RENTAL, Reader.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
+            apply_steps(owner, DVD_RENTAL, CaptureRole.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
             client = AirbyteClient.from_settings(loaded)
             desired = desired_config(loaded, DVD_RENTAL, slot=database)
             connection_id = apply_plan(client, desired, make_plan(client, desired, None))

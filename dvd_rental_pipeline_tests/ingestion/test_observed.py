@@ -1,4 +1,4 @@
-"""What a branch deployment reports of tables that it does not sync."""
+"""Observed ingestion: a branch deployment reports the raw tables that production syncs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,9 @@ def ingestion(tmp_path: Path) -> ObservedIngestion:
     return ObservedIngestion(warehouse=DuckDBWarehouse(path=str(path)))
 
 
-def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngestion, log: RecordedLog) -> None:
+def test_a_sync_counts_the_tables_and_logs_that_it_syncs_nothing(
+    ingestion: ObservedIngestion, log: RecordedLog
+) -> None:
     recorder: Any = log
     outcome = ingestion.sync(DOMAIN, recorder)
     actor = {name: value.value for name, value in outcome.metadata["actor"].items()}
@@ -37,7 +39,9 @@ def test_tables_are_counted_as_they_are_and_it_is_said(ingestion: ObservedIngest
     assert "syncs nothing" in log.text
 
 
-def test_a_table_that_production_has_not_is_told(ingestion: ObservedIngestion, log: RecordedLog) -> None:
+def test_a_table_that_production_does_not_have_is_a_failure(
+    ingestion: ObservedIngestion, log: RecordedLog
+) -> None:
     recorder: Any = log
     outcome = ingestion.sync(DOMAIN, recorder)
     assert set(outcome.failures) == {DOMAIN.tables[1].name}
@@ -46,5 +50,5 @@ def test_a_table_that_production_has_not_is_told(ingestion: ObservedIngestion, l
 
 def test_a_full_refresh_is_refused(ingestion: ObservedIngestion, log: RecordedLog) -> None:
     recorder: Any = log
-    with pytest.raises(PipelineError, match="do it in production"):
+    with pytest.raises(PipelineError, match="refresh them in production"):
         ingestion.sync(DOMAIN, recorder, full_refresh=True)

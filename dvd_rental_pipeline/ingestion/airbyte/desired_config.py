@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.core.catalog import Domain, Table
 from dvd_rental_pipeline.core.settings import Settings, SettingsError
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import HEARTBEAT_QUERY
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_QUERY
 
 SECRET_FIELDS = frozenset(
     {"password", "private_key", "private_key_password", "ssh_key", "tunnel_user_password"}

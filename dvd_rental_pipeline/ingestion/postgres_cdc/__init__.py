@@ -1,7 +1,15 @@
-"""Change data capture from PostgreSQL into a DuckDB warehouse: snapshot, then change stream. No Dagster here.
+"""Change data capture from PostgreSQL into DuckDB: a snapshot, then the change stream. No Dagster in here.
 
-`replicator.py` is the way in: one sync, from top to bottom. The folders are its phases, in their order:
-`connect` (sessions, publication, slot), `plan` (which tables follow their changes, and which need a copy),
-`copy` (full copies), `stream` (reading changes), `compact` (the last change of each key), `write` (raw tables),
-and apart from any sync `verify` (whether both sides are equal). `outcome.py` is what a sync returns.
+`replicator.py` is the entry point: one sync, from top to bottom; `outcome.py` is what it returns. The folders
+are its phases. A phase imports only phases before it:
+
+- `connect`: sessions with the source, and what it is: server, tables, publication, replication slot.
+- `plan`: the stored state of the last sync, and which tables are streamed and which are copied in full.
+- `copy`: the rows of tables in a snapshot, as Arrow. Imports only `connect`.
+- `stream`: the changes since the last sync, collected per table.
+- `compact`: the last change of each key in a batch of changes.
+- `write`: the raw tables. Takes batches of changes, and the Arrow readers of a snapshot.
+
+Apart from a sync, `setup` is what a server needs so that changes can be captured (imports only `connect`), and
+`verify` compares raw tables and the capture with the source.
 """

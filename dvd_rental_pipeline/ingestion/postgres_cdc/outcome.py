@@ -1,4 +1,4 @@
-"""What a sync tells while it runs (`Step`) and has ended (`SyncResult`), and what a comparison finds."""
+"""What a sync reports while it runs (`Step`) and returns (`SyncResult`), and what a comparison returns."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,11 +6,11 @@ from typing import Literal
 
 
 class Step(StrEnum):
-    """Where a sync is: told to `on_step`, by which tests cut it short at each."""
+    """A step that a sync has completed, as passed to `on_step`; tests interrupt a sync at each of them."""
 
     SLOT_CREATED = "slot created"
     TABLE_COPIED = "table copied"
-    BATCH_APPLIED = "stretch applied"
+    BATCH_APPLIED = "batch applied"
     BEFORE_COMMIT = "before commit"
     COMMITTED = "committed"
     ADVANCED = "advanced"
@@ -22,24 +22,25 @@ class TableSync:
 
     Attributes:
         mode: `snapshot` (copied in full) or `changes`.
-        reason: why it was copied in full, in words; None for changes.
+        reason: why it was copied in full; None for changes.
         rows: live rows after the sync, tombstones aside.
         rows_before: live rows before it.
-        inserted: rows that are live and were not, net; in a snapshot: all rows.
-        updated: rows that were live before and after, and changed. A very large sync is applied in stretches,
-            and a key that changes in several counts in each.
-        deleted: rows that were live and are no more; in a snapshot: rows that the copy did not hold.
+        inserted: rows that are live now and were not before; in a snapshot: all rows.
+        updated: rows that were live before and after, and changed. A large sync is applied in several batches,
+            and a key that changes in several of them is counted in each.
+        deleted: rows that were live before and are not now; in a snapshot: rows that the copy did not contain.
         truncated: whether the source truncated the table.
         tombstones: deleted rows that the raw table keeps.
-        bytes: what was read from the source: messages of the log, or Arrow buffers of a copy.
-        lsn_from: position in the log before the sync; None for a first one.
-        lsn_to: position after it: exactly the transactions whose commit record starts before are in.
+        bytes: the size of what was read from the source: stream messages, or Arrow buffers of a copy.
+        lsn_from: stream position before the sync; None for the first one.
+        lsn_to: stream position after it: the raw table contains exactly the transactions whose commit record
+            starts before it.
         last_commit_at: when the last transaction that changed the table in this sync committed.
-        commit_lag_seconds: how old a commit that is not in the warehouse can be at most, as the sync ends.
-        slot_lag_bytes: how much log the slot makes the source keep.
+        commit_lag_seconds: the maximum age of a commit that is not in the warehouse when the sync ends.
+        slot_lag_bytes: how much WAL the slot makes the source keep.
         seconds: time spent on this table alone.
-        schema_changes: what became of its columns since the last sync, in words.
-        error: why the table was not synced, in words. Its raw table then is as it was, and its figures are 0.
+        schema_changes: the schema drift since the last sync, as text.
+        error: why the table was not synced. Its raw table is then unchanged, and its figures are 0.
     """
 
     table: str
@@ -65,7 +66,7 @@ class TableSync:
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a sync did. `lsn_to` is the position that the followed tables have reached."""
+    """What a sync did. `lsn_to` is the stream position of the streamed tables after it."""
 
     tables: dict[str, TableSync]
     lsn_from: str | None
@@ -80,13 +81,13 @@ class TableVerification:
 
     Attributes:
         source_rows: rows of the source.
-        raw_rows: live rows of the raw table, with the changes that the next sync will bring.
-        compared_rows: rows of the source whose every column was compared; fewer than all for a sample.
+        raw_rows: live rows of the raw table, including the pending changes.
+        compared_rows: rows of the source that were compared in every column; fewer than all for a sample.
         missing: compared rows that the raw table does not have.
         surplus: rows of the raw table that the source does not have; in a sample, by the difference of counts.
         differing: rows that differ in some column.
-        columns: columns whose sums differ, where rows are not compared one by one; None where neither was done.
-        keys: primary keys of some that are missing, surplus or differing, as `column=value`.
+        columns: columns whose sums differ; None where sums were not compared.
+        keys: primary keys of some missing, surplus or differing rows, as `column=value`.
         pending: rows that changed after the last sync.
         pending_since: when the first of them was last changed, ISO 8601 in UTC; None without any.
         error: why the table could not be compared; None when it was.

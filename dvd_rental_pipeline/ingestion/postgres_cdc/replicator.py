@@ -1,67 +1,106 @@
-"""One sync: bring every raw table level with its source, by its changes or, where they do not suffice, a copy.
+"""One sync: bring every raw table up to date with its source, by its changes or by a full copy.
 
-What a reader may rely on:
+Guarantees:
 
-- A sync takes place in one warehouse transaction: rows, position and schema are committed together, or nothing.
-- After it, each raw table (tombstones aside) equals its source at the sync's target, the end of the log when it
-  began; a table that was copied, at the moment of the copy, which is later.
-- The slot is told to forget its log only after the commit. When that is cut short, the next sync reads the same
-  stretch of log again and leaves out what it has.
-- Where the log does not tell everything (first sync, lost slot, restored source, changed key, rewritten table),
-  the table is copied anew in full, announced with its reason: its rows get a new generation, keys that are gone
-  become tombstones, and old tombstones stay (unless the key's columns changed: then they go).
+- A sync is one warehouse transaction: rows, stream position and schema are committed together, or not at all.
+- After it, each raw table (without tombstones) equals its source at the sync's target LSN, the end of the WAL
+  when the sync started. A copied table equals its source at the moment of the copy, which is later.
+- The slot is advanced only after the commit. If that is interrupted, the next sync reads the same WAL again and
+  skips the transactions that are already in the raw tables.
+- Where the WAL does not suffice (first sync, lost slot, restored source, changed key, rewritten table), the
+  table is copied in full, and the reason is reported. Its rows get a new generation, missing keys become
+  tombstones, and old tombstones stay, unless the key's columns changed.
 """
 
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 import psycopg
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect import publication, slot
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_batch import compact_batch
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.publication import ensure_publication
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import read_relations
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.server import flushed_log_end, identify
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     ReplicationError,
     connect,
-    format_lsn,
     place,
     translate_errors,
 )
-from dvd_rental_pipeline.ingestion.postgres_cdc.copy.copy_tables import copy_all, copy_some
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import (
+    ExportedSnapshot,
+    advance_slot,
+    create_slot,
+    drop_slot,
+    lock_slot,
+    read_slot,
+)
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_lsn, iso_timestamp
+from dvd_rental_pipeline.ingestion.postgres_cdc.copy.snapshot import open_snapshot
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, SyncResult, TableSync
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan import relations, state
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.attempt import Attempt, Job, TableSyncError
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import full_refresh_reason, require_owned_slot
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import State, StoredSource
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.apply_changes import follow
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import WalHistoryMismatchError
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import (
+    StoredSource,
+    StoredState,
+    StoredTable,
+    read_state,
+    write_state,
+)
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.sync_plan import (
+    TablePlan,
+    next_source,
+    plan_tables,
+    refused_tables,
+)
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import (
+    ChangeStream,
+    WalHistoryMismatchError,
+)
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.streamed_table import StreamedTable, StreamMismatchError
+from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import (
+    RawTable,
+    SyncStamp,
+    UnrepresentableKeyError,
+    WriteCounts,
+)
 from dvd_rental_pipeline.warehouse.duckdb_file import open_duckdb
 
-# Of DuckDB's buffers, which would otherwise keep all that a sync writes until it ends. What does not fit is on
-# disk.
+# Limits DuckDB's buffers, which otherwise keep everything that a sync writes until it ends; the rest is spilled
+# to disk.
 _MEMORY_LIMIT = "256MB"
 
 
+class TableSyncError(Exception):
+    """A table cannot be synced at all: the sync starts again without it."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(reason)
+        self.table = table
+        self.reason = reason
+
+
 class Replicator:
-    """Keeps the raw tables of one source level with it.
+    """Keeps the raw tables of one source up to date.
 
     Args:
         source_url: PostgreSQL 14 or newer, as a libpq URL. The user needs REPLICATION and SELECT on the tables,
             and for the publication their ownership and CREATE on the database.
-        warehouse: the DuckDB file; made when missing.
-        tables: primary key columns by table. The source's own primary key is what counts; one that differs is
-            noted among the table's schema changes.
-        history: for tables of which past states are kept, the columns to keep beside the key.
-        source_schema: where the tables stand in PostgreSQL.
-        target_schema: where the raw tables stand in DuckDB. One source for each.
-        slot: name of the replication slot and of the publication. One for each warehouse.
+        warehouse: the DuckDB file; created if missing.
+        tables: declared primary key columns by table. The source's own primary key is used; one that differs
+            from the declared key is reported among the table's schema changes.
+        history: for tables whose past states are kept, the columns to keep beside the key.
+        source_schema: the schema of the tables in PostgreSQL.
+        target_schema: the schema of the raw tables in DuckDB; the state of the pipeline is stored under it.
+        slot: the name of the replication slot and of the publication. Each pipeline needs its own.
         wait_seconds: how long to wait for another sync, and for open transactions of the source.
-        on_progress: gets a sentence now and then.
-        on_step: gets every `Step` as it is reached.
+        on_progress: called with progress messages.
+        on_step: called with every `Step` after it is completed.
     """
 
     def __init__(
@@ -78,7 +117,7 @@ class Replicator:
         on_progress: Callable[[str], None] | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
-        self._job = Job(
+        self._request = _SyncRequest(
             source_url=source_url,
             warehouse=warehouse,
             tables=dict(tables),
@@ -87,151 +126,372 @@ class Replicator:
             target_schema=target_schema,
             slot=slot,
             wait_seconds=wait_seconds,
-            announce=on_progress or (lambda sentence: None),
+            on_progress=on_progress or (lambda message: None),
             on_step=on_step or (lambda step: None),
         )
 
     def sync(self, *, full_refresh: bool = False) -> SyncResult:
-        """Bring every table level with its source; with `full_refresh` copy each anew.
+        """Bring every table up to date; with `full_refresh`, copy each in full.
 
-        A table that cannot be replicated has its `error` set, the others go on.
+        A table that cannot be replicated has its `error` set; the others are synced.
 
         Raises:
-            ReplicationError: nothing could be synced. The raw tables are as they were.
+            ReplicationError: nothing could be synced. The raw tables are unchanged.
             WarehouseError: the warehouse cannot be opened, or stayed in use by another process.
         """
         started = time.monotonic()
-        job = self._job
+        request = self._request
         with (
-            open_duckdb(job.warehouse, wait_seconds=job.wait_seconds, on_wait=job.announce) as warehouse,
-            closing(connect(job.source_url)) as connection,
-            translate_errors(job.source_url),
-            self._written(),
+            open_duckdb(
+                request.warehouse, wait_seconds=request.wait_seconds, on_wait=request.on_progress
+            ) as warehouse,
+            closing(connect(request.source_url)) as connection,
+            translate_errors(request.source_url),
+            _translate_duckdb_errors(request.warehouse),
         ):
+            lock_timeout = f"{max(1, round(request.wait_seconds * 1000))}ms"
+            connection.execute("select set_config('lock_timeout', %s, false)", [lock_timeout])
+            lock_slot(
+                connection,
+                request.slot,
+                request.source_url,
+                wait_seconds=request.wait_seconds,
+                on_progress=request.on_progress,
+            )
             warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
-            memory_is_bound = True
-            patience = f"{max(1, round(job.wait_seconds * 1000))}ms"
-            connection.execute("select set_config('lock_timeout', %s, false)", [patience])
-            _take_turn(job, connection)
-            reason = "a full refresh was asked for" if full_refresh else None
+            memory_is_limited = True
+            refresh_reason = "a full refresh was requested" if full_refresh else None
             errors: dict[str, str] = {}
             while True:
                 try:
-                    return self._attempt(warehouse, connection, reason, errors, started)
+                    return _SyncAttempt(
+                        request,
+                        warehouse,
+                        connection,
+                        refresh_reason=refresh_reason,
+                        errors=errors,
+                        started=started,
+                    ).run()
                 except WalHistoryMismatchError:
-                    reason = "the source was restored to an earlier moment"
-                except TableSyncError as stopped:
-                    errors[stopped.table] = stopped.reason
+                    refresh_reason = "the source was restored to an earlier moment"
+                except TableSyncError as error:
+                    errors[error.table] = error.reason
                 except duckdb.OutOfMemoryException:
-                    if not memory_is_bound:
+                    if not memory_is_limited:
                         raise
-                    memory_is_bound = False
+                    memory_is_limited = False
                     warehouse.execute("reset memory_limit")
-                    job.announce(f"values too large for {_MEMORY_LIMIT}: beginning again with more memory")
+                    request.on_progress(f"a value exceeds {_MEMORY_LIMIT}: starting again with more memory")
 
-    def _attempt(
+
+@dataclass(frozen=True)
+class _SyncRequest:
+    """The arguments of `Replicator`."""
+
+    source_url: str
+    warehouse: Path
+    tables: Mapping[str, tuple[str, ...]]
+    history: Mapping[str, tuple[str, ...]]
+    source_schema: str
+    target_schema: str
+    slot: str
+    wait_seconds: float
+    on_progress: Callable[[str], None]
+    on_step: Callable[[Step], None]
+
+
+@dataclass
+class _StreamedProgress:
+    """A streamed table, and what has been written of it so far."""
+
+    plan: TablePlan
+    stored: StoredTable
+    streamed: StreamedTable
+    raw: RawTable
+    counts: WriteCounts = field(default_factory=WriteCounts)
+    truncated: bool = False
+    last_commit_at: str | None = None
+    seconds: float = 0.0
+
+
+class _SyncAttempt:
+    """One attempt at a sync: `run` calls the phases in order, and the methods after it are their details."""
+
+    def __init__(
         self,
+        request: _SyncRequest,
         warehouse: duckdb.DuckDBPyConnection,
         connection: psycopg.Connection,
-        reason: str | None,
+        *,
+        refresh_reason: str | None,
         errors: Mapping[str, str],
         started: float,
-    ) -> SyncResult:
-        job = self._job
-        source = slot.identify(connection, job.source_url)
-        state.prepare(warehouse)
-        known = state.read(warehouse, job.target_schema)
-        # The end of the log comes before the catalogue: then that knows all that the log speaks of.
-        target, target_at = slot.log_end(connection), time.monotonic()
-        found = relations.inspect(connection, job.source_schema, job.tables)
-        errors = {**self._refusals(found), **errors}
-        usable = [found[name] for name in job.tables if name in found and name not in errors]
-        there = slot.find(connection, job.slot)
-        published = publication.ensure(connection, job.slot, usable, job.announce)
-        require_owned_slot(there, job.slot, job.source_url)
-        reason = reason or full_refresh_reason(known.source, source, there, published, job.slot)
-        lsn_offset = known.source.lsn_offset if known.source else 0
-        now = StoredSource(
-            slot=job.slot,
-            system_identifier=source.system_identifier,
-            timeline=source.timeline,
-            database_oid=source.database_oid,
-            publication=published.version,
-            lsn=target,
-            last_commit=known.source.last_commit if known.source else None,
-            lsn_offset=lsn_offset,
-            syncs=(known.source.syncs if known.source else 0) + 1,
+    ) -> None:
+        self._request = request
+        self._warehouse = warehouse
+        self._connection = connection
+        self._refresh_reason = refresh_reason
+        self._errors = dict(errors)
+        self._started = started
+        self._extracted_at = datetime.now(UTC).isoformat()
+        self._results: dict[str, TableSync] = {}
+        self._stored: dict[str, StoredTable] = {}
+
+    def run(self) -> SyncResult:
+        """Sync every table.
+
+        Raises:
+            WalHistoryMismatchError: the source was restored, so every table needs a full copy.
+            TableSyncError: one table cannot be synced: try again without it.
+            duckdb.OutOfMemoryException: a value exceeds the memory limit.
+        """
+        request, connection = self._request, self._connection
+
+        # Connect. The end of the WAL is read before the catalogue, which then describes everything before it.
+        identity = identify(connection, request.source_url)
+        target, target_at = flushed_log_end(connection), time.monotonic()
+        relations = read_relations(connection, request.source_schema, request.tables)
+        slot = read_slot(connection, request.slot)
+        state = read_state(self._warehouse, request.target_schema)
+        require_owned_slot(slot, request.slot, identity, state.other_sources, request.source_url)
+        refused = refused_tables(relations, request.tables, request.source_schema, place(request.source_url))
+        self._errors = {**refused, **self._errors}
+        usable = [relations[name] for name in request.tables if name in relations and name not in self._errors]
+        publication = ensure_publication(connection, request.slot, usable, request.on_progress)
+
+        # Plan.
+        reason = self._refresh_reason or full_refresh_reason(
+            state.source, identity, slot, publication, request.slot
         )
-        run = Attempt(warehouse, connection, known, now, datetime.now(UTC).isoformat(), dict(published.members))
-        with _transaction(warehouse):
-            if reason is None and there is not None and there.confirmed is not None:
-                follow(job, run, usable, there.confirmed, target)
-                copy_some(job, run)
+        plans = plan_tables(usable, publication, state, reason)
+        source = next_source(identity, publication, request.slot, target, state.source)
+
+        # Stream or copy, compact, write, in one transaction.
+        with _transaction(self._warehouse):
+            if reason is None and state.source is not None and slot is not None and slot.confirmed is not None:
+                source, to_copy = self._stream(plans, state.source, source, slot.confirmed)
+                self._copy_beside_slot(to_copy, state, source)
             else:
-                copy_all(job, run, usable, there, reason or "first sync")
-            _remember(job, run, errors)
-            job.on_step(Step.BEFORE_COMMIT)
-        job.on_step(Step.COMMITTED)
-        if there is None or reason is not None or there.confirmed != run.now.lsn:
-            slot.advance(connection, job.slot, run.now.lsn)
-        job.on_step(Step.ADVANCED)
-        after = slot.find(connection, job.slot)
-        lag = after.retained_bytes if after else 0
-        seconds = time.monotonic() - target_at
-        tables = {
-            name: replace(
-                self._failed(known, name, errors[name]) if name in errors else run.tables[name],
-                commit_lag_seconds=None if name in errors else seconds,
-                slot_lag_bytes=lag,
+                if slot is not None:
+                    request.on_progress(f"dropping the replication slot {request.slot}: {reason}")
+                    drop_slot(connection, request.slot, request.wait_seconds)
+                source = self._copy_with_new_slot(plans, state, source)
+            write_state(
+                self._warehouse,
+                request.target_schema,
+                before=state,
+                source=source,
+                tables=self._stored,
+                errors=self._errors,
             )
-            for name in job.tables
-        }
-        return SyncResult(
-            tables=tables,
-            lsn_from=format_lsn(known.source.lsn) if known.source else None,
-            lsn_to=format_lsn(run.now.lsn),
-            slot_lag_bytes=lag,
-            seconds=time.monotonic() - started,
+            request.on_step(Step.BEFORE_COMMIT)
+        request.on_step(Step.COMMITTED)
+
+        # Advance.
+        if slot is None or reason is not None or slot.confirmed != source.lsn:
+            advance_slot(connection, request.slot, source.lsn)
+        request.on_step(Step.ADVANCED)
+        return self._result(state, source, target_at)
+
+    def _stream(
+        self, plans: Iterable[TablePlan], before: StoredSource, source: StoredSource, confirmed: int
+    ) -> tuple[StoredSource, list[TablePlan]]:
+        """Apply the changes of the streamed tables; returns the source after them, and the tables to copy."""
+        to_copy = [plan for plan in plans if plan.copy_reason is not None]
+        progress: dict[str, _StreamedProgress] = {}
+        for plan in plans:
+            if plan.copy_reason is None and plan.stored is not None and plan.drift is not None:
+                raw = self._raw_table(plan, source, plan.stored.generation)
+                raw.alter(plan.drift.added, plan.drift.widened)
+                streamed = StreamedTable(plan.relation, plan.stored, max(plan.stored.lsn, before.lsn))
+                progress[plan.name] = _StreamedProgress(plan, plan.stored, streamed, raw)
+        stream = ChangeStream(before, confirmed, source.lsn, [table.streamed for table in progress.values()])
+        with closing(stream.batches(self._connection)) as batches:
+            for batch in batches:
+                for streamed in batch:
+                    self._write_batch(progress[streamed.relation.name])
+        source = replace(source, last_commit=stream.last_commit)
+        for table in progress.values():
+            if table.streamed.mismatch is not None:
+                to_copy.append(replace(table.plan, copy_reason=table.streamed.mismatch))
+            else:
+                self._finish_streamed(table, before, source)
+        return source, to_copy
+
+    def _write_batch(self, table: _StreamedProgress) -> None:
+        """Compact the changes collected for a table, and write them."""
+        started = time.monotonic()
+        name = table.plan.name
+        try:
+            batch = compact_batch(
+                table.plan.relation,
+                table.streamed.take_messages(),
+                keep_superseded=name in self._request.history,
+            )
+            table.counts += table.raw.apply(batch)
+        except StreamMismatchError as mismatch:
+            table.streamed.stop(str(mismatch))
+            return
+        except UnrepresentableKeyError as error:
+            raise TableSyncError(name, str(error)) from error
+        table.truncated |= batch.truncation is not None
+        table.last_commit_at = batch.first_and_last_commit()[1]
+        table.seconds += time.monotonic() - started
+        self._request.on_step(Step.BATCH_APPLIED)
+
+    def _finish_streamed(self, table: _StreamedProgress, before: StoredSource, source: StoredSource) -> None:
+        plan, stored, counts = table.plan, table.stored, table.counts
+        rows = stored.rows + counts.inserted - counts.deleted
+        tombstones = stored.rows + stored.tombstones + counts.added - rows
+        self._stored[plan.name] = StoredTable.of_relation(
+            plan.relation,
+            membership=plan.membership,
+            retired=plan.retired,
+            lsn=stored.lsn,
+            generation=stored.generation,
+            rows=rows,
+            tombstones=tombstones,
+        )
+        self._results[plan.name] = TableSync(
+            table=plan.name,
+            mode="changes",
+            rows=rows,
+            rows_before=stored.rows,
+            inserted=counts.inserted,
+            updated=counts.updated,
+            deleted=counts.deleted,
+            truncated=table.truncated,
+            tombstones=tombstones,
+            bytes=table.streamed.bytes,
+            lsn_from=format_lsn(max(stored.lsn, before.lsn)),
+            lsn_to=format_lsn(max(stored.lsn, source.lsn)),
+            last_commit_at=table.last_commit_at,
+            seconds=table.seconds,
+            schema_changes=plan.schema_changes(self._request.tables[plan.name]),
         )
 
-    def _refusals(self, found: Mapping[str, Relation]) -> dict[str, str]:
-        """Why tables cannot be replicated, in words."""
-        job = self._job
-        refusals = {}
-        names: dict[str, str] = {}
-        for name in job.tables:
-            relation = found.get(name)
-            twin = names.setdefault(name.casefold(), name)
-            if relation is None:
-                refusal = (
-                    f"The source has no table {job.source_schema}.{name} at {place(job.source_url)}: create it "
-                    "there, or take it out of the catalogue."
-                )
-            elif twin != name:
-                refusal = (
-                    f"The names of {twin} and {name} differ only by case, which the warehouse does not keep."
-                )
-            else:
-                refusal = relation.refusal() or ""
-            if refusal:
-                refusals[name] = refusal
-        return refusals
+    def _copy_beside_slot(self, plans: list[TablePlan], state: StoredState, source: StoredSource) -> None:
+        """Copy the tables whose changes do not suffice, from the snapshot of a temporary slot."""
+        if not plans:
+            return
+        row = self._connection.execute("select pg_backend_pid()").fetchone()
+        name = f"{self._request.slot[:40]}_copy_{row[0] if row else os.getpid()}"
+        with self._new_slot(name, temporary=True) as snapshot:
+            self._copy(plans, snapshot, state, source)
 
-    def _failed(self, known: State, name: str, error: str) -> TableSync:
-        before = known.tables.get(name)
-        rows = before.rows if before else 0
-        self._job.announce(f"{name} was not synced: {error}")
-        return TableSync(table=name, mode="changes", rows=rows, rows_before=rows, error=error)
+    def _copy_with_new_slot(
+        self, plans: list[TablePlan], state: StoredState, source: StoredSource
+    ) -> StoredSource:
+        """Create the slot, and copy every table from its snapshot; returns the source after that."""
+        with self._new_slot(self._request.slot, temporary=False) as snapshot:
+            offset = source.lsn_offset
+            if state.source is not None:
+                offset = max(offset, state.source.lsn + state.source.lsn_offset - snapshot.lsn + 1)
+            source = replace(source, lsn=snapshot.lsn, last_commit=None, lsn_offset=offset)
+            self._copy(plans, snapshot, state, source)
+        return source
 
     @contextmanager
-    def _written(self) -> Iterator[None]:
-        try:
-            yield
-        except duckdb.Error as error:
-            raise ReplicationError(
-                f"Writing the warehouse at {self._job.warehouse} failed: {error}. It is as it was before; "
-                "check the space of its disk, and sync again."
-            ) from error
+    def _new_slot(self, name: str, *, temporary: bool) -> Iterator[ExportedSnapshot]:
+        request = self._request
+        with create_slot(
+            request.source_url,
+            name,
+            temporary=temporary,
+            wait_seconds=request.wait_seconds,
+            on_progress=request.on_progress,
+        ) as snapshot:
+            request.on_step(Step.SLOT_CREATED)
+            yield snapshot
+
+    def _copy(
+        self, plans: Iterable[TablePlan], snapshot: ExportedSnapshot, state: StoredState, source: StoredSource
+    ) -> None:
+        """Replace the raw tables by full copies."""
+        request = self._request
+        row = self._connection.execute("select clock_timestamp()").fetchone()
+        moment = iso_timestamp(row[0] if row else datetime.now(UTC))
+        with open_snapshot(request.source_url, snapshot.name, request.on_progress) as reader:
+            for plan in plans:
+                request.on_progress(f"copying {plan.name} in full: {plan.copy_reason}")
+                stored = plan.stored
+                generation = stored.generation + 1 if stored is not None else 0
+                raw = self._raw_table(plan, source, generation)
+                raw.start_replacement(keep_tombstones=stored is not None and stored.key == plan.relation.key)
+                try:
+                    with reader.read(plan.relation) as copied:
+                        rows = raw.insert_snapshot(copied.parts, snapshot.lsn, moment)
+                except UnrepresentableKeyError as error:
+                    raise TableSyncError(plan.name, str(error)) from error
+                seconds = time.monotonic() - copied.started
+                deleted, tombstones = raw.finish_replacement(snapshot.lsn, moment)
+                self._stored[plan.name] = StoredTable.of_relation(
+                    plan.relation,
+                    membership=plan.membership,
+                    retired=plan.retired,
+                    lsn=snapshot.lsn,
+                    generation=generation,
+                    rows=rows,
+                    tombstones=tombstones,
+                )
+                lsn_from = max(stored.lsn, state.source.lsn) if stored and state.source else None
+                self._results[plan.name] = TableSync(
+                    table=plan.name,
+                    mode="snapshot",
+                    reason=plan.copy_reason,
+                    rows=rows,
+                    rows_before=stored.rows if stored is not None else 0,
+                    inserted=rows,
+                    deleted=deleted,
+                    tombstones=tombstones,
+                    bytes=copied.bytes,
+                    lsn_from=format_lsn(lsn_from) if lsn_from is not None else None,
+                    lsn_to=format_lsn(snapshot.lsn),
+                    seconds=seconds,
+                    schema_changes=plan.schema_changes(request.tables[plan.name]),
+                )
+                request.on_step(Step.TABLE_COPIED)
+
+    def _raw_table(self, plan: TablePlan, source: StoredSource, generation: int) -> RawTable:
+        return RawTable(
+            self._warehouse,
+            self._request.target_schema,
+            plan.relation,
+            retired=plan.retired,
+            generation=generation,
+            stamp=SyncStamp(source.syncs, self._extracted_at, source.lsn_offset),
+            history=self._request.history.get(plan.name),
+        )
+
+    def _result(self, state: StoredState, source: StoredSource, target_at: float) -> SyncResult:
+        slot = read_slot(self._connection, self._request.slot)
+        slot_lag = slot.retained_bytes if slot is not None else 0
+        commit_lag = time.monotonic() - target_at
+        tables = {}
+        for name in self._request.tables:
+            if name in self._errors:
+                self._request.on_progress(f"{name} was not synced: {self._errors[name]}")
+                stored = state.tables.get(name)
+                rows = stored.rows if stored is not None else 0
+                tables[name] = TableSync(
+                    name,
+                    "changes",
+                    rows=rows,
+                    rows_before=rows,
+                    slot_lag_bytes=slot_lag,
+                    error=self._errors[name],
+                )
+            else:
+                tables[name] = replace(
+                    self._results[name], commit_lag_seconds=commit_lag, slot_lag_bytes=slot_lag
+                )
+        return SyncResult(
+            tables=tables,
+            lsn_from=format_lsn(state.source.lsn) if state.source is not None else None,
+            lsn_to=format_lsn(source.lsn),
+            slot_lag_bytes=slot_lag,
+            seconds=time.monotonic() - self._started,
+        )
 
 
 @contextmanager
@@ -245,36 +505,12 @@ def _transaction(warehouse: duckdb.DuckDBPyConnection) -> Iterator[None]:
     warehouse.execute("COMMIT")
 
 
-def _remember(job: Job, run: Attempt, errors: Mapping[str, str]) -> None:
-    """Write what the next sync must know; only what differs, for a sync without changes must be cheap."""
-    for name, table in run.stored.items():
-        if run.known.tables.get(name) != table:
-            state.write_table(run.warehouse, job.target_schema, name, table)
-    for name, before in run.known.tables.items():
-        if name not in run.stored:
-            why = errors.get(name, "it was not among the tables for a while")
-            if before.stopped != why:
-                state.write_table(run.warehouse, job.target_schema, name, replace(before, stopped=why))
-    state.write_source(run.warehouse, job.target_schema, run.now)
-
-
-def _take_turn(job: Job, connection: psycopg.Connection) -> None:
-    """One sync at a time for each slot; the lock ends with the session, however that ends."""
-    deadline = time.monotonic() + job.wait_seconds
-    announced = False
-    while True:
-        row = connection.execute(
-            "select pg_try_advisory_lock(hashtextextended('dvd_rental replication ' || %s, 0))",
-            [job.slot],
-        ).fetchone()
-        if row is not None and row[0]:
-            return
-        if time.monotonic() > deadline:
-            raise ReplicationError(
-                f"Another sync has used the replication slot {job.slot} at {place(job.source_url)} for more "
-                f"than {job.wait_seconds:.0f} s: wait for it, or end its session (see pg_locks)."
-            )
-        if not announced:
-            job.announce(f"waiting for another sync that uses the replication slot {job.slot}")
-            announced = True
-        time.sleep(0.2)
+@contextmanager
+def _translate_duckdb_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ReplicationError(
+            f"Writing the warehouse at {path} failed: {error}. It is as it was before; check the free space of "
+            "its disk, and sync again."
+        ) from error

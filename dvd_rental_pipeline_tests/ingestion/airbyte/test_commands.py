@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import admin, let_everybody_in  # noqa: F401
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import admin  # noqa: F401 - a fixture
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 PLANTED = ("planted-password", "client-secret", "planted-key", "planted-admin")

@@ -14,12 +14,13 @@ from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
 from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.test_setup import let_everybody_in
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import DuckDBDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
@@ -34,7 +35,7 @@ def reader_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     parts = conninfo_to_dict(url)
     role = f"reader_{token}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
-        with let_everybody_in(server):
+        with password_logins(server):
             address = f"{parts['host']}:{parts['port']}/{parts['dbname']}"
             yield f"postgresql://{role}:planted-password@{address}?sslmode=disable"
         server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [role])
@@ -52,7 +53,7 @@ def test_set_up_apply_and_sync(
     warehouse = tmp_path / "warehouse.duckdb"
     name = str(conninfo_to_dict(reader_url)["dbname"])
     with psycopg.connect(postgres.url(name), autocommit=True) as admin:
-        apply_steps(admin, DVD_RENTAL, Reader.of_url(reader_url, name))
+        apply_steps(admin, DVD_RENTAL, CaptureRole.of_url(reader_url, name))
         ((films,),) = admin.execute("select count(*) from film").fetchall()
     with AirbyteStandIn(DuckDBDestination(warehouse)).running() as airbyte:
         settings = settings_with(

@@ -476,9 +476,9 @@ def test_an_inspection_reports_connection_drift_and_works_without_airbyte(
     assert "DVD_RENTAL_SOURCE_URL" in inspection.not_compared
     assert inspection.deviations is not None
     (fault,) = (deviation for deviation in inspection.deviations if deviation.is_fault)
-    assert (fault.table, "title, should be film_id" in fault.told) == ("film", True)
+    assert (fault.table, "title, should be film_id" in fault.description) == ("film", True)
     airbyte.stop()
     impatient = changed(ingestion, airbyte, request_max_retries=1)
     (unreachable,) = impatient.inspect(DOMAIN, recorder).deviations or ()
     assert (unreachable.table, unreachable.is_fault) == (None, False)
-    assert "cannot be reached" in unreachable.told
+    assert "cannot be reached" in unreachable.description

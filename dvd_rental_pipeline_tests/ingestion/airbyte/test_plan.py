@@ -139,7 +139,7 @@ def test_connection_drift_is_listed_by_table(airbyte: AirbyteStandIn, settings_w
     def deviations() -> set[tuple[str | None, str, bool]]:
         client = AirbyteClient.from_settings(settings_with())
         found = connection_drift(client.connection(connection_id), DVD_RENTAL)
-        return {(deviation.table, deviation.told, deviation.is_fault) for deviation in found}
+        return {(deviation.table, deviation.description, deviation.is_fault) for deviation in found}
 
     assert deviations() == set()
     fields = airbyte.workspace.connections[connection_id].fields

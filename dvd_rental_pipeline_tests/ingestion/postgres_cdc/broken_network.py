@@ -1,4 +1,4 @@
-"""A way to the source that breaks after so many bytes of its answers."""
+"""A TCP proxy in front of the source that closes all connections after a number of response bytes."""
 
 import contextlib
 import socket
@@ -12,8 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _RESET = struct.pack("ii", 1, 0)
 
 
-class _Way:
-    """Passes connections on to the source; all break, at once, when `left` bytes have come back."""
+class _Proxy:
+    """Forwards connections to the source; all are closed at once after `left` bytes of responses."""
 
     def __init__(self, host: str, port: int, left: int) -> None:
         self._source = (host, port)
@@ -25,11 +25,11 @@ class _Way:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
-    def broke(self) -> bool:
+    def is_broken(self) -> bool:
         return self._left < 0
 
     def close(self) -> None:
-        """Break every connection, and take no more."""
+        """Reset every connection, and accept no more."""
         self._listener.close()
         with self._lock:
             for end in self._sockets:
@@ -46,9 +46,9 @@ class _Way:
                 with self._lock:
                     self._sockets += [near, far]
                 for args in ((near, far, False), (far, near, True)):
-                    threading.Thread(target=self._pass_on, args=args, daemon=True).start()
+                    threading.Thread(target=self._forward, args=args, daemon=True).start()
 
-    def _pass_on(self, origin: socket.socket, to: socket.socket, counted: bool) -> None:
+    def _forward(self, origin: socket.socket, to: socket.socket, counted: bool) -> None:
         with contextlib.suppress(OSError):
             while data := origin.recv(65536):
                 if counted:
@@ -63,11 +63,11 @@ class _Way:
 
 
 @contextmanager
-def breaking_after(url: str, answered_bytes: int) -> Iterator[tuple[str, _Way]]:
-    """A URL of the same source, whose connections break after so many bytes of it, and that way."""
+def breaking_after(url: str, response_bytes: int) -> Iterator[tuple[str, _Proxy]]:
+    """A URL of the same source whose connections break after `response_bytes`, and the proxy behind it."""
     given = conninfo_to_dict(url)
-    way = _Way(str(given["host"]), int(str(given["port"])), answered_bytes)
+    proxy = _Proxy(str(given["host"]), int(str(given["port"])), response_bytes)
     try:
-        yield make_conninfo(url, port=way.port), way
+        yield make_conninfo(url, port=proxy.port), proxy
     finally:
-        way.close()
+        proxy.close()

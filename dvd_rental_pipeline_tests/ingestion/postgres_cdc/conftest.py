@@ -1,4 +1,4 @@
-"""A source and its warehouse for each test, and the oracle that compares them (`pair.py`)."""
+"""Fixtures: a source with its warehouse for each test (`pair.py`), and the servers for `every_postgres`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,25 +17,27 @@ def pair(database_url: str, tmp_path: Path) -> Iterator[Pair]:
 
 
 @pytest.fixture(autouse=True)
-def _only_when_asked(request: pytest.FixtureRequest) -> None:
+def _require_heavy_selection(request: pytest.FixtureRequest) -> None:
     """Tests that take minutes run only with `-m heavy`."""
     if request.node.get_closest_marker("heavy") and "heavy" not in request.config.option.markexpr:
         pytest.skip("takes minutes: run with -m heavy")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_postgres` run on the usual server, and on each that Debian has installed."""
+    """Tests marked `every_postgres` run on the default server, and on each that Debian has installed."""
     marked = metafunc.definition.get_closest_marker("every_postgres")
     if marked is None or "postgres" not in metafunc.fixturenames:
         return
-    usual = pytest.param(None, id="usual")
+    default = pytest.param(None, id="default")
     debian = [
         pytest.param(folder, id=f"debian{folder.parent.name}")
         for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         if (folder / "postgres").is_file() and int(folder.parent.name) >= OLDEST_SUPPORTED
     ]
     none = pytest.param(
-        None, id="debian", marks=pytest.mark.skip("no PostgreSQL of Debian's: apt-get install postgresql")
+        None,
+        id="debian",
+        marks=pytest.mark.skip("Debian's PostgreSQL is not installed: apt-get install postgresql"),
     )
-    servers = [usual] if metafunc.config.option.postgres else [usual, *(debian or [none])]
+    servers = [default] if metafunc.config.option.postgres else [default, *(debian or [none])]
     metafunc.parametrize("postgres", servers, indirect=True, scope="session")

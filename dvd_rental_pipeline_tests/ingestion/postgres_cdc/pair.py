@@ -1,12 +1,13 @@
 """A source database with its warehouse, and an oracle that compares the two.
 
-The oracle shares no code with the replication: it reads the source's values in PostgreSQL's own text form,
-brings those of the warehouse into that form, and compares.
+The oracle shares no code with the replication: it reads the source's values in PostgreSQL's text form, converts
+those of the warehouse to that form, and compares.
 """
 
 import json
 import secrets
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,32 +26,35 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verif
 Rows = list[tuple[str | None, ...]]
 
 
-class CutShort(BaseException):
-    """Stands for a process that is killed: nothing may catch it."""
+class Interrupted(BaseException):
+    """Simulates a killed process: a BaseException, so that no handler for errors catches it."""
 
 
 @dataclass
 class Pair:
-    """A source, a connection to it, and the warehouse that follows it."""
+    """A source, a connection to it, and the warehouse that replicates it into one schema."""
 
     url: str
     warehouse: Path
     source: psycopg.Connection
     slot: str
-    said: list[str] = field(default_factory=list)
+    target_schema: str = "dvd_rental"
+    messages: list[str] = field(default_factory=list)
 
     @classmethod
     @contextmanager
-    def connected(cls, url: str, warehouse: Path, slot: str | None = None) -> Iterator["Pair"]:
+    def connected(
+        cls, url: str, warehouse: Path, slot: str | None = None, target_schema: str = "dvd_rental"
+    ) -> Iterator["Pair"]:
         with psycopg.connect(url, autocommit=True) as source:
-            yield cls(url, warehouse, source, slot or f"slot_{secrets.token_hex(6)}")
+            yield cls(url, warehouse, source, slot or f"slot_{secrets.token_hex(6)}", target_schema)
 
     def run(self, *statements: str) -> None:
         """Execute each statement in a transaction of its own."""
         for statement in statements:
             self.source.execute(statement)
 
-    def together(self, *statements: str) -> None:
+    def in_transaction(self, *statements: str) -> None:
         """Execute the statements in one transaction."""
         with self.source.transaction():
             self.run(*statements)
@@ -60,76 +64,84 @@ class Pair:
         return row[0] if row else None
 
     def keys(self) -> dict[str, tuple[str, ...]]:
-        """The primary key of every table of the source; an empty one where there is none."""
-        found = self.source.execute(
+        """The primary key of every table of the source; empty for a table without one."""
+        tables = self.source.execute(
             "select c.relname, array(select a.attname::text from pg_index i join pg_attribute a"
             " on a.attrelid = c.oid and a.attnum = any (i.indkey) where i.indrelid = c.oid and i.indisprimary)"
             " from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')"
             " and not c.relispartition order by 1"
         )
-        return {name: tuple(key) for name, key in found}
+        return {name: tuple(key) for name, key in tables}
 
     def replicator(self, **options: Any) -> Replicator:
-        given = {
+        defaults = {
             "source_url": self.url,
             "warehouse": self.warehouse,
             "tables": self.keys(),
+            "target_schema": self.target_schema,
             "slot": self.slot,
             "wait_seconds": 20,
-            "on_progress": self.said.append,
+            "on_progress": self.messages.append,
         }
-        return Replicator(**{**given, **options})
+        return Replicator(**{**defaults, **options})
 
     def sync(self, *, full_refresh: bool = False, **options: Any) -> SyncResult:
-        """Sync, and require every table that was not refused to be level with its source."""
+        """Sync, and require every table without an error to equal its source."""
         result = self.replicator(**options).sync(full_refresh=full_refresh)
         for name, table in result.tables.items():
             if table.error is None:
-                self.check(name, table)
+                self.require_equal(name, table)
         return result
 
     def verify(self, *, sample_rows: int | None = None) -> dict[str, TableVerification]:
-        """What the project's own comparison says, of every table."""
+        """The result of the project's own comparison, by table."""
         verifier = Verifier(
-            self.url, self.warehouse, list(self.keys()), slot=self.slot, wait_seconds=20,
-            on_progress=self.said.append,
+            self.url, self.warehouse, list(self.keys()), target_schema=self.target_schema, slot=self.slot,
+            wait_seconds=20, on_progress=self.messages.append,
         )  # fmt: skip
         return dict(verifier.verify(sample_rows=sample_rows))
 
     def sync_one(self, table: str = "t", **options: Any) -> TableSync:
         return self.sync(**options).tables[table]
 
-    def cut_short(self, at: Step, **options: Any) -> None:
-        """Start a sync that ends at a step, as if it was killed there."""
+    def interrupt_at(self, at: Step, **options: Any) -> None:
+        """Run a sync that is interrupted at a step, as if it was killed there."""
 
-        def cut(step: Step) -> None:
+        def interrupt(step: Step) -> None:
             if step is at:
-                raise CutShort
+                raise Interrupted
 
         try:
-            self.replicator(on_step=cut, **options).sync()
-        except CutShort:
+            self.replicator(on_step=interrupt, **options).sync()
+        except Interrupted:
             return
-        raise AssertionError(f"the sync never came to the step {at!r}")
+        raise AssertionError(f"the sync never reached the step {at!r}")
 
     def raw(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Query the warehouse."""
         with duckdb.connect(self.warehouse) as warehouse:
             return warehouse.execute(query, list(parameters)).fetchall()
 
-    def check(self, table: str, sync: TableSync | None = None) -> None:
-        """Require the raw table, tombstones aside, to hold exactly the source's rows."""
+    def require_equal(self, table: str, sync: TableSync | None = None) -> None:
+        """Require the raw table, without tombstones, to have exactly the source's rows."""
         columns = self._columns(table)
-        wanted = self._source_rows(table, columns)
+        expected = self._source_rows(table, columns)
         found = self._raw_rows(table, columns)
-        different = [(w, f) for w, f in zip(wanted, found, strict=False) if w != f][:1]
-        assert found == wanted, f"{table} is not level with its source: {different}"
+        missing = list((Counter(expected) - Counter(found)).elements())
+        unexpected = list((Counter(found) - Counter(expected)).elements())
+        assert (missing, unexpected) == ([], []), (
+            f"{table} differs from its source: {len(missing)} rows are missing, such as {missing[:3]}, and "
+            f"{len(unexpected)} are unexpected, such as {unexpected[:3]}"
+        )
         if sync is not None:
-            ((tombstones,),) = self.raw(f"select count(_ab_cdc_deleted_at) from dvd_rental.{quoted(table)}")
-            assert (sync.rows, sync.tombstones) == (len(wanted), tombstones)
+            ((tombstones,),) = self.raw(f"select count(_ab_cdc_deleted_at) from {self._raw_name(table)}")
+            assert (sync.rows, sync.tombstones) == (len(expected), tombstones)
+
+    def _raw_name(self, table: str) -> str:
+        return f"{quoted(self.target_schema)}.{quoted(table)}"
 
     def _columns(self, table: str) -> dict[str, str]:
-        """How to compare each column: as `float4`, `float8`, `temporal` or `text`; `[]` for an array of it."""
+        """How each column is compared: as `float4`, `float8`, `temporal` or `text`; with `[]` for an array."""
         return dict(
             self.source.execute(
                 "select a.attname, case when e.typname = 'float8' then 'float8[]'"
@@ -178,14 +190,14 @@ class Pair:
 
     def _raw_rows(self, table: str, columns: dict[str, str]) -> Rows:
         selected = [
-            # Python has no years BC and no infinite times.
+            # Python has neither years BC nor infinite times.
             f"{quoted(name)}::varchar" if kind == "temporal" else quoted(name)
             for name, kind in columns.items()
         ]
         with duckdb.connect(self.warehouse) as warehouse:
             warehouse.execute("set timezone = 'UTC'")
             rows = warehouse.execute(
-                f"select {', '.join(selected)} from dvd_rental.{quoted(table)} where _ab_cdc_deleted_at is null"
+                f"select {', '.join(selected)} from {self._raw_name(table)} where _ab_cdc_deleted_at is null"
             ).fetchall()
         kinds = list(columns.values())
         return sorted(
@@ -199,7 +211,7 @@ def quoted(name: str) -> str:
 
 
 def _comparable(text: str | None, kind: str) -> str | None:
-    """PostgreSQL's text, in a form that does not depend on how a number is spelt."""
+    """PostgreSQL's text, with numbers in one canonical spelling."""
     if text is None:
         return None
     if kind == "float8":
@@ -214,7 +226,7 @@ def _comparable(text: str | None, kind: str) -> str | None:
 
 
 def _written(value: Any, kind: str) -> str | None:
-    """A warehouse value, in the form of `_comparable`."""
+    """A warehouse value in the form of `_comparable`."""
     if value is None:
         return None
     if kind in {"float4", "float8"}:

@@ -1,4 +1,4 @@
-"""Every kind of change of a row reaches the raw table."""
+"""Every kind of row change is replicated."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ import time
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream as changes
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
 
 pytestmark = pytest.mark.every_postgres
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.every_postgres
 TABLE = "create table t (id int primary key, name text, big text)"
 
 
-def test_a_first_sync_copies_and_the_next_follows_changes(pair: Pair) -> None:
+def test_the_first_sync_copies_and_the_next_streams_changes(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'one'), (2, 'two'), (3, '')")
     first = pair.sync_one()
     assert (first.mode, first.reason, first.inserted, first.lsn_from) == ("snapshot", "first sync", 3, None)
@@ -33,10 +33,10 @@ def test_a_first_sync_copies_and_the_next_follows_changes(pair: Pair) -> None:
     assert second.last_commit_at is not None
 
 
-def test_a_sync_without_changes_is_cheap_and_frees_the_log(pair: Pair) -> None:
+def test_a_sync_without_changes_is_cheap_and_releases_wal(pair: Pair) -> None:
     pair.run(TABLE, "create table other (id int primary key)")
     pair.sync()
-    # Not one of the tables of the sync: its changes take room in the log all the same.
+    # Not a table of the sync, but its changes are in the WAL, too.
     pair.run("insert into other select generate_series(1, 20000)")
     before = pair.value("select pg_current_wal_lsn()")
     idle = pair.sync(tables={"t": ("id",)})
@@ -74,14 +74,14 @@ def test_every_row_has_airbytes_columns(pair: Pair) -> None:
     ]
     assert len({row[1] for row in rows}) == 2
     assert [row[3] for row in rows] == [0, 0]
-    # Readers that go by the number see every later change.
+    # Readers that filter by LSN see every later change.
     assert rows[0][4] < rows[1][4]
 
 
 def test_the_last_change_of_a_key_wins(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'one')")
     pair.sync()
-    pair.together(
+    pair.in_transaction(
         "update t set name = 'a'", "delete from t", "insert into t values (1, 'b')", "update t set name = 'c'"
     )
     pair.run("insert into t values (2, 'x')", "delete from t where id = 2")
@@ -93,7 +93,7 @@ def test_changed_keys_move_their_rows(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'one'), (2, 'two'), (3, 'three')")
     pair.sync()
     pair.run("update t set id = 10 where id = 1")
-    pair.together(
+    pair.in_transaction(
         "update t set id = 20 where id = 2",
         "update t set id = 2 where id = 3",
         "update t set id = 3 where id = 20",
@@ -110,7 +110,7 @@ def test_truncate_leaves_tombstones(pair: Pair) -> None:
         "insert into child values (1, 1)",
     )
     pair.sync()
-    pair.together(
+    pair.in_transaction(
         "insert into t (name) values ('before')",
         "truncate t restart identity cascade",
         "insert into t (name) values ('after'), ('after too')",
@@ -140,16 +140,16 @@ def test_a_large_value_that_did_not_change_stays(pair: Pair) -> None:
         "update t set big = 'small' where id = 3",
         "update t set name = 'after that' where id = 3",
         "delete from t where id = 4",
-        "insert into t values (4, 'anew', repeat('x', 9000))",
+        "insert into t values (4, 'again', repeat('x', 9000))",
         "update t set name = 'changed' where id = 4",
     )
     assert pair.sync_one().mode == "changes"
 
 
-def test_what_was_rolled_back_is_not_there(pair: Pair) -> None:
+def test_rolled_back_changes_are_not_applied(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'one')")
     pair.sync()
-    pair.together(
+    pair.in_transaction(
         "insert into t values (2, 'kept')",
         "savepoint s",
         "insert into t values (3, 'undone')",
@@ -161,7 +161,7 @@ def test_what_was_rolled_back_is_not_there(pair: Pair) -> None:
     assert pair.sync_one().rows == 3
 
 
-def test_transactions_are_taken_in_the_order_of_their_commits(pair: Pair) -> None:
+def test_transactions_are_applied_in_commit_order(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'one'), (2, 'two')")
     pair.sync()
     with Pair.connected(pair.url, pair.warehouse) as other:
@@ -181,15 +181,15 @@ def test_asynchronous_commits_are_not_missed(pair: Pair) -> None:
     assert pair.sync_one().inserted == 1
 
 
-def test_a_large_sync_is_applied_in_stretches(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 100)
+def test_a_large_sync_is_applied_in_batches(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_stream, "MAX_BATCH_CHANGES", 100)
     pair.run(
         TABLE,
         "alter table t alter big set storage external",
         "insert into t values (0, 'zero', repeat('0', 9000))",
     )
     pair.sync()
-    pair.together(
+    pair.in_transaction(
         "insert into t select n, n::text, repeat(n::text, 3000) from generate_series(1, 300) n",
         "update t set name = name || '!' where id % 2 = 0",
         "update t set id = id + 1000 where id % 3 = 0",
@@ -229,7 +229,7 @@ def test_a_sync_of_some_tables_does_not_lose_the_changes_of_others(pair: Pair) -
     assert "not among the tables" in (sync.reason or "")
 
 
-def test_partitioned_tables_are_followed_through_their_root(pair: Pair) -> None:
+def test_changes_of_partitions_are_streamed_as_changes_of_the_root(pair: Pair) -> None:
     pair.run(
         "create table t (id int, day date, primary key (id, day)) partition by range (day)",
         "create table t1 partition of t for values from ('2024-01-01') to ('2025-01-01')",
@@ -245,8 +245,8 @@ def test_partitioned_tables_are_followed_through_their_root(pair: Pair) -> None:
     pair.sync()
 
 
-def test_rows_that_change_again_and_again_within_one_sync(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 4_000)
+def test_rows_that_change_many_times_within_one_sync(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_stream, "MAX_BATCH_CHANGES", 4_000)
     pair.run(TABLE, "insert into t select n, md5(n::text), repeat('x', 200) from generate_series(1, 20000) n")
     pair.sync()
     for turn in range(3):
@@ -261,7 +261,7 @@ def test_rows_that_change_again_and_again_within_one_sync(pair: Pair, monkeypatc
         assert pair.sync_one().mode == "changes"
 
 
-# Pagila's: a table of payments, a partition a month, whose key holds the date.
+# From Pagila: a payments table with one partition per month, whose key contains the date.
 PAYMENTS = (
     "create table payment (payment_id serial, customer_id int not null, amount numeric(5, 2) not null,"
     " payment_date timestamptz not null, primary key (payment_date, payment_id))"
@@ -282,30 +282,30 @@ def test_pagilas_payments_under_traffic(pair: Pair) -> None:
         " from generate_series(1, %s) n"
     )
     pair.source.execute(pay, [5000])
-    over = threading.Event()
+    stop = threading.Event()
     done = 0
 
-    def trade() -> None:
+    def make_payments() -> None:
         nonlocal done
-        with psycopg.connect(pair.url, autocommit=True) as till:
-            while not over.is_set():
-                till.execute(pay, [20])
-                # Into another partition: a deletion in one, an insertion in the other.
-                till.execute(
+        with psycopg.connect(pair.url, autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute(pay, [20])
+                # Moves rows to another partition: a delete in one, an insert in the other.
+                connection.execute(
                     "update payment set payment_date = payment_date + interval '31 days'"
                     " where payment_date < '2022-06-01' and payment_id %% 50 = %s",
                     [done % 50],
                 )
-                till.execute("delete from payment where payment_id %% 97 = %s", [done % 97])
+                connection.execute("delete from payment where payment_id %% 97 = %s", [done % 97])
                 done += 1
 
-    trader = threading.Thread(target=trade)
-    trader.start()
+    writer = threading.Thread(target=make_payments)
+    writer.start()
     try:
         modes = []
         for turn in range(6):
             seen = done
-            while trader.is_alive() and done < seen + 5:
+            while writer.is_alive() and done < seen + 5:
                 time.sleep(0.01)
             sync = pair.replicator().sync().tables["payment"]
             modes.append((sync.mode, sync.reason))
@@ -316,10 +316,10 @@ def test_pagilas_payments_under_traffic(pair: Pair) -> None:
                     "insert into payment (customer_id, amount, payment_date) values (1, 1, '2022-08-08')",
                 )
     finally:
-        over.set()
-        trader.join()
+        stop.set()
+        writer.join()
     assert modes[0] == ("snapshot", "first sync")
-    # A new partition may have brought rows with it, which no log tells of.
+    # An attached partition may contain rows whose inserts are not in the stream.
     assert modes[3][0] == "snapshot"
     assert "its partitions changed" in (modes[3][1] or "")
     assert {*modes[1:3], *modes[4:]} == {("changes", None)}
@@ -327,7 +327,7 @@ def test_pagilas_payments_under_traffic(pair: Pair) -> None:
     assert all(found.agrees for found in pair.verify().values())
 
 
-def test_an_inheriting_table_is_not_taken_for_its_parent(pair: Pair) -> None:
+def test_rows_of_an_inheriting_table_are_not_in_its_parent(pair: Pair) -> None:
     pair.run(TABLE, "create table child (primary key (id)) inherits (t)", "insert into child values (1, 'c')")
     pair.sync()
     pair.run("insert into child values (2, 'c')", "insert into t values (3, 't')")
@@ -335,7 +335,7 @@ def test_an_inheriting_table_is_not_taken_for_its_parent(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("identity", ["full", "using index t_id"])
-def test_other_replica_identities_serve(pair: Pair, identity: str) -> None:
+def test_other_replica_identities_are_supported(pair: Pair, identity: str) -> None:
     pair.run(TABLE, "create unique index t_id on t (id)", f"alter table t replica identity {identity}")
     pair.run("insert into t values (1, 'one', repeat('x', 9000)), (2, 'two', null)")
     pair.sync()

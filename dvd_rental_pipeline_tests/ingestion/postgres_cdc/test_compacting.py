@@ -1,4 +1,4 @@
-"""Changes folded by the column come to the same as those folded one by one."""
+"""Compacting by column gives the same result as compacting row by row."""
 
 from struct import pack
 
@@ -7,24 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.change_batch import CompactedChanges
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_columns import compact_columns
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import RowCompactor
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import PgType, column_type
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Column, Relation
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import Block, RowMessages, iso_times
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import Delete, Insert, Update, decode
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.column_types import PgType, column_type
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceColumn, SourceRelation
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import MessageBlock, RowMessages
 
 TEXT = column_type(PgType(25, -1, "textout", 0, ""))
 Row = list[str | None]
 
 
-def relation(*key: str) -> Relation:
+def relation(*key: str) -> SourceRelation:
     columns = tuple(
-        Column(name, number, 25, -1, "text", "1", {}, missing=False, type=TEXT)
+        SourceColumn(name, number, 25, -1, "text", "1", {}, missing=False, type=TEXT)
         for number, name in enumerate("abcd", start=1)
     )
-    return Relation(
+    return SourceRelation(
         "public", "t", 7, "r", "p", "d", readable=True, key=key, key_is_deferrable=False, identity_key=(),
         columns=columns, last_number=4, last_dropped_number=0, storage="1", row_estimate=0,
         pages=0,
@@ -44,19 +43,21 @@ def message(kind: str, row: Row, mark: str = "N") -> bytes:
     return kind.encode() + pack("!I", 7) + mark.encode() + sent(row)
 
 
-def rows(messages: list[bytes], lsns: list[int], sources: tuple[int | None, ...] | None = None) -> RowMessages:
-    """Messages as they come, with others of the stream between them."""
+def rows(
+    messages: list[bytes], lsns: list[int], positions: tuple[int | None, ...] | None = None
+) -> RowMessages:
+    """Row messages in a block with other messages between them."""
     between = b"O" + bytes(20)
     data = b"".join(between + each for each in messages)
     ends = np.cumsum([len(between) + len(each) for each in messages])
     starts = ends - np.array([len(each) for each in messages])
-    block = Block(np.frombuffer(data, np.uint8), starts, ends)
+    block = MessageBlock(np.frombuffer(data, np.uint8), starts, ends)
     times = np.array(lsns, np.int64) * 1_000_001
-    return RowMessages(block, np.arange(len(messages)), np.array(lsns, np.int64), times, sources)
+    return RowMessages(block, np.arange(len(messages)), np.array(lsns, np.int64), times, positions)
 
 
-def told(compacted: CompactedChanges | None) -> list[tuple[object, ...]]:
-    """Changes in a form, and an order, that can be compared."""
+def comparable(compacted: CompactedChanges | None) -> list[tuple[object, ...]]:
+    """Changes as sorted tuples, for comparison."""
     if compacted is None:
         return []
     columns = [*compacted.texts, compacted.deleted, compacted.lsns, compacted.times]
@@ -72,13 +73,13 @@ CHANGE = st.tuples(st.sampled_from("IUD"), st.sampled_from("123"), st.sampled_fr
     changes=st.lists(st.tuples(CHANGE, st.booleans()), min_size=1, max_size=30),
     key=st.sampled_from([("a",), ("a", "b"), ("b", "a")]),
     cut=st.integers(0, 30),
-    sources=st.sampled_from([None, (0, 1, 3, None), (0, 1, None, 2)]),
+    positions=st.sampled_from([None, (0, 1, 3, None), (0, 1, None, 2)]),
 )
-def test_both_ways_come_to_the_same(
+def test_compacting_by_column_equals_compacting_by_row(
     changes: list[tuple[tuple[str, str, str, str | None, str | None], bool]],
     key: tuple[str, ...],
     cut: int,
-    sources: tuple[int | None, ...] | None,
+    positions: tuple[int | None, ...] | None,
 ) -> None:
     messages, lsns, lsn = [], [], 1
     for (kind, *row), new_transaction in changes:
@@ -87,27 +88,24 @@ def test_both_ways_come_to_the_same(
         messages.append(
             message(kind, row if kind != "D" else [*row[:2], None, None], "K" if kind == "D" else "N")
         )
-    runs = [rows(messages[:cut], lsns[:cut], sources), rows(messages[cut:], lsns[cut:], sources)]
+    runs = [rows(messages[:cut], lsns[:cut], positions), rows(messages[cut:], lsns[cut:], positions)]
     runs = [run for run in runs if len(run)]
-    one_by_one = RowCompactor(relation(*key), keep_superseded=True)
+    by_row = RowCompactor(relation(*key), keep_superseded=True)
     for run in runs:
-        for at, at_lsn, time in zip(run.at, run.lsns, iso_times(run.microseconds).to_pylist(), strict=True):
-            change = decode(run.block.message(at))
-            assert isinstance(change, Insert | Update | Delete)
-            one_by_one.add(change, sources, int(at_lsn), time)
+        by_row.add(run)
     by_column = compact_columns(relation(*key), runs, keep_superseded=True)
     assert by_column is not None
     current, superseded = by_column
-    wanted = one_by_one.compacted()
-    assert wanted is not None
-    assert told(current) == told(wanted)
-    assert told(superseded) == told(one_by_one.compacted_superseded())
-    expected = dict(zip(_keys(current, key), current.expected.to_pylist(), strict=True))
-    assert expected == dict(zip(_keys(wanted, key), wanted.expected.to_pylist(), strict=True))
+    current_by_row = by_row.changes()
+    assert current_by_row is not None
+    assert comparable(current) == comparable(current_by_row)
+    assert comparable(superseded) == comparable(by_row.superseded())
+    assert _expected_by_key(current, key) == _expected_by_key(current_by_row, key)
 
 
-def _keys(compacted: CompactedChanges, key: tuple[str, ...]) -> list[tuple[object, ...]]:
-    return list(zip(*(compacted.texts["abcd".index(name)].to_pylist() for name in key), strict=True))
+def _expected_by_key(compacted: CompactedChanges, key: tuple[str, ...]) -> dict[tuple[object, ...], object]:
+    keys = zip(*(compacted.texts["abcd".index(name)].to_pylist() for name in key), strict=True)
+    return dict(zip(keys, compacted.expected.to_pylist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +118,7 @@ def _keys(compacted: CompactedChanges, key: tuple[str, ...]) -> list[tuple[objec
     ],
     ids=["a value that was not sent", "another key", "another shape", "an unknown kind of value"],
 )
-def test_what_is_out_of_the_ordinary_is_left_to_the_other_way(odd: bytes) -> None:
+def test_unusual_changes_are_left_to_compacting_by_row(odd: bytes) -> None:
     usual = message("I", ["0", "x", "x", "x"])
     assert compact_columns(relation("a"), [rows([usual], [1])], keep_superseded=False) is not None
     assert compact_columns(relation("a"), [rows([usual, odd], [1, 1])], keep_superseded=False) is None

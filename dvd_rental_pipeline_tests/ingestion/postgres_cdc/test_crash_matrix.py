@@ -1,4 +1,4 @@
-"""A sync that is killed (SIGKILL) at any instant leaves nothing lost, doubled or half: the next mends all."""
+"""After a sync is killed (SIGKILL) at any instant, the next one leaves no change lost, repeated or partial."""
 
 import itertools
 import random
@@ -8,8 +8,8 @@ import pytest
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.killed_sync import (
-    Ended,
-    Work,
+    SyncExit,
+    SyncTask,
     killed_after,
     killed_at,
     run,
@@ -33,7 +33,7 @@ SCHEMA = (
 
 
 class Matrix:
-    """A pair whose syncs are killed again and again; what each round changes depends on its number alone."""
+    """A pair whose syncs are killed repeatedly; the changes of each round depend only on its number."""
 
     def __init__(self, pair: Pair, scenario: str) -> None:
         self._pair = pair
@@ -41,17 +41,17 @@ class Matrix:
         self._rounds = itertools.count(1)
         pair.run(*SCHEMA)
         self._history = {"t": ("name",)}
-        self.work = Work(pair.url, pair.warehouse, pair.keys(), pair.slot, self._history)
+        self.task = SyncTask(pair.url, pair.warehouse, pair.keys(), pair.slot, self._history)
         if scenario == "full refresh":
-            self.work = replace(self.work, full_refresh=True)
+            self.task = replace(self.task, full_refresh=True)
         pair.sync(history=self._history)
 
     def prepare(self) -> None:
-        """Give the next sync something to do."""
+        """Make changes for the next sync."""
         number = next(self._rounds)
         if self.scenario == "first sync":
-            for left_over in self._pair.warehouse.parent.glob(f"{self._pair.warehouse.name}*"):
-                left_over.unlink()
+            for file in self._pair.warehouse.parent.glob(f"{self._pair.warehouse.name}*"):
+                file.unlink()
         if self.scenario == "changes beside a copy":
             self._pair.run(
                 "alter table drifting drop column if exists extra",
@@ -60,11 +60,11 @@ class Matrix:
         self._change(number * 10_000)
 
     def require_recovery(self) -> None:
-        """After more changes and one more sync all is level: by our own comparison and by the oracle."""
+        """After more changes and another sync, both comparisons agree: the project's own and the oracle's."""
         self._change(next(self._rounds) * 10_000, some=40)
         self._pair.sync(history=self._history)
-        different = {name: found for name, found in self._pair.verify().items() if not found.agrees}
-        assert different == {}
+        differing = {name: result for name, result in self._pair.verify().items() if not result.agrees}
+        assert differing == {}
         duplicate_keys = self._pair.raw(
             "select id, _ab_cdc_lsn from (select id, _ab_cdc_lsn from dvd_rental_past.t"
             " union all select id, _ab_cdc_lsn from dvd_rental.t) group by all having count(*) > 1"
@@ -72,7 +72,7 @@ class Matrix:
         assert duplicate_keys == []
 
     def _change(self, base: int, some: int = 400) -> None:
-        self._pair.together(
+        self._pair.in_transaction(
             f"insert into t select {base} + n, 'new', repeat('z', 2500) from generate_series(1, {some}) n",
             f"update t set name = name || '!' where id between 1 and {some}",
             f"update t set big = repeat('y', 2600) where id between {base} and {base} + 20",
@@ -87,7 +87,9 @@ class Matrix:
             f"update u set b = b || 'x' where a between {base} and {base} + 50",
             f"update drifting set note = 'note {base}' where id <= {some // 4}",
         )
-        self._pair.together("truncate few", f"insert into few select {base} + n from generate_series(1, 30) n")
+        self._pair.in_transaction(
+            "truncate few", f"insert into few select {base} + n from generate_series(1, 30) n"
+        )
 
 
 @pytest.fixture
@@ -95,40 +97,40 @@ def matrix(pair: Pair, request: pytest.FixtureRequest) -> Matrix:
     return Matrix(pair, request.param)
 
 
-def play(matrix: Matrix, instants: int, seed: int) -> list[Ended]:
-    """Kill syncs at instants spread over how long they take, and mend each. How they ended."""
-    chance = random.Random(seed)
+def kill_repeatedly(matrix: Matrix, instants: int, seed: int) -> list[SyncExit]:
+    """Kill syncs at instants spread over their duration, and require recovery after each."""
+    generator = random.Random(seed)
     durations = []
     for _ in range(3):
         matrix.prepare()
-        durations.append(run(matrix.work).seconds)
+        durations.append(run(matrix.task).seconds)
     duration = sorted(durations)[1]
     outcomes = []
     for instant in range(instants):
         matrix.prepare()
-        # One in each of as many equal parts of the sync: uniform, and none left out.
-        outcomes.append(killed_after(matrix.work, duration * (instant + chance.random()) / instants))
+        # One random instant in each of `instants` equal parts of the duration.
+        outcomes.append(killed_after(matrix.task, duration * (instant + generator.random()) / instants))
         matrix.require_recovery()
     return outcomes
 
 
 @pytest.mark.parametrize("matrix", SCENARIOS, indirect=True)
-def test_a_sync_killed_at_some_instants_is_mended_by_the_next(matrix: Matrix) -> None:
-    assert any(outcome.killed for outcome in play(matrix, FEW, seed=1))
+def test_the_next_sync_recovers_from_a_kill_at_some_instants(matrix: Matrix) -> None:
+    assert any(outcome.killed for outcome in kill_repeatedly(matrix, FEW, seed=1))
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("matrix", SCENARIOS, indirect=True)
-def test_a_sync_killed_at_many_instants_is_mended_by_the_next(
+def test_the_next_sync_recovers_from_a_kill_at_many_instants(
     matrix: Matrix, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
-    outcomes = play(matrix, MANY, seed)
+    outcomes = kill_repeatedly(matrix, MANY, seed)
     killed = sum(outcome.killed for outcome in outcomes)
     with capsys.disabled():
-        print(f"\nseed {seed}: {killed} of {MANY} syncs killed under way, the others had just ended")
-    # On a busy machine a sync may be twice as fast as those that were timed.
+        print(f"\nseed {seed}: {killed} of {MANY} syncs killed, the others had ended before")
+    # On a shared machine, a sync may be twice as fast as those that were timed.
     assert killed >= MANY // 4
 
 
@@ -140,19 +142,19 @@ def test_a_sync_killed_at_many_instants_is_mended_by_the_next(
     ],
     indirect=True,
 )
-def test_a_sync_killed_at_any_step_is_mended_by_the_next(matrix: Matrix) -> None:
-    came = set()
+def test_the_next_sync_recovers_from_a_kill_at_any_step(matrix: Matrix) -> None:
+    reached = set()
     for step in Step:
         matrix.prepare()
-        if killed_at(matrix.work, step, occurrence=2 if step is Step.BATCH_APPLIED else 1).killed:
-            came.add(step)
+        if killed_at(matrix.task, step, occurrence=2 if step is Step.BATCH_APPLIED else 1).killed:
+            reached.add(step)
             matrix.require_recovery()
     copies = {Step.SLOT_CREATED, Step.TABLE_COPIED}
     always = {Step.BEFORE_COMMIT, Step.COMMITTED, Step.ADVANCED}
-    wanted = {
+    expected = {
         "first sync": copies | always,
         "full refresh": copies | always,
         "changes": {Step.BATCH_APPLIED} | always,
         "changes beside a copy": set(Step),
     }
-    assert came == wanted[matrix.scenario]
+    assert reached == expected[matrix.scenario]

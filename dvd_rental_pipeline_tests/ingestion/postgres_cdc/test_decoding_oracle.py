@@ -1,4 +1,4 @@
-"""Our decoder reads the same from the log as PostgreSQL's own `test_decoding`, in which nothing is ours."""
+"""Our decoder reads the same changes from the WAL as PostgreSQL's independent plugin `test_decoding`."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -57,23 +57,23 @@ HISTORY = (
 )
 
 
-def test_our_decoder_agrees_with_postgresqls_own(pair: Pair) -> None:
+def test_our_decoder_agrees_with_test_decoding(pair: Pair) -> None:
     pair.run(*SCHEMA, f"create publication {pair.slot} for all tables")
-    theirs = f"{pair.slot}_theirs"
+    oracle_slot = f"{pair.slot}_oracle"
     try:
-        pair.run(f"select pg_create_logical_replication_slot('{theirs}', 'test_decoding')")
+        pair.run(f"select pg_create_logical_replication_slot('{oracle_slot}', 'test_decoding')")
     except psycopg.errors.UndefinedFile:
-        pytest.skip("this PostgreSQL has no test_decoding: Debian's postgresql has it")
+        pytest.skip("this PostgreSQL has no test_decoding: Debian's postgresql package contains it")
     pair.run(f"select pg_create_logical_replication_slot('{pair.slot}', 'pgoutput')")
     pair.run(*HISTORY)
-    pair.together(*HISTORY[:2], "savepoint s", HISTORY[2], "rollback to s", HISTORY[8])
+    pair.in_transaction(*HISTORY[:2], "savepoint s", HISTORY[2], "rollback to s", HISTORY[8])
     pair.run("begin", HISTORY[3], "rollback")
-    wanted = list(_as_test_decoding_tells(pair, theirs))
-    assert list(_as_we_decode(pair)) == wanted
-    assert len(wanted) > 250
+    expected = list(_decoded_by_test_decoding(pair, oracle_slot))
+    assert list(_decoded_by_us(pair)) == expected
+    assert len(expected) > 250
 
 
-def _as_we_decode(pair: Pair) -> Iterator[Event]:
+def _decoded_by_us(pair: Pair) -> Iterator[Event]:
     relations: dict[int, pgoutput.RelationMessage] = {}
     begun: Event | None = None
     for (data,) in pair.source.execute(
@@ -87,7 +87,7 @@ def _as_we_decode(pair: Pair) -> Iterator[Event]:
         elif isinstance(message, pgoutput.Begin):
             begun = ("BEGIN", str(message.xid), {}, {})
         elif (event := _event(relations, message)) is not None:
-            # PostgreSQL 14 tells of transactions that changed no row, too.
+            # PostgreSQL 14 also sends transactions without changed rows.
             if begun is not None:
                 yield begun
             begun = None
@@ -103,11 +103,11 @@ def _event(relations: Mapping[int, pgoutput.RelationMessage], message: pgoutput.
             return ("INSERT", _table(relation), {}, _row(relation, message.new))
         case pgoutput.Update():
             relation = relations[message.oid]
-            old = _row(relation, message.old, given=True) if message.old is not None else {}
+            old = _row(relation, message.old, is_old=True) if message.old is not None else {}
             return ("UPDATE", _table(relation), old, _row(relation, message.new))
         case pgoutput.Delete():
             relation = relations[message.oid]
-            return ("DELETE", _table(relation), _row(relation, message.old, given=True), {})
+            return ("DELETE", _table(relation), _row(relation, message.old, is_old=True), {})
         case _:
             return None
 
@@ -116,8 +116,8 @@ def _table(relation: pgoutput.RelationMessage) -> str:
     return f"{relation.schema}.{relation.name}"
 
 
-def _row(relation: pgoutput.RelationMessage, values: list[pgoutput.Value], *, given: bool = False) -> Row:
-    """Values by column; of an old row only those that are `given`, since it may hold its key alone."""
+def _row(relation: pgoutput.RelationMessage, values: list[pgoutput.Value], *, is_old: bool = False) -> Row:
+    """Values by column; of an old row, with `is_old`, only non-null ones: it may contain its key alone."""
     row: Row = {}
     for column, value in zip(relation.columns, values, strict=True):
         if isinstance(value, bytes):
@@ -125,12 +125,12 @@ def _row(relation: pgoutput.RelationMessage, values: list[pgoutput.Value], *, gi
             row[column.name] = {"t": "true", "f": "false"}[text] if column.type_oid == 16 else text
         elif value is pgoutput.UNCHANGED:
             row[column.name] = UNCHANGED
-        elif not given:
+        elif not is_old:
             row[column.name] = None
     return row
 
 
-def _as_test_decoding_tells(pair: Pair, slot: str) -> Iterator[Event]:
+def _decoded_by_test_decoding(pair: Pair, slot: str) -> Iterator[Event]:
     for (line,) in pair.source.execute(
         "select data from pg_logical_slot_peek_changes(%s, null, null, 'skip-empty-xacts', '1')", [slot]
     ):

@@ -1,4 +1,4 @@
-"""What becomes of a table's definition is followed, or leads to a full copy that says why."""
+"""Schema drift of a source table is applied to its raw table, or causes a full copy with a reason."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def synced(pair: Pair) -> Pair:
     return pair
 
 
-def test_an_added_column_appears_by_itself(synced: Pair) -> None:
+def test_an_added_column_is_added_to_the_raw_table(synced: Pair) -> None:
     synced.run(
         "insert into t values (3, 'before')",
         "alter table t add column extra text[]",
@@ -27,7 +27,7 @@ def test_an_added_column_appears_by_itself(synced: Pair) -> None:
     assert synced.sync_one().schema_changes == ()
 
 
-def test_a_dropped_column_stays_and_is_null_from_then_on(synced: Pair) -> None:
+def test_a_dropped_column_stays_and_is_null_for_new_changes(synced: Pair) -> None:
     synced.run(
         "insert into t values (3, 'before', 1, 'z')",
         "alter table t drop column old",
@@ -51,7 +51,7 @@ def test_a_dropped_column_stays_and_is_null_from_then_on(synced: Pair) -> None:
         ("alter table t alter price type numeric", "VARCHAR"),
     ],
 )
-def test_a_wider_type_widens(synced: Pair, statement: str, kind: str) -> None:
+def test_a_widened_type_widens_the_raw_column(synced: Pair, statement: str, kind: str) -> None:
     synced.run(
         "update t set price = 3 where id = 1",
         statement,
@@ -91,12 +91,15 @@ SWAP = "alter table t rename name to n; alter table t rename old to name; alter 
                 "alter table t drop x",
                 "alter table t add x int",
             ],
-            "came and went",
+            "added and dropped between syncs",
         ),
-        (["alter table t add x int", "update t set x = 1", "alter table t drop x"], "came and went"),
+        (
+            ["alter table t add x int", "update t set x = 1", "alter table t drop x"],
+            "added and dropped between syncs",
+        ),
         (
             ["alter table t rename name to n", "update t set n = 'x'", "alter table t rename n to name"],
-            "came and went",
+            "added and dropped between syncs",
         ),
         ([SWAP, "update t set name = 'x' where id = 1", SWAP], "other names for a while"),
         (
@@ -106,7 +109,9 @@ SWAP = "alter table t rename name to n; alter table t rename old to name; alter 
         (["drop table t", TABLE, "insert into t values (7)"], "dropped and created again"),
     ],
 )
-def test_what_the_log_does_not_tell_is_copied_again(synced: Pair, statements: list[str], reason: str) -> None:
+def test_a_change_that_the_wal_does_not_contain_causes_a_copy(
+    synced: Pair, statements: list[str], reason: str
+) -> None:
     generation = synced.raw("select max(_airbyte_generation_id) from dvd_rental.t")
     synced.run("update t set name = 'eins' where id = 1", *statements)
     sync = synced.sync_one()
@@ -117,7 +122,7 @@ def test_what_the_log_does_not_tell_is_copied_again(synced: Pair, statements: li
     assert synced.sync_one().mode == "changes"
 
 
-def test_a_copy_keeps_tombstones_and_makes_new_ones(synced: Pair) -> None:
+def test_a_copy_keeps_tombstones_and_adds_new_ones(synced: Pair) -> None:
     synced.run("delete from t where id = 1")
     synced.sync()
     (former,) = synced.raw("select * from dvd_rental.t where id = 1")
@@ -129,7 +134,7 @@ def test_a_copy_keeps_tombstones_and_makes_new_ones(synced: Pair) -> None:
     assert synced.raw("select name, _ab_cdc_deleted_at is not null from dvd_rental.t where id = 2") == [
         (None, True)
     ]
-    # Nothing came or went between the copy and the next changes.
+    # The next changes continue exactly after the copy.
     synced.run("insert into t values (1)", "insert into t values (2)")
     assert synced.sync_one().tombstones == 0
 
@@ -144,12 +149,12 @@ def test_a_copy_keeps_tombstones_and_makes_new_ones(synced: Pair) -> None:
         "create index on t (name)",
     ],
 )
-def test_what_changes_no_value_needs_no_copy(synced: Pair, statement: str) -> None:
+def test_a_rewrite_that_changes_no_value_needs_no_copy(synced: Pair, statement: str) -> None:
     synced.run("insert into t values (5)", statement, "insert into t values (6)")
     assert synced.sync_one().mode == "changes"
 
 
-def test_enum_labels_may_be_added_and_a_renamed_one_is_copied(pair: Pair) -> None:
+def test_an_added_enum_label_is_streamed_and_a_renamed_one_copied(pair: Pair) -> None:
     pair.run(
         "create type mood as enum ('happy', 'sad')",
         "create table t (id int primary key, m mood)",
@@ -176,7 +181,7 @@ def test_new_and_dropped_tables(synced: Pair) -> None:
     assert tables["u"].rows == 2
 
 
-def test_a_catalogue_that_knows_another_key_is_told(synced: Pair) -> None:
+def test_a_key_other_than_the_declared_one_is_reported(synced: Pair) -> None:
     (change,) = synced.sync_one(tables={"t": ("name",)}).schema_changes
     assert change == "the primary key is (id) in the source and (name) in the catalogue"
 

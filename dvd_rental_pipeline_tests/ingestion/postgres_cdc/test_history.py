@@ -11,12 +11,12 @@ from psycopg.pq import TransactionStatus
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import ReplicationError
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream as changes
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import CutShort, Pair
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Interrupted, Pair
 
 ID = st.integers(1, 6)
 TABLE = st.sampled_from(["t", "u"])
-# 'b' is stored out of line: an update that does not touch it leaves it out of the log.
+# 'b' is stored out of line: an update that does not change it does not log it.
 BIG = st.sampled_from(["null", "''", "'short'", "repeat('x', 9000)", "repeat('y', 9001)"])
 SMALL = st.sampled_from(["null", "''", "'a'", "'b'"])
 
@@ -50,8 +50,8 @@ DDL = st.one_of(
 )
 
 
-def together(statements: list[str], ending: str) -> list[str]:
-    """One transaction with a part that is undone."""
+def transaction(statements: list[str], ending: str) -> list[str]:
+    """One transaction, whose second half is rolled back to a savepoint if `ending` is "half"."""
     middle = len(statements) // 2
     return [
         "begin",
@@ -63,7 +63,7 @@ def together(statements: list[str], ending: str) -> list[str]:
     ]
 
 
-# A second session, whose transaction may stay open over whatever the first one does, syncs included.
+# A second session, whose transaction may stay open during statements of the first one, including syncs.
 OTHER = "other: "
 BEGUN = st.builds(
     lambda statements: [OTHER + "begin", *(OTHER + statement for statement in statements)],
@@ -75,7 +75,7 @@ EVENT = st.one_of(
     st.builds(lambda statement: [statement], DML),
     st.builds(lambda statement: [statement], DDL | TRUNCATE),
     st.builds(
-        together,
+        transaction,
         st.lists(DML | TRUNCATE, min_size=1, max_size=5),
         st.sampled_from(["commit", "half", "rollback"]),
     ),
@@ -87,18 +87,18 @@ EVENT = st.one_of(
 HISTORY = st.lists(EVENT, min_size=5, max_size=30)
 
 
-# What identifies a row of each of the two tables.
+# The primary keys of the two tables.
 KEYS = st.tuples(*[st.sampled_from(["id", "id, k", "k, id"])] * 2)
 
 
-class Play:
-    """A history as it happens to a pair."""
+class HistoryPlayer:
+    """Executes a history on a pair."""
 
     def __init__(self, pair: Pair, other: psycopg.Connection) -> None:
         self._pair = pair
         self._other = other
         for session in (pair.source, other):
-            # The two may block each other: then one gives up.
+            # The two sessions may block each other: then one of them fails.
             session.execute("set lock_timeout = '50ms'")
 
     def play(self, history: list[list[str]], keys: tuple[str, str]) -> None:
@@ -113,7 +113,7 @@ class Play:
                 for statement in event:
                     self._step(statement)
             except psycopg.Error:
-                # Not every statement fits every moment of a history (an unknown column, a taken key or lock).
+                # Some statements fail at some points of a history (an unknown column, a duplicate key, a lock).
                 self._pair.run("rollback")
                 if self._other.info.transaction_status == TransactionStatus.INERROR:
                     self._other.execute("rollback")
@@ -131,27 +131,27 @@ class Play:
             self._pair.run(statement)
 
     def _sync(self) -> None:
-        """A sync after which the oracle and the project's own comparison agree."""
+        """Sync, and require both the oracle and the project's own comparison to agree."""
         if self._other.info.transaction_status == TransactionStatus.IDLE:
             self._pair.sync()
-            different = [found for found in self._pair.verify().values() if not found.agrees]
-            assert different == []
+            differing = [result for result in self._pair.verify().values() if not result.agrees]
+            assert differing == []
             return
         try:
-            # The open transaction may have locked the tables, so that they cannot be compared now.
+            # The open transaction may have locked the tables, which then cannot be compared.
             self._pair.replicator(wait_seconds=0.3).sync()
         except ReplicationError as error:
-            # A copy cannot begin while a transaction is open.
+            # A copy cannot start while a transaction is open.
             if "stayed open" not in str(error) and "locked" not in str(error):
                 raise
 
     def _crash(self, step: str) -> None:
-        def cut(at: Step) -> None:
+        def interrupt(at: Step) -> None:
             if at == step:
-                raise CutShort
+                raise Interrupted
 
-        with contextlib.suppress(CutShort, ReplicationError):
-            self._pair.replicator(on_step=cut, wait_seconds=0.3).sync()
+        with contextlib.suppress(Interrupted, ReplicationError):
+            self._pair.replicator(on_step=interrupt, wait_seconds=0.3).sync()
 
 
 def check(
@@ -167,9 +167,9 @@ def check(
         psycopg.connect(database_url, autocommit=True) as other,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(changes, "MAX_BATCH_CHANGES", batch)
+        patch.setattr(change_stream, "MAX_BATCH_CHANGES", batch)
         try:
-            Play(pair, other).play(history, keys)
+            HistoryPlayer(pair, other).play(history, keys)
         finally:
             other.execute("rollback")
             pair.run("rollback", f"drop publication if exists {pair.slot}")
@@ -186,12 +186,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-# How many changes are applied at once.
-STRETCH = st.sampled_from([3, 100_000])
+# The size of a batch.
+BATCH_CHANGES = st.sampled_from([3, 100_000])
 
 
 @settings(max_examples=8, derandomize=True, phases=[Phase.generate], **OPTIONS)
-@given(history=HISTORY, keys=KEYS, batch=STRETCH)
+@given(history=HISTORY, keys=KEYS, batch=BATCH_CHANGES)
 def test_some_histories(
     database_url: str,
     tmp_path_factory: pytest.TempPathFactory,
@@ -205,7 +205,7 @@ def test_some_histories(
 @pytest.mark.heavy
 @pytest.mark.timeout(3600)
 @settings(max_examples=200, **OPTIONS)
-@given(history=HISTORY, keys=KEYS, batch=STRETCH)
+@given(history=HISTORY, keys=KEYS, batch=BATCH_CHANGES)
 def test_many_histories(
     database_url: str,
     tmp_path_factory: pytest.TempPathFactory,

@@ -1,4 +1,4 @@
-"""What breaks under way (the network, the source, the disk) is said, and the next sync mends it."""
+"""A failure during a sync (network, source, disk) is reported, and the next sync recovers from it."""
 
 import os
 import resource
@@ -16,10 +16,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import ReplicationError
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream as changes
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.broken_network import breaking_after
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.killed_sync import Work, failure_of
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.killed_sync import SyncTask, failure_of
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
 
 SCHEMA = (
@@ -35,43 +35,43 @@ CHANGES = (
 )
 
 
-def require_mended(pair: Pair, mode: str) -> None:
+def require_recovery(pair: Pair, mode: str) -> None:
     assert pair.sync_one().mode == mode
     assert all(found.agrees for found in pair.verify().values())
 
 
-def failed(pair: Pair, url: str) -> str:
+def sync_failure(pair: Pair, url: str) -> str:
     with pytest.raises(ReplicationError) as error:
         pair.replicator(source_url=url).sync()
     return str(error.value)
 
 
-@pytest.mark.parametrize("answered", [100_000, 1_500_000, 4_000_000])
-def test_a_network_that_is_cut_in_a_copy(pair: Pair, answered: int) -> None:
+@pytest.mark.parametrize("response_bytes", [100_000, 1_500_000, 4_000_000])
+def test_a_connection_lost_during_a_copy(pair: Pair, response_bytes: int) -> None:
     pair.run(*SCHEMA)
-    with breaking_after(pair.url, answered) as (url, way):
-        message = failed(pair, url)
-        assert way.broke
+    with breaking_after(pair.url, response_bytes) as (url, proxy):
+        message = sync_failure(pair, url)
+        assert proxy.is_broken
     assert "source PostgreSQL at" in message or "warehouse is as it was" in message
     assert "sync" in message
-    require_mended(pair, "snapshot")
+    require_recovery(pair, "snapshot")
 
 
-@pytest.mark.parametrize("answered", [20_000, 200_000, 1_000_000])
-def test_a_network_that_is_cut_in_the_changes(pair: Pair, answered: int) -> None:
+@pytest.mark.parametrize("response_bytes", [20_000, 200_000, 1_000_000])
+def test_a_connection_lost_while_streaming_changes(pair: Pair, response_bytes: int) -> None:
     pair.run(*SCHEMA)
     pair.sync()
     before = pair.raw("from dvd_rental.t order by id")
     pair.run(*CHANGES)
-    with breaking_after(pair.url, answered) as (url, way):
-        assert "Cannot reach the source" in failed(pair, url)
-        assert way.broke
+    with breaking_after(pair.url, response_bytes) as (url, proxy):
+        assert "Cannot reach the source" in sync_failure(pair, url)
+        assert proxy.is_broken
     assert pair.raw("from dvd_rental.t order by id") == before
-    require_mended(pair, "changes")
+    require_recovery(pair, "changes")
 
 
 @pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED, Step.COMMITTED])
-def test_a_source_that_dies_in_the_middle(postgres: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
+def test_a_source_that_crashes_during_a_sync(postgres: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     warehouse = tmp_path / "warehouse.duckdb"
 
@@ -79,7 +79,7 @@ def test_a_source_that_dies_in_the_middle(postgres: EmbeddedPostgres, tmp_path: 
         pid = server.status().pid
         if at is step and pid is not None:
             os.kill(pid, signal.SIGKILL)
-            # Its sessions end a moment later.
+            # Its sessions end shortly afterwards.
             time.sleep(0.5)
 
     try:
@@ -94,25 +94,25 @@ def test_a_source_that_dies_in_the_middle(postgres: EmbeddedPostgres, tmp_path: 
         server.stop()
         with server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
             pair.run("insert into u values (1000)")
-            require_mended(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
+            require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
     finally:
         server.stop()
 
 
 @pytest.mark.parametrize("way", ["copy", "changes"])
-def test_a_disk_of_the_warehouse_that_is_full(pair: Pair, way: str) -> None:
+def test_a_full_disk_of_the_warehouse(pair: Pair, way: str) -> None:
     pair.run(*SCHEMA)
     if way == "changes":
         pair.sync()
         pair.run("insert into t select n, repeat(md5(n::text), 90) from generate_series(20001, 24000) n")
     size = pair.warehouse.stat().st_size if pair.warehouse.exists() else 0
-    # What a full disk refuses: no file may grow beyond this.
-    work = Work(pair.url, pair.warehouse, pair.keys(), pair.slot, {}, stretch_changes=10_000)
-    message = failure_of(replace(work, limits={resource.RLIMIT_FSIZE: size + 1_000_000}))
+    # Simulates a full disk: no file may grow beyond this size.
+    task = SyncTask(pair.url, pair.warehouse, pair.keys(), pair.slot, {}, batch_changes=10_000)
+    message = failure_of(replace(task, limits={resource.RLIMIT_FSIZE: size + 1_000_000}))
     assert message is not None
     assert message.startswith("ReplicationError")
     assert "the warehouse" in message
-    require_mended(pair, "snapshot" if way == "copy" else "changes")
+    require_recovery(pair, "snapshot" if way == "copy" else "changes")
 
 
 def command(name: str, *arguments: str) -> None:
@@ -120,14 +120,17 @@ def command(name: str, *arguments: str) -> None:
 
 
 @contextmanager
-def silence(url: str) -> Iterator[None]:
-    """Whatever goes to the server of `url` or comes from it is lost, and nobody is told."""
+def dropped_packets(url: str) -> Iterator[None]:
+    """Drop all packets to and from the server of `url`, without a reset."""
     port = str(conninfo_to_dict(url)["port"])
-    rules = [["INPUT", "-i", "lo", "-p", "tcp", way, port, "-j", "DROP"] for way in ("--sport", "--dport")]
-    with ExitStack() as undone:
+    rules = [
+        ["INPUT", "-i", "lo", "-p", "tcp", port_option, port, "-j", "DROP"]
+        for port_option in ("--sport", "--dport")
+    ]
+    with ExitStack() as undo:
         for rule in rules:
             command("iptables", "-w", "-I", *rule)
-            undone.callback(command, "iptables", "-w", "-D", *rule)
+            undo.callback(command, "iptables", "-w", "-D", *rule)
         yield
 
 
@@ -136,33 +139,33 @@ def silence(url: str) -> Iterator[None]:
     os.geteuid() != 0 or shutil.which("iptables") is None, reason="needs root and iptables to drop packets"
 )
 @pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED])
-def test_a_network_that_falls_silent(
+def test_a_network_that_drops_all_packets(
     postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
-    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 5_000)
+    monkeypatch.setattr(change_stream, "MAX_BATCH_CHANGES", 5_000)
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     try:
         with (
             server.lease() as url,
             Pair.connected(url, tmp_path / "warehouse.duckdb") as pair,
-            ExitStack() as way,
+            ExitStack() as network,
         ):
             pair.run(*SCHEMA)
             if step is Step.BATCH_APPLIED:
                 pair.sync()
                 pair.run(*CHANGES, "update t set name = 'x'", "update t set name = 'y'")
 
-            def fall_silent(at: Step) -> None:
+            def drop_packets(at: Step) -> None:
                 if at is step:
-                    way.enter_context(silence(url))
+                    network.enter_context(dropped_packets(url))
 
             started = time.monotonic()
             with pytest.raises(ReplicationError, match="source PostgreSQL at"):
-                pair.replicator(on_step=fall_silent).sync()
+                pair.replicator(on_step=drop_packets).sync()
             assert time.monotonic() - started < 120
-            way.close()
-            # The server has noticed by itself, and holds neither slot nor locks for the sync that is gone.
-            require_mended(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
+            network.close()
+            # The server has detected the lost client, and released its slot and locks.
+            require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
             assert time.monotonic() - started < 150
     finally:
         server.stop()
@@ -170,13 +173,13 @@ def test_a_network_that_falls_silent(
 
 @pytest.mark.heavy
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
-def test_a_disk_of_the_source_that_is_full(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_full_disk_of_the_source(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     warehouse = tmp_path / "warehouse.duckdb"
     with server.lease():
         pass
     server.stop()
-    # Where the server spills what it decodes of a large transaction.
+    # The server spills decoded changes of a large transaction to this folder.
     (small,) = (tmp_path / "postgres").rglob("pg_replslot")
     owner = small.stat()
     small_disk = f"size=4m,uid={owner.st_uid},gid={owner.st_gid},mode=700"
@@ -188,11 +191,11 @@ def test_a_disk_of_the_source_that_is_full(postgres: EmbeddedPostgres, tmp_path:
             before = pair.raw("from dvd_rental.t order by id")
             pair.run("update t set name = repeat(name, 20)", "insert into u values (7)")
             pair.run("alter system set logical_decoding_work_mem = '64kB'", "select pg_reload_conf()")
-            message = failed(pair, url)
+            message = sync_failure(pair, url)
             assert "The source's disk is full" in message
             assert pair.raw("from dvd_rental.t order by id") == before
             command("mount", "-o", "remount,size=500m", str(small))
-            require_mended(pair, "changes")
+            require_recovery(pair, "changes")
     finally:
         server.stop()
         command("umount", str(small))
@@ -211,6 +214,6 @@ def test_a_thousand_tables(pair: Pair) -> None:
     second = pair.replicator(tables={f"t{number}": ("id",) for number in range(1000)}).sync()
     assert "no primary key" in (second.tables["t500"].error or "")
     assert {name for name, table in second.tables.items() if table.updated or table.deleted} == {"t7", "t999"}
-    pair.check("t7")
-    pair.check("t999")
+    pair.require_equal("t7")
+    pair.require_equal("t999")
     print(f"\n1,000 tables: first sync {first.seconds:.1f} s, changes of three {second.seconds:.1f} s")

@@ -1,4 +1,4 @@
-"""Where a history is asked for, each state that a transaction committed is kept, once."""
+"""For tables with a history, each state that a transaction committed is kept exactly once."""
 
 from itertools import groupby
 
@@ -7,18 +7,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream as changes
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream import change_stream
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
 
 TABLE = "create table t (id int primary key, a text, b text)"
 HISTORY = {"t": ("a", "b")}
-# A deleted row counts as a state of its own.
+# A deletion counts as a state.
 GONE = ("gone",)
 State = tuple[str | None, ...]
 
 
 def states(pair: Pair) -> dict[int, list[State]]:
-    """The states of each row in the order of the log; neighbours that are equal count once."""
+    """The states of each row in LSN order; consecutive equal states count once."""
     found: dict[int, list[State]] = {}
     for key, a, b, is_deleted in pair.raw(
         "select id, a, b, _ab_cdc_deleted_at is not null from ("
@@ -34,7 +34,7 @@ def test_every_committed_state_between_two_syncs_is_kept(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'first', null), (2, 'still', null)")
     pair.sync(history=HISTORY)
     pair.run("update t set a = 'second' where id = 1", "update t set a = 'third' where id = 1")
-    pair.together("update t set a = 'never seen' where id = 1", "update t set a = 'fourth' where id = 1")
+    pair.in_transaction("update t set a = 'never seen' where id = 1", "update t set a = 'fourth' where id = 1")
     pair.run("delete from t where id = 1", "insert into t values (1, 'back', null)")
     pair.sync(history=HISTORY)
     assert states(pair) == {
@@ -46,7 +46,7 @@ def test_every_committed_state_between_two_syncs_is_kept(pair: Pair) -> None:
     assert len(set(times)) == 5
 
 
-def test_only_the_columns_asked_for_are_kept(pair: Pair) -> None:
+def test_only_the_requested_columns_are_kept(pair: Pair) -> None:
     pair.run(
         "create table t (id int primary key, a text, secret text)",
         "insert into t values (1, 'x', 'password')",
@@ -78,7 +78,7 @@ def test_a_full_refresh_keeps_what_it_replaces(pair: Pair) -> None:
 def test_kept_states_follow_the_types_of_the_source(pair: Pair) -> None:
     pair.run("create table t (id int primary key, a int, b text)", "insert into t values (1, 1, 'x')")
     pair.sync(history=HISTORY)
-    # The source writes the table anew, and so does the copy.
+    # This rewrites the table in the source, and causes a copy.
     pair.run("alter table t alter a type bigint", "update t set a = 5000000000")
     pair.sync(history=HISTORY)
     pair.run("update t set a = 3", "alter table t drop column b", "update t set a = 4")
@@ -93,31 +93,29 @@ def test_kept_states_follow_the_types_of_the_source(pair: Pair) -> None:
     assert ("5000000000",) in pair.raw("select a from dvd_rental_past.t")
 
 
-def test_a_sync_that_is_cut_short_keeps_nothing_twice(pair: Pair) -> None:
+def test_an_interrupted_sync_keeps_no_state_twice(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1, 'a', null)")
     pair.sync(history=HISTORY)
     pair.run("update t set a = 'b'", "update t set a = 'c'")
     for step in (Step.BATCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED):
-        pair.cut_short(step, history=HISTORY)
+        pair.interrupt_at(step, history=HISTORY)
     pair.sync(history=HISTORY)
     assert pair.raw("select a from dvd_rental_past.t order by _ab_cdc_lsn") == [("a",), ("b",)]
 
 
-def test_a_transaction_that_spans_stretches_leaves_one_state(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transaction_that_spans_batches_leaves_one_state(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.run(TABLE, "insert into t values (1, 'a', null)")
     pair.sync(history=HISTORY)
-    monkeypatch.setattr(changes, "MAX_BATCH_CHANGES", 3)
-    pair.together(
+    monkeypatch.setattr(change_stream, "MAX_BATCH_CHANGES", 3)
+    pair.in_transaction(
         "update t set a = 'unseen'", "insert into t values (2), (3)", "update t set a = 'b' where id = 1"
     )
     pair.run("update t set a = 'c' where id = 1")
     pair.sync(history=HISTORY)
     query = "select a from dvd_rental_past.t where id = 1 order by _ab_cdc_lsn"
     assert pair.raw(query) == [("a",), ("b",)]
-    # The same with a TRUNCATE in place of the last update.
-    pair.together(
+    # The same with a TRUNCATE instead of the last update.
+    pair.in_transaction(
         "update t set a = 'unseen'", "insert into t values (4), (5)", "update t set a = 'd' where id = 1"
     )
     pair.run("truncate t")
@@ -126,7 +124,7 @@ def test_a_transaction_that_spans_stretches_leaves_one_state(
 
 
 KEY = st.integers(1, 3)
-# Long values are stored out of line: an update that does not touch one leaves it out of the log.
+# Long values are stored out of line: an update that does not change one does not log it.
 VALUE = st.sampled_from(["null", "'a'", "'b'", "repeat('x', 9000)", "repeat('y', 9001)"])
 STATEMENT = st.one_of(
     st.builds("insert into t values ({}, {}, {}) on conflict (id) do nothing".format, KEY, VALUE, VALUE),
@@ -152,21 +150,21 @@ TRANSACTION = st.lists(STATEMENT, min_size=1, max_size=3)
     history=st.lists(st.one_of(TRANSACTION, TRANSACTION, TRANSACTION, st.just("sync")), max_size=14),
     batch=st.sampled_from([1, 3, 100_000]),
 )
-def test_the_kept_states_are_those_that_were_committed(
+def test_the_kept_states_are_the_committed_states(
     pair: Pair, history: list[list[str] | str], batch: int
 ) -> None:
     pair.run("drop table if exists t", TABLE, "insert into t values (1, 'a', repeat('x', 9000))")
     pair.warehouse.unlink(missing_ok=True)
     committed: dict[int, list[State]] = {1: [("a", "x" * 9000)]}
-    whole = changes.MAX_BATCH_CHANGES
-    changes.MAX_BATCH_CHANGES = batch
+    whole = change_stream.MAX_BATCH_CHANGES
+    change_stream.MAX_BATCH_CHANGES = batch
     try:
         pair.sync(history=HISTORY)
         for step in history:
             if isinstance(step, str):
                 pair.sync(history=HISTORY)
                 continue
-            pair.together(*step)
+            pair.in_transaction(*step)
             now = {key: (a, b) for key, a, b in pair.source.execute("select id, a, b from t")}
             for key in now.keys() | committed.keys():
                 state = now.get(key, GONE)
@@ -175,7 +173,7 @@ def test_the_kept_states_are_those_that_were_committed(
                     before.append(state)
         pair.sync(history=HISTORY)
     finally:
-        changes.MAX_BATCH_CHANGES = whole
-    # A row that came and went within one transaction leaves a tombstone, and had never been seen.
+        change_stream.MAX_BATCH_CHANGES = whole
+    # A row inserted and deleted in one transaction leaves a tombstone, but was never visible.
     seen = {key: found[1:] if found[0] == GONE else found for key, found in states(pair).items()}
     assert {key: found for key, found in seen.items() if found} == committed

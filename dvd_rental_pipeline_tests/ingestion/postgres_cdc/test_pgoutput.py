@@ -1,4 +1,4 @@
-"""Messages are decoded as PostgreSQL's manual describes them ("Logical Replication Message Formats")."""
+"""Messages are decoded as PostgreSQL's manual defines them ("Logical Replication Message Formats")."""
 
 import struct
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ def test_each_kind_of_message(data: bytes, message: object) -> None:
 
 
 @pytest.mark.parametrize("data", [b"S" + bytes(5), b"I" + OID + b"N" + b"\x00\x01" + b"b\x00\x00\x00\x00"])
-def test_what_is_not_of_this_version_is_refused(data: bytes) -> None:
+def test_unknown_messages_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="unknown"):
         decode(data)
 
@@ -63,7 +63,7 @@ def test_a_transaction_of_the_server(pair: Pair) -> None:
         f"create publication {pair.slot} for table t",
         f"select pg_create_logical_replication_slot('{pair.slot}', 'pgoutput')",
     )
-    pair.together("insert into t values (1, 'x')", "update t set id = 2", "delete from t")
+    pair.in_transaction("insert into t values (1, 'x')", "update t set id = 2", "delete from t")
     with psycopg.connect(pair.url) as connection:
         cursor = connection.cursor(binary=True)
         found = cursor.execute(

@@ -1,4 +1,4 @@
-"""After a crash at any step, and after losing the way, the raw tables are level with their source again."""
+"""After a crash at any step, or a lost stream position, the next sync makes raw tables equal their source."""
 
 import os
 import shutil
@@ -29,9 +29,9 @@ def synced(pair: Pair) -> Pair:
 
 
 @pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.TABLE_COPIED, Step.BEFORE_COMMIT, Step.COMMITTED])
-def test_a_first_sync_that_was_cut_short_leaves_nothing_half(pair: Pair, step: Step) -> None:
+def test_an_interrupted_first_sync_leaves_no_partial_tables(pair: Pair, step: Step) -> None:
     pair.run(*TABLES)
-    pair.cut_short(step)
+    pair.interrupt_at(step)
     tables = pair.raw("select table_name from information_schema.tables where table_schema = 'dvd_rental'")
     assert (tables != []) == (step is Step.COMMITTED)
     pair.run(*CHANGES)
@@ -40,13 +40,13 @@ def test_a_first_sync_that_was_cut_short_leaves_nothing_half(pair: Pair, step: S
         assert sync.mode == "changes"
     else:
         assert "left over" in (sync.reason or "")
-        assert any("dropping the replication slot" in sentence for sentence in pair.said)
+        assert any("dropping the replication slot" in message for message in pair.messages)
 
 
 @pytest.mark.parametrize("step", [Step.BATCH_APPLIED, Step.BEFORE_COMMIT, Step.COMMITTED, Step.ADVANCED])
-def test_changes_that_were_cut_short_are_neither_lost_nor_doubled(synced: Pair, step: Step) -> None:
+def test_changes_of_an_interrupted_sync_are_applied_exactly_once(synced: Pair, step: Step) -> None:
     synced.run(*CHANGES)
-    synced.cut_short(step)
+    synced.interrupt_at(step)
     sync = synced.sync_one()
     assert sync.mode == "changes"
     assert (sync.inserted > 0) == (step in {Step.BATCH_APPLIED, Step.BEFORE_COMMIT})
@@ -55,9 +55,9 @@ def test_changes_that_were_cut_short_are_neither_lost_nor_doubled(synced: Pair, 
 
 
 @pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.TABLE_COPIED, Step.BEFORE_COMMIT, Step.COMMITTED])
-def test_a_refresh_that_was_cut_short_is_done_again(synced: Pair, step: Step) -> None:
+def test_an_interrupted_refresh_is_repeated(synced: Pair, step: Step) -> None:
     synced.run("alter table t add extra int default 1", *CHANGES)
-    synced.cut_short(step)
+    synced.interrupt_at(step)
     assert synced.sync_one().mode == ("changes" if step is Step.COMMITTED else "snapshot")
     assert synced.value("select count(*) from pg_replication_slots where temporary") == 0
 
@@ -65,13 +65,15 @@ def test_a_refresh_that_was_cut_short_is_done_again(synced: Pair, step: Step) ->
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("select pg_drop_replication_slot('{slot}')", "slot is gone"),
+        ("select pg_drop_replication_slot('{slot}')", "slot no longer exists"),
         ("select pg_replication_slot_advance('{slot}', pg_current_wal_lsn())", "ahead of the warehouse"),
         ("drop publication {slot}", "publication was changed"),
         ("alter publication {slot} set (publish = 'insert')", "publication was changed"),
     ],
 )
-def test_a_lost_way_leads_to_an_announced_copy(synced: Pair, statement: str, reason: str) -> None:
+def test_a_lost_stream_position_causes_a_copy_with_its_reason(
+    synced: Pair, statement: str, reason: str
+) -> None:
     synced.run(*CHANGES, statement.format(slot=synced.slot), "insert into t values (9)")
     sync = synced.sync_one()
     assert sync.mode == "snapshot"
@@ -80,17 +82,17 @@ def test_a_lost_way_leads_to_an_announced_copy(synced: Pair, statement: str, rea
     assert synced.sync_one().mode == "changes"
 
 
-@pytest.mark.parametrize("mend", [None, "alter publication {slot} add table t"])
-def test_a_table_that_left_the_publication_is_copied(synced: Pair, mend: str | None) -> None:
+@pytest.mark.parametrize("repair", [None, "alter publication {slot} add table t"])
+def test_a_table_removed_from_the_publication_is_copied(synced: Pair, repair: str | None) -> None:
     synced.run(f"alter publication {synced.slot} drop table t", "insert into t values (3)")
-    if mend:
-        synced.run(mend.format(slot=synced.slot))
+    if repair:
+        synced.run(repair.format(slot=synced.slot))
     tables = synced.sync().tables
     assert "out of the publication" in (tables["t"].reason or "")
     assert tables["u"].mode == "changes"
 
 
-def test_a_filtered_publication_is_mended(synced: Pair) -> None:
+def test_a_row_filter_in_the_publication_is_removed(synced: Pair) -> None:
     synced.run(
         f"alter publication {synced.slot} set table t where (id > 5), u", "insert into t values (3), (9)"
     )
@@ -99,7 +101,7 @@ def test_a_filtered_publication_is_mended(synced: Pair) -> None:
     assert synced.sync_one().mode == "changes"
 
 
-def test_a_warehouse_put_back_from_yesterday_is_copied(synced: Pair, tmp_path: Path) -> None:
+def test_a_warehouse_restored_from_a_backup_is_refreshed(synced: Pair, tmp_path: Path) -> None:
     shutil.copy(synced.warehouse, tmp_path / "yesterday")
     synced.run(*CHANGES)
     synced.sync()
@@ -114,14 +116,14 @@ def test_a_deleted_warehouse_is_filled_again(synced: Pair) -> None:
 
 @pytest.fixture
 def server(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that the test may stop, crash and put back."""
+    """A server that the test may stop, crash and restore."""
     own = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     yield own
     own.stop()
 
 
 @pytest.mark.parametrize("moved_on", [False, True])
-def test_a_source_put_back_from_yesterday_is_copied(
+def test_a_source_restored_from_a_backup_is_copied(
     server: EmbeddedPostgres, tmp_path: Path, moved_on: bool
 ) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
@@ -143,15 +145,15 @@ def test_a_source_put_back_from_yesterday_is_copied(
     with server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
         pair.run("insert into t values (11)")
         if moved_on:
-            # The log is longer than it was: positions alone would not give it away.
+            # The WAL is longer than before, so LSNs alone do not reveal the restore.
             pair.run("insert into u select generate_series(1, 5000)")
         assert "restored" in (pair.sync_one().reason or "")
-        # Readers that go by the number see the copy as newer, though the log is older.
+        # Readers that filter by LSN see the copy as newer, although the source's LSNs are lower.
         ((earliest,),) = pair.raw("select min(_ab_cdc_lsn) from dvd_rental.t where _ab_cdc_deleted_at is null")
         assert earliest > latest
 
 
-def test_a_source_that_crashed_repeats_what_is_known(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_changes_repeated_after_a_source_crash_are_skipped(server: EmbeddedPostgres, tmp_path: Path) -> None:
     confirmed = "select confirmed_flush_lsn - '0/0' from pg_replication_slots"
     with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
         slot = pair.slot
@@ -201,13 +203,13 @@ def test_another_database_of_the_same_server_is_copied(synced: Pair, postgres: E
         synced.run(f"drop database {name} with (force)")
 
 
-def test_a_raw_table_changed_by_hand_is_copied(synced: Pair) -> None:
+def test_a_manually_changed_raw_table_is_copied(synced: Pair) -> None:
     synced.raw("delete from dvd_rental.t where id = 1")
     synced.run("update t set name = 'eins' where id = 1")
     assert "did not fit" in (synced.sync_one().reason or "")
 
 
-def test_two_syncs_at_once_take_turns(synced: Pair) -> None:
+def test_concurrent_syncs_run_one_after_the_other(synced: Pair) -> None:
     synced.run("insert into t select n, 'n' from generate_series(10, 2000) n")
     failures: list[BaseException] = []
 

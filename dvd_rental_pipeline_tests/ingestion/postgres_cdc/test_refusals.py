@@ -1,4 +1,4 @@
-"""What cannot be replicated is refused with one clear message, which never holds a password."""
+"""What cannot be replicated is refused with one clear message, which never contains a password."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -30,15 +30,15 @@ def test_a_table_that_cannot_be_replicated_does_not_stop_the_others(
     pair: Pair, statement: str, message: str
 ) -> None:
     pair.run(TABLE, statement, "insert into t values (1)")
-    wanted = {"t": ("id",), "bad": ("id",)}
+    keys = {"t": ("id",), "bad": ("id",)}
     for _ in range(2):
-        tables = pair.sync(tables=wanted).tables
+        tables = pair.sync(tables=keys).tables
         assert message in (tables["bad"].error or "")
         assert tables["t"].rows == 1
     assert pair.value("select count(*) from pg_publication_tables") == 1
 
 
-def test_a_table_is_followed_again_once_it_can_be(pair: Pair) -> None:
+def test_a_table_is_replicated_again_once_it_can_be(pair: Pair) -> None:
     pair.run(TABLE, "create table u (id int primary key)")
     pair.sync()
     pair.run("alter table t drop constraint t_pkey", "insert into t values (1)")
@@ -71,7 +71,7 @@ def test_a_source_that_is_down(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("url", [f"postgresql://u:{PASSWORD}@h:x/d", f"password={PASSWORD} nonsense"])
-def test_a_url_that_is_none(pair: Pair, url: str) -> None:
+def test_an_invalid_url(pair: Pair, url: str) -> None:
     assert "not valid" in _refusal(pair, source_url=url, tables={"t": ("id",)})
 
 
@@ -90,7 +90,7 @@ def test_a_user_without_permission(pair: Pair, postgres: EmbeddedPostgres) -> No
         pair.run(f"drop owned by {role}", f"drop role {role}")
 
 
-def test_a_table_that_may_not_be_read(pair: Pair) -> None:
+def test_a_table_without_select_privilege(pair: Pair) -> None:
     pair.run(TABLE, "create table secret (id int primary key)")
     role = f"r_{pair.slot}"
     pair.run(f"create role {role} replication", f"alter table t owner to {role}")
@@ -120,15 +120,15 @@ def test_no_free_slot(pair: Pair) -> None:
             pair.run(f"select pg_drop_replication_slot('{name}')")
 
 
-def test_a_slot_of_something_else(pair: Pair) -> None:
+def test_a_slot_used_for_something_else(pair: Pair) -> None:
     pair.run(TABLE, f"select pg_create_physical_replication_slot('{pair.slot}')")
     try:
-        assert "belongs to something else" in _refusal(pair)
+        assert "does not belong to this pipeline" in _refusal(pair)
     finally:
         pair.run(f"select pg_drop_replication_slot('{pair.slot}')")
 
 
-def test_a_log_that_is_not_logical(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_wal_level_other_than_logical(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     try:
         with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
@@ -142,7 +142,7 @@ def test_a_log_that_is_not_logical(postgres: EmbeddedPostgres, tmp_path: Path) -
         server.stop()
 
 
-def test_a_transaction_that_never_ends(pair: Pair) -> None:
+def test_a_transaction_that_stays_open(pair: Pair) -> None:
     pair.run(TABLE)
     with Pair.connected(pair.url, pair.warehouse) as other:
         other.run("begin", "insert into t values (1)")
@@ -157,7 +157,7 @@ def test_another_sync_that_does_not_end(pair: Pair) -> None:
     assert "Another sync" in _refusal(pair, wait_seconds=0.5)
 
 
-def test_row_security_is_not_taken_for_missing_rows(pair: Pair) -> None:
+def test_row_security_fails_the_sync_instead_of_hiding_rows(pair: Pair) -> None:
     pair.run(TABLE, "insert into t values (1), (2)", "alter table t enable row level security")
     role = f"r_{pair.slot}"
     pair.run(f"create role {role} replication", f"grant select on t to {role}")

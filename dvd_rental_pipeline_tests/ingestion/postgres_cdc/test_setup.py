@@ -1,8 +1,7 @@
-"""The set-up of a PostgreSQL for change capture, on a real server, and then used with those rights alone."""
+"""The setup of a PostgreSQL server for change capture, and replication with exactly those privileges."""
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,35 +11,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import (
-    HEARTBEAT_QUERY,
-    Reader,
-    SetupStep,
-    apply_steps,
-    setup_steps,
-)
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_QUERY
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole, SetupStep
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps, setup_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.errors import SourceError
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 
 PASSWORD = "planted-pass'word"
 PARAMETERS = {"wal_level", "max_slot_wal_keep_size", "wal_sender_timeout", "max_replication_slots"}
-
-
-@contextmanager
-def let_everybody_in(admin: psycopg.Connection) -> Iterator[None]:
-    """The embedded server knows one role alone; here others log in, too, with their passwords."""
-    (path,) = admin.execute("show hba_file").fetchone() or ("",)
-    access = Path(path)
-    before = access.read_text()
-    more = "".join(f"host {what} all 127.0.0.1/32 scram-sha-256\n" for what in ("all", "replication"))
-    access.write_text(before + more)
-    admin.execute("select pg_reload_conf()")
-    try:
-        yield
-    finally:
-        access.write_text(before)
-        admin.execute("select pg_reload_conf()")
 
 
 @pytest.fixture
@@ -49,14 +29,14 @@ def admin(database_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(schema)
         connection.execute("set search_path to public")
-        with let_everybody_in(connection):
+        with password_logins(connection):
             yield connection
 
 
 @pytest.fixture
-def reader(admin: psycopg.Connection) -> Iterator[Reader]:
+def reader(admin: psycopg.Connection) -> Iterator[CaptureRole]:
     token = secrets.token_hex(4)
-    yield Reader(f"reader_{token}", f"slot_{token}", f"slot_{token}", PASSWORD)
+    yield CaptureRole(f"reader_{token}", f"slot_{token}", f"slot_{token}", PASSWORD)
     name = f"reader_{token}"
     role = psycopg.sql.Identifier(name)
     admin.execute(
@@ -67,12 +47,12 @@ def reader(admin: psycopg.Connection) -> Iterator[Reader]:
         admin.execute(psycopg.sql.SQL("drop role {}").format(role))
 
 
-def as_reader(url: str, reader: Reader) -> str:
+def as_reader(url: str, reader: CaptureRole) -> str:
     return make_conninfo(url, user=reader.role, password=PASSWORD, passfile="/nonexistent")
 
 
-def missing(connection: psycopg.Connection, reader: Reader) -> dict[str, SetupStep]:
-    """The measures that are not taken, those of the server's configuration aside."""
+def missing(connection: psycopg.Connection, reader: CaptureRole) -> dict[str, SetupStep]:
+    """The steps that are not done, without those of the server's configuration."""
     return {
         step.subject: step
         for step in setup_steps(connection, DVD_RENTAL, reader)
@@ -80,20 +60,22 @@ def missing(connection: psycopg.Connection, reader: Reader) -> dict[str, SetupSt
     }
 
 
-def test_all_that_is_missing_is_planned_and_nothing_is_done(admin: psycopg.Connection, reader: Reader) -> None:
+def test_planning_lists_missing_steps_and_changes_nothing(
+    admin: psycopg.Connection, reader: CaptureRole
+) -> None:
     planned = missing(admin, reader)
     assert list(planned) == ["role", "replication right", "tables", "heartbeat", "publication", "slot"]
     assert missing(admin, reader).keys() == planned.keys()
 
 
-def test_once_applied_nothing_is_missing(admin: psycopg.Connection, reader: Reader) -> None:
+def test_after_apply_no_step_is_missing(admin: psycopg.Connection, reader: CaptureRole) -> None:
     assert {step.subject for step in apply_steps(admin, DVD_RENTAL, reader)} >= {"role", "slot"}
     assert missing(admin, reader) == {}
     assert {step.subject for step in apply_steps(admin, DVD_RENTAL, reader)} <= PARAMETERS
 
 
-def test_the_reader_has_what_replication_needs_and_no_more(
-    admin: psycopg.Connection, reader: Reader, database_url: str, tmp_path: Path
+def test_the_role_has_exactly_the_privileges_that_replication_needs(
+    admin: psycopg.Connection, reader: CaptureRole, database_url: str, tmp_path: Path
 ) -> None:
     apply_steps(admin, DVD_RENTAL, reader)
     admin.execute("insert into actor (actor_id, first_name, last_name) values (1, 'Penelope', 'Guiness')")
@@ -112,10 +94,10 @@ def test_the_reader_has_what_replication_needs_and_no_more(
         for forbidden in ("delete from actor", "create table mine (a int)", "create schema mine"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(forbidden)
-        assert missing(connection, reader) == {}, "the reader itself can see that all is in order"
+        assert missing(connection, reader) == {}, "the role itself can evaluate the steps"
 
 
-def test_no_password_is_shown_or_sent_in_the_clear(admin: psycopg.Connection, reader: Reader) -> None:
+def test_no_password_is_shown_or_sent_in_clear_text(admin: psycopg.Connection, reader: CaptureRole) -> None:
     role = missing(admin, reader)["role"]
     assert "********" in role.shown[0]
     assert "SCRAM" not in role.shown[0]
@@ -124,7 +106,9 @@ def test_no_password_is_shown_or_sent_in_the_clear(admin: psycopg.Connection, re
     assert "SCRAM-SHA-256$" in sent
 
 
-def test_the_publication_is_brought_to_exactly_the_tables(admin: psycopg.Connection, reader: Reader) -> None:
+def test_apply_gives_the_publication_exactly_the_declared_tables(
+    admin: psycopg.Connection, reader: CaptureRole
+) -> None:
     apply_steps(admin, DVD_RENTAL, reader)
     admin.execute("create table stranger (id int primary key)")
     admin.execute(f"alter publication {reader.publication} add table stranger")
@@ -132,13 +116,13 @@ def test_the_publication_is_brought_to_exactly_the_tables(admin: psycopg.Connect
     admin.execute(f"alter publication {reader.publication} set (publish = 'insert')")
     found = missing(admin, reader)["publication"].found
     assert "lacks public.film" in found
-    assert "has public.stranger too much" in found
+    assert "has unexpected tables: public.stranger" in found
     assert "leaves out some kinds of changes" in found
     apply_steps(admin, DVD_RENTAL, reader)
     assert missing(admin, reader) == {}
 
 
-def test_a_right_that_was_withdrawn_is_granted_again(admin: psycopg.Connection, reader: Reader) -> None:
+def test_a_revoked_privilege_is_granted_again(admin: psycopg.Connection, reader: CaptureRole) -> None:
     apply_steps(admin, DVD_RENTAL, reader)
     admin.execute(f"revoke select on rental from {reader.role}")
     admin.execute(f"alter role {reader.role} noreplication")
@@ -149,7 +133,9 @@ def test_a_right_that_was_withdrawn_is_granted_again(admin: psycopg.Connection, 
     assert missing(admin, reader) == {}
 
 
-def test_on_rds_the_right_to_replicate_is_a_membership(admin: psycopg.Connection, reader: Reader) -> None:
+def test_on_rds_the_replication_privilege_is_a_role_membership(
+    admin: psycopg.Connection, reader: CaptureRole
+) -> None:
     apply_steps(admin, DVD_RENTAL, reader)
     admin.execute(f"alter role {reader.role} noreplication")
     admin.execute("create role rds_replication")
@@ -163,31 +149,31 @@ def test_on_rds_the_right_to_replicate_is_a_membership(admin: psycopg.Connection
         admin.execute("drop role rds_replication")
 
 
-def test_a_slot_of_somebody_else_is_left_alone(
-    admin: psycopg.Connection, reader: Reader, database_url: str
+def test_a_slot_used_for_something_else_is_not_touched(
+    admin: psycopg.Connection, reader: CaptureRole, database_url: str
 ) -> None:
     admin.execute("select pg_create_physical_replication_slot(%s)", [reader.slot])
     try:
         slot = missing(admin, reader)["slot"]
-        assert "belongs to something else" in slot.found
+        assert "is used for something else" in slot.found
         assert slot.statements == ()
     finally:
         admin.execute("select pg_drop_replication_slot(%s)", [reader.slot])
 
 
-def test_a_publication_of_all_tables_is_not_touched(admin: psycopg.Connection, reader: Reader) -> None:
+def test_a_publication_of_all_tables_is_not_touched(admin: psycopg.Connection, reader: CaptureRole) -> None:
     admin.execute(f"create publication {reader.publication} for all tables")
     publication = missing(admin, reader)["publication"]
     assert publication.statements == ()
     assert "all tables" in publication.found
 
 
-def test_tables_that_are_not_there_are_named(admin: psycopg.Connection, reader: Reader) -> None:
+def test_missing_tables_are_named(admin: psycopg.Connection, reader: CaptureRole) -> None:
     admin.execute("drop table payment cascade")
     assert "missing in the schema public: payment" in missing(admin, reader)["tables"].found
 
 
-def test_a_limit_of_what_a_slot_keeps_is_asked_for(admin: psycopg.Connection, reader: Reader) -> None:
+def test_a_missing_limit_of_retained_wal_is_reported(admin: psycopg.Connection, reader: CaptureRole) -> None:
     before = admin.execute("show max_slot_wal_keep_size").fetchone()
     assert before is not None
     try:
@@ -195,7 +181,7 @@ def test_a_limit_of_what_a_slot_keeps_is_asked_for(admin: psycopg.Connection, re
         admin.execute("select pg_reload_conf()")
         admin.execute("select pg_sleep(0.3)")
         (limit,) = [
-            one for one in setup_steps(admin, DVD_RENTAL, reader) if one.subject == "max_slot_wal_keep_size"
+            step for step in setup_steps(admin, DVD_RENTAL, reader) if step.subject == "max_slot_wal_keep_size"
         ]
         assert limit.manual_step is not None
     finally:
@@ -203,8 +189,8 @@ def test_a_limit_of_what_a_slot_keeps_is_asked_for(admin: psycopg.Connection, re
         admin.execute("select pg_reload_conf()")
 
 
-def test_an_owner_without_the_rights_is_told_whom_to_ask(
-    admin: psycopg.Connection, reader: Reader, database_url: str
+def test_a_user_without_privileges_gets_an_error_that_names_the_setting(
+    admin: psycopg.Connection, reader: CaptureRole, database_url: str
 ) -> None:
     apply_steps(admin, DVD_RENTAL, reader)
     other = replace(reader, role=f"{reader.role}_2")

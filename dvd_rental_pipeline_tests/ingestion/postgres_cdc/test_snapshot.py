@@ -1,4 +1,4 @@
-"""Full copies of large tables: read in parts at the same time, with progress."""
+"""Full copies of large tables: read in parallel parts, in bounded memory, with progress."""
 
 import re
 
@@ -11,12 +11,12 @@ from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
 ROWS = "select n, repeat(md5(n::text), 4), n / 7.0 from generate_series(1, 30000) n"
 
 
-def test_a_large_table_is_read_in_parts_of_one_moment(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_table_is_read_in_parts_of_one_snapshot(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "SPLIT_PAGES", 100)
     pair.run(
         "create table t (id int primary key, name text, amount numeric(9, 3))",
         f"insert into t {ROWS}",
-        # Rows that moved to the end, and free places at the start.
+        # Updated rows at the end of the table, and free space at its start.
         "update t set name = 'moved' where id % 3 = 0",
         "delete from t where id < 500",
         "create table small (id int primary key)",
@@ -28,16 +28,16 @@ def test_a_large_table_is_read_in_parts_of_one_moment(pair: Pair, monkeypatch: p
     assert all(found.agrees for found in pair.verify().values())
 
 
-def test_a_long_copy_tells_how_far_it_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "TELL_EVERY_SECONDS", 0.0)
+def test_a_long_copy_reports_progress(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "PROGRESS_SECONDS", 0.0)
     monkeypatch.setattr(snapshot, "_BATCH_BYTES", 200_000)
     pair.run(
         "create table t (id int primary key, name text, amount numeric)", f"insert into t {ROWS}", "analyze t"
     )
     pair.sync()
-    told = [sentence for sentence in pair.said if "rows copied" in sentence]
+    reports = [message for message in pair.messages if "rows copied" in message]
     pattern = r"t: ([\d,]+)(?: of about 30,000)? rows copied \([\d,]+ MB(?:, (\d+) s left)?\)"
-    found = [re.fullmatch(pattern, sentence) for sentence in told]
+    found = [re.fullmatch(pattern, report) for report in reports]
     assert len(found) > 5
     assert all(found)
     rows = [int(match[1].replace(",", "")) for match in found if match]
@@ -47,7 +47,7 @@ def test_a_long_copy_tells_how_far_it_is(pair: Pair, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("way", ["copy", "changes"])
-def test_values_that_exceed_the_memory_of_a_sync_are_kept(
+def test_values_that_exceed_the_memory_limit_are_replicated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(replicator, "_MEMORY_LIMIT", "24MB")
@@ -56,4 +56,4 @@ def test_values_that_exceed_the_memory_of_a_sync_are_kept(
         pair.sync()
     pair.run("insert into t select n, repeat('x', 15000000 + n) from generate_series(1, 3) n")
     assert pair.sync_one().rows == 3
-    assert any("more memory" in said for said in pair.said)
+    assert any("more memory" in message for message in pair.messages)

@@ -1,4 +1,4 @@
-"""Values of every type come over exactly, the same by a copy and by the change stream."""
+"""Values of every type are replicated exactly, by a copy as by the change stream."""
 
 import json
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import array_json, is_widening
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.column_types import array_json, is_widening
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
 
 pytestmark = pytest.mark.every_postgres
 
-# Each type with values of it, as SQL. NULL is added to all.
+# Each type with example values as SQL. NULL is added to all of them.
 EXAMPLES = {
     "smallint": ["1", "-32768", "32767"],
     "integer": ["2", "-2147483648", "2147483647"],
@@ -130,7 +130,7 @@ def _create(pair: Pair) -> None:
     )
     kinds = COLUMNS
     if pair.source.info.server_version < 150000:
-        # A scale below zero or beyond the precision came with PostgreSQL 15.
+        # A negative scale, or one larger than the precision, is possible since PostgreSQL 15.
         later = ("numeric(3,-2)", "numeric(2,5)")
         kinds = {name: "numeric" if kind in later else kind for name, kind in COLUMNS.items()}
     for table in ("copied", "streamed"):
@@ -153,7 +153,7 @@ def test_values_of_every_type_are_exact_by_copy_and_by_stream(pair: Pair) -> Non
     assert {row[-1] for row in copied} == {"[]"}
 
 
-def test_the_warehouse_has_a_fitting_type_for_each(pair: Pair) -> None:
+def test_the_warehouse_type_of_each_source_type(pair: Pair) -> None:
     _create(pair)
     pair.sync()
     kinds = {name: kind for name, kind, *_ in pair.raw("describe dvd_rental.copied")}
@@ -163,7 +163,7 @@ def test_the_warehouse_has_a_fitting_type_for_each(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("way", ["copied", "streamed"])
-def test_what_the_warehouse_cannot_hold_is_null_and_noted(pair: Pair, way: str) -> None:
+def test_unrepresentable_values_are_null_and_noted(pair: Pair, way: str) -> None:
     table = "create table t (id int primary key, a numeric(5,2), b timestamp, c timestamptz, d int[])"
     values = (
         "insert into t values (1, 'NaN', '294276-12-31', '294276-12-31', '{{1,2},{3,4}}'),"
@@ -178,26 +178,26 @@ def test_what_the_warehouse_cannot_hold_is_null_and_noted(pair: Pair, way: str) 
         pair.replicator().sync()
         pair.run(values)
         pair.replicator().sync()
-    unheld, held = pair.raw("select a, b, c, d, _airbyte_meta from dvd_rental.t order by id")
-    assert unheld[:4] == (None, None, None, None)
-    assert json.loads(unheld[4])["changes"] == [
+    unrepresentable, representable = pair.raw("select a, b, c, d, _airbyte_meta from dvd_rental.t order by id")
+    assert unrepresentable[:4] == (None, None, None, None)
+    assert json.loads(unrepresentable[4])["changes"] == [
         {"field": name, "change": "NULLED", "reason": "DESTINATION_FIELD_SIZE_LIMITATION"} for name in "abcd"
     ]
-    assert json.loads(held[4])["changes"] == []
+    assert json.loads(representable[4])["changes"] == []
 
 
 @pytest.mark.parametrize("way", ["copied", "streamed"])
-def test_a_key_that_cannot_be_held_stops_its_table_alone(pair: Pair, way: str) -> None:
+def test_an_unrepresentable_key_stops_only_its_table(pair: Pair, way: str) -> None:
     pair.run("create table t (id numeric(4,1) primary key)", "create table u (id int primary key)")
     if way == "streamed":
         pair.sync()
     pair.run("insert into t values (1), ('NaN')", "insert into u values (1)")
     tables = pair.sync().tables
-    assert "cannot hold" in (tables["t"].error or "")
+    assert "cannot represent" in (tables["t"].error or "")
     assert (tables["u"].error, tables["u"].rows) == (None, 1)
     pair.run("delete from t where id = 'NaN'")
-    mended = pair.sync_one()
-    assert (mended.error, mended.mode, mended.rows) == (None, "snapshot", 1)
+    recovered = pair.sync_one()
+    assert (recovered.error, recovered.mode, recovered.rows) == (None, "snapshot", 1)
 
 
 ELEMENT = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
@@ -208,13 +208,13 @@ ELEMENT = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\
     array=st.lists(ELEMENT, max_size=4)
     | st.lists(st.lists(ELEMENT, min_size=2, max_size=2), min_size=1, max_size=3)
 )
-def test_arrays_are_read_as_postgresql_reads_them(
+def test_arrays_are_parsed_as_postgresql_parses_them(
     array: list[object], any_database: psycopg.Connection
 ) -> None:
-    text, wanted = any_database.execute(
+    text, expected = any_database.execute(
         "select a::text, to_json(a) from (select %s::text[] as a) x", [array]
     ).fetchall()[0]
-    assert json.loads(array_json(text)) == wanted
+    assert json.loads(array_json(text)) == expected
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def any_database(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def test_only_types_that_keep_every_value_are_wider() -> None:
+def test_only_types_that_keep_every_value_are_widenings() -> None:
     assert is_widening("DECIMAL(5,2)", "DECIMAL(7,2)")
     assert is_widening("DECIMAL(5,2)", "VARCHAR")
     assert not is_widening("DECIMAL(5,2)", "DECIMAL(7,3)")

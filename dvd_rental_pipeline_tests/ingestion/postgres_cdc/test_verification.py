@@ -21,19 +21,19 @@ def synced(pair: Pair) -> Pair:
     return pair
 
 
-def spoil(pair: Pair, statement: str) -> None:
+def corrupt(pair: Pair, statement: str) -> None:
     with duckdb.connect(pair.warehouse) as warehouse:
         warehouse.execute(statement)
 
 
-def test_a_replica_agrees_and_is_not_touched(synced: Pair) -> None:
+def test_a_replica_agrees_and_is_not_changed(synced: Pair) -> None:
     before = synced.raw("from dvd_rental.t order by id")
     found = synced.verify()["t"]
     assert (found.agrees, found.source_rows, found.raw_rows, found.compared_rows) == (True, 30, 30, 30)
     assert synced.raw("from dvd_rental.t order by id") == before
 
 
-def test_changes_that_are_still_to_be_replicated_are_no_difference(synced: Pair) -> None:
+def test_pending_changes_are_not_differences(synced: Pair) -> None:
     synced.run(
         "update t set name = 'changed' where id = 1",
         "update t set id = 100 where id = 2",
@@ -48,7 +48,7 @@ def test_changes_that_are_still_to_be_replicated_are_no_difference(synced: Pair)
     assert synced.verify()["t"].pending == 0
 
 
-def test_a_column_that_came_meanwhile_is_no_difference(synced: Pair) -> None:
+def test_a_column_added_since_the_last_sync_is_not_a_difference(synced: Pair) -> None:
     synced.run("alter table t add column more int", "update t set more = id where id < 5")
     assert synced.verify()["t"].agrees
 
@@ -61,27 +61,27 @@ def test_a_column_that_came_meanwhile_is_no_difference(synced: Pair) -> None:
         ("update dvd_rental.t set name = null where id = 9", (0, 0, 1), "id=9"),
         ("update dvd_rental.t set amount = amount + 0.01 where id = 9", (0, 0, 1), "id=9"),
         ("update dvd_rental.t set tags = ['a'] where id = 10", (0, 0, 1), "id=10"),
-        ("insert into dvd_rental.t (id, name) values (99, 'nobody')", (0, 1, 0), "id=99"),
+        ("insert into dvd_rental.t (id, name) values (99, 'unknown')", (0, 1, 0), "id=99"),
     ],
 )
-def test_every_difference_is_found_and_named(
+def test_every_difference_is_found_with_its_key(
     synced: Pair, statement: str, counts: tuple[int, int, int], key: str
 ) -> None:
-    spoil(synced, statement)
+    corrupt(synced, statement)
     found = synced.verify()["t"]
     assert not found.agrees
     assert (found.missing, found.surplus, found.differing) == counts
     assert found.keys == (key,)
 
 
-def test_a_difference_is_found_among_changes_that_are_pending(synced: Pair) -> None:
-    spoil(synced, "update dvd_rental.t set name = 'spoilt' where id in (4, 5)")
-    synced.run("update t set name = 'mended' where id = 4")
+def test_a_difference_is_found_among_pending_changes(synced: Pair) -> None:
+    corrupt(synced, "update dvd_rental.t set name = 'corrupted' where id in (4, 5)")
+    synced.run("update t set name = 'repaired' where id = 4")
     found = synced.verify()["t"]
     assert (found.differing, found.keys) == (1, ("id=5",))
 
 
-def test_of_a_large_table_a_sample_and_the_number_of_rows_are_compared(pair: Pair) -> None:
+def test_a_large_table_is_compared_by_a_sample_and_its_row_count(pair: Pair) -> None:
     pair.run(
         "create table t (id int primary key, name text)",
         "insert into t select n from generate_series(1, 30000) n",
@@ -92,29 +92,29 @@ def test_of_a_large_table_a_sample_and_the_number_of_rows_are_compared(pair: Pai
     assert found["t"].agrees
     assert found["small"].compared_rows == 1
     assert 1000 < found["t"].compared_rows < 12000
-    spoil(pair, "delete from dvd_rental.t where id % 100 = 1")
+    corrupt(pair, "delete from dvd_rental.t where id % 100 = 1")
     assert pair.verify(sample_rows=5000)["t"].missing == 300
-    spoil(pair, "update dvd_rental.t set name = 'x' where id % 2 = 0")
+    corrupt(pair, "update dvd_rental.t set name = 'x' where id % 2 = 0")
     assert pair.verify(sample_rows=5000)["t"].differing > 300
 
 
-def test_what_cannot_be_compared_says_why(synced: Pair) -> None:
+def test_a_table_that_cannot_be_compared_has_an_error(synced: Pair) -> None:
     synced.run("create table keyless (id int)", "create table later (id int primary key)")
     found = synced.verify()
     assert "no primary key" in str(found["keyless"].error)
     assert found["later"].error == "it was never replicated"
     assert found["t"].agrees
     synced.run("alter table t alter name type varchar(5) using 'x'")
-    assert "copies it anew" in str(synced.verify()["t"].error)
+    assert "copies it in full" in str(synced.verify()["t"].error)
     synced.run(f"select pg_drop_replication_slot('{synced.slot}')")
-    assert "the replication slot is gone" in str(synced.verify()["t"].error)
+    assert "the replication slot no longer exists" in str(synced.verify()["t"].error)
 
 
-def test_the_source_keeps_no_trace_of_the_comparison(synced: Pair) -> None:
+def test_the_comparison_leaves_nothing_in_the_source(synced: Pair) -> None:
     synced.verify()
     slots = "select count(*) from pg_replication_slots where database = current_database()"
     deadline = time.monotonic() + 10
-    # The server drops a temporary slot as its session ends, which is soon after.
+    # The server drops a temporary slot when its session ends, shortly afterwards.
     while synced.value(slots) > 1 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert synced.value(slots) == 1

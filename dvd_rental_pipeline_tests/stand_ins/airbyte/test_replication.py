@@ -20,7 +20,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteError
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import Reader, apply_steps
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
+from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
@@ -53,10 +54,10 @@ def source_url(postgres: EmbeddedPostgres) -> Iterator[str]:
         admin.execute(f"drop database {name} with (force)")
 
 
-def reader(url: str) -> Reader:
+def reader(url: str) -> CaptureRole:
     parts = conninfo_to_dict(url)
     slot = f"slot_{parts['dbname']}"
-    return Reader(str(parts["user"]), slot, slot)
+    return CaptureRole(str(parts["user"]), slot, slot)
 
 
 def source_configuration(url: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Folding the usual changes, column by column: much faster than one by one, with the same outcome.
+"""Compacting changes column by column: faster than row by row, with the same result.
 
-It applies to stretches of inserts, deletes, and updates that leave the key alone and send every value: what is
-before them in the stretch then does not matter to what they say.
+It handles batches of inserts, deletes, and updates that keep the key and send every value: the result for a key
+then depends on its last change alone.
 """
 
 from collections.abc import Sequence
@@ -9,111 +9,112 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.change_batch import CompactedChanges
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
     DELETE,
     INSERT,
+    ColumnValues,
     Flags,
     Positions,
     RowMessages,
-    Values,
+    column_values,
     iso_times,
-    values_of,
 )
 
 
 def compact_columns(
-    relation: Relation, runs: Sequence[RowMessages], *, keep_superseded: bool
+    relation: SourceRelation, runs: Sequence[RowMessages], *, keep_superseded: bool
 ) -> tuple[CompactedChanges, CompactedChanges | None] | None:
-    """The last change of each key, and the states that were replaced within the stretch.
+    """The last change of each key, and the superseded states.
 
-    None when there are changes among them that have to be looked at one by one.
+    None if some changes have to be compacted row by row.
     """
-    if not runs or any(run.sources != runs[0].sources for run in runs):
+    if not runs or any(run.positions != runs[0].positions for run in runs):
         return None
-    found = [values_of(run) for run in runs]
-    sent = [values for values in found if values is not None]
-    if len(sent) < len(found) or any(len(values) != len(sent[0]) for values in sent):
+    values_per_run = [values for values in map(column_values, runs) if values is not None]
+    if len(values_per_run) < len(runs) or any(
+        len(values) != len(values_per_run[0]) for values in values_per_run
+    ):
         return None
-    columns = runs[0].sources or tuple(range(len(relation.columns)))
-    if len(sent[0]) < len([column for column in columns if column is not None]):
+    positions = runs[0].positions or tuple(range(len(relation.columns)))
+    if len(values_per_run[0]) < len([position for position in positions if position is not None]):
         return None
-    batch = _MessageBatch(relation, runs, sent, columns)
+    batch = _MessageBatch(relation, runs, values_per_run, positions)
     codes = batch.key_codes()
-    every = np.arange(len(codes))
+    messages = np.arange(len(codes))
     first = np.empty(codes.max() + 1, np.int64)
-    first[codes[::-1]] = every[::-1]
+    first[codes[::-1]] = messages[::-1]  # of repeated indices, numpy keeps the last assignment
     last = np.empty_like(first)
-    last[codes] = every  # of several, the last one stays
+    last[codes] = messages
     order = np.argsort(last)
     expected = batch.kinds[first[order]] != INSERT
-    current = batch.compacted(last[order], expected)
+    changes = batch.compacted(last[order], expected)
     if not keep_superseded:
-        return current, None
-    together = np.argsort(codes, kind="stable")
-    same_key = codes[together][1:] == codes[together][:-1]
-    later = batch.lsns[together][1:] != batch.lsns[together][:-1]
-    superseded = np.sort(together[:-1][same_key & later])
-    return current, batch.compacted(superseded, None) if len(superseded) else None
+        return changes, None
+    by_key = np.argsort(codes, kind="stable")
+    same_key = codes[by_key][1:] == codes[by_key][:-1]
+    later_commit = batch.lsns[by_key][1:] != batch.lsns[by_key][:-1]
+    superseded = np.sort(by_key[:-1][same_key & later_commit])
+    return changes, batch.compacted(superseded, None) if len(superseded) else None
 
 
 class _MessageBatch:
-    """The messages of several blocks, numbered through."""
+    """The row messages of several blocks, numbered consecutively."""
 
     def __init__(
         self,
-        relation: Relation,
+        relation: SourceRelation,
         runs: Sequence[RowMessages],
-        sent: Sequence[Sequence[Values]],
-        columns: Sequence[int | None],
+        values_per_run: Sequence[Sequence[ColumnValues]],
+        positions: Sequence[int | None],
     ) -> None:
         self._relation = relation
-        self._sent = sent
-        self._columns = columns
+        self._values_per_run = values_per_run
+        self._positions = positions
         self._bounds = np.cumsum([0, *(len(run) for run in runs)])
         self.kinds = np.concatenate([run.kinds() for run in runs])
         self.lsns = np.concatenate([run.lsns for run in runs])
         self._microseconds = np.concatenate([run.microseconds for run in runs])
 
     def key_codes(self) -> Positions:
-        """A number for each message, the same for the same key, from 0 on without gaps."""
-        every = np.arange(len(self.kinds))
-        codes = np.zeros(len(every), np.int64)
-        for position in self._relation.key_positions:
-            part = self._texts(position, every, None).dictionary_encode()
-            indices = part.indices.to_numpy().astype(np.int64)
-            if position == self._relation.key_positions[0]:
+        """A code for each message, equal for equal keys, from 0 on without gaps."""
+        messages = np.arange(len(self.kinds))
+        codes = np.zeros(len(messages), np.int64)
+        for column in self._relation.key_positions:
+            encoded = self._texts(column, messages, None).dictionary_encode()
+            indices = encoded.indices.to_numpy().astype(np.int64)
+            if column == self._relation.key_positions[0]:
                 codes = indices
             else:
-                pairs = pa.array(codes * len(part.dictionary) + indices)
+                pairs = pa.array(codes * len(encoded.dictionary) + indices)
                 codes = pairs.dictionary_encode().indices.to_numpy().astype(np.int64)
         return codes
 
-    def compacted(self, wanted: Positions, expected: Flags | None) -> CompactedChanges:
-        """The messages `wanted`, in ascending order."""
-        deleted = self.kinds[wanted] == DELETE
+    def compacted(self, selected: Positions, expected: Flags | None) -> CompactedChanges:
+        """The messages `selected`, in ascending order."""
+        deleted = self.kinds[selected] == DELETE
         key = self._relation.key_positions
         return CompactedChanges(
             texts=[
-                self._texts(position, wanted, None if position in key else deleted)
-                for position in range(len(self._columns))
+                self._texts(column, selected, None if column in key else deleted)
+                for column in range(len(self._positions))
             ],
             unchanged={},
             deleted=pa.array(deleted),
-            lsns=pa.array(self.lsns[wanted]),
-            times=iso_times(self._microseconds[wanted]),
-            expected=pa.nulls(len(wanted), pa.bool_()) if expected is None else pa.array(expected),
+            lsns=pa.array(self.lsns[selected]),
+            times=iso_times(self._microseconds[selected]),
+            expected=pa.nulls(len(selected), pa.bool_()) if expected is None else pa.array(expected),
             bases=None,
         )
 
-    def _texts(self, position: int, wanted: Positions, hidden: Flags | None) -> pa.Array:
-        column = self._columns[position]
-        if column is None:
-            return pa.nulls(len(wanted), pa.string())
+    def _texts(self, column: int, selected: Positions, hidden: Flags | None) -> pa.Array:
+        position = self._positions[column]
+        if position is None:
+            return pa.nulls(len(selected), pa.string())
         parts = []
-        for number, values in enumerate(self._sent):
-            begin, end = np.searchsorted(wanted, self._bounds[number : number + 2])
-            part = wanted[begin:end] - self._bounds[number]
-            parts.append(values[column].array(part, None if hidden is None else hidden[begin:end]))
+        for number, values in enumerate(self._values_per_run):
+            begin, end = np.searchsorted(selected, self._bounds[number : number + 2])
+            part = selected[begin:end] - self._bounds[number]
+            parts.append(values[position].array(part, None if hidden is None else hidden[begin:end]))
         return pa.concat_arrays(parts)

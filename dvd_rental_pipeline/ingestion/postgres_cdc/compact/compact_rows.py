@@ -1,28 +1,37 @@
-"""Folding changes one by one: whatever they are, in their order."""
+"""Compacting changes row by row: handles every kind of change, in order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import CompactedChanges
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import UNCHANGED, Delete, Insert, Update, Value
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.change_batch import CompactedChanges
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import RowMessages, iso_times
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import (
+    UNCHANGED,
+    Delete,
+    Insert,
+    Update,
+    Value,
+    decode,
+)
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.streamed_table import StreamMismatchError, Truncation
 
 Key = tuple[Value, ...]
 
 
-class StreamMismatchError(Exception):
-    """The stream does not tell all of a table's changes: copy the table again. The text is the reason."""
-
-
 @dataclass(slots=True)
 class Change:
-    """What became of one key.
+    """The last change of one key.
 
-    `values` are those of the relation's columns, None for a deleted row. `expected` says whether the raw table
-    must have held the key live before, None where the stream does not tell. Where `values` has UNCHANGED, the
-    value is that of the row `base` of the raw table.
+    Attributes:
+        values: per column of the relation; None for a deleted row.
+        lsn: the LSN of the transaction's commit record.
+        time: when it committed.
+        expected: whether the key must have been live in the raw table before the batch; None where the stream
+            does not determine that.
+        base: the key of the raw table's row that has the values which are UNCHANGED here.
     """
 
     values: list[Value] | None
@@ -33,38 +42,49 @@ class Change:
 
 
 class RowCompactor:
-    """The last change of each key.
+    """Collects the last change of each key.
 
-    With `keep_superseded`, the states that a transaction committed and a later one replaced are kept too.
+    With `keep_superseded`, it also collects the states that a transaction committed and a later one replaced.
     """
 
-    def __init__(self, relation: Relation, *, keep_superseded: bool) -> None:
-        self.changes: dict[Key, Change] = {}
-        self.superseded: list[tuple[Key, Change]] = []
+    def __init__(self, relation: SourceRelation, *, keep_superseded: bool) -> None:
+        self._changes: dict[Key, Change] = {}
+        self._superseded: list[tuple[Key, Change]] = []
         self._truncated = False
         self._relation = relation
         self._keep_superseded = keep_superseded
         self._key = relation.key_positions
 
-    def add(
-        self, message: Insert | Update | Delete, sources: Sequence[int | None] | None, lsn: int, time: str
-    ) -> None:
-        """One change; `sources` as in `RowMessages`.
+    def add(self, rows: RowMessages) -> None:
+        """Add inserts, updates and deletes.
 
         Raises:
-            StreamMismatchError: it does not follow from what was sent before.
+            StreamMismatchError: a change contradicts an earlier one.
         """
-        if isinstance(message, Insert):
-            self._insert(_arranged(message.new, sources), lsn, time)
-        elif isinstance(message, Update):
-            old = None if message.old is None else _arranged(message.old, sources)
-            self._update(old, _arranged(message.new, sources), lsn, time, partial=message.partial)
-        else:
-            self._delete(_arranged(message.old, sources), lsn, time)
+        times = iso_times(rows.microseconds).to_pylist()
+        for index, lsn, time in zip(rows.indices.tolist(), rows.lsns.tolist(), times, strict=True):
+            message = decode(rows.block.message(index))
+            if isinstance(message, Insert):
+                self._insert(_in_relation_order(message.new, rows.positions), lsn, time)
+            elif isinstance(message, Update):
+                old = None if message.old is None else _in_relation_order(message.old, rows.positions)
+                new = _in_relation_order(message.new, rows.positions)
+                self._update(old, new, lsn, time, partial=message.partial)
+            elif isinstance(message, Delete):
+                self._delete(_in_relation_order(message.old, rows.positions), lsn, time)
+            else:
+                raise AssertionError("only row messages are collected")
+
+    def truncate(self, truncation: Truncation) -> None:
+        """Delete all rows."""
+        for key, change in self._changes.items():
+            if change.values is not None:
+                self._set(key, Change(None, truncation.lsn, truncation.time, change.expected, None))
+        self._truncated = True
 
     def _insert(self, values: list[Value], lsn: int, time: str) -> None:
         key = tuple([values[position] for position in self._key])
-        self._set(key, Change(values, lsn, time, self._taken(key), None))
+        self._set(key, Change(values, lsn, time, self._expected_before_insert(key), None))
 
     def _update(
         self, old: list[Value] | None, values: list[Value], lsn: int, time: str, *, partial: bool
@@ -74,10 +94,15 @@ class RowCompactor:
         if old is not None:
             old_key = tuple([old[position] for position in self._key])
             if partial:
-                key = tuple([was if is_ is UNCHANGED else is_ for was, is_ in zip(old_key, key, strict=True)])
+                key = tuple(
+                    [
+                        before if value is UNCHANGED else value
+                        for before, value in zip(old_key, key, strict=True)
+                    ]
+                )
                 for position, value in zip(self._key, key, strict=True):
                     values[position] = value
-        former = self.changes.get(old_key)
+        former = self._changes.get(old_key)
         base: Key | None = None
         if partial and any(value is UNCHANGED for value in values):
             if former is None:
@@ -87,58 +112,51 @@ class RowCompactor:
             else:
                 base = former.base
                 values = [
-                    was if is_ is UNCHANGED else is_ for was, is_ in zip(former.values, values, strict=True)
+                    before if value is UNCHANGED else value
+                    for before, value in zip(former.values, values, strict=True)
                 ]
         if key == old_key:
             expected = former.expected if former is not None else True
         else:
-            gone = Change(None, lsn, time, former.expected if former is not None else True, None)
-            self._set(old_key, gone)
-            expected = self._taken(key)
+            deletion = Change(None, lsn, time, former.expected if former is not None else True, None)
+            self._set(old_key, deletion)
+            expected = self._expected_before_insert(key)
         self._set(key, Change(values, lsn, time, expected, base))
 
     def _delete(self, old: list[Value], lsn: int, time: str) -> None:
         key = tuple([old[position] for position in self._key])
-        former = self.changes.get(key)
-        gone = Change(None, lsn, time, former.expected if former is not None else True, None)
-        self._set(key, gone)
-
-    def truncate(self, lsn: int, time: str) -> None:
-        """All rows disappear."""
-        for key, change in self.changes.items():
-            if change.values is not None:
-                self._set(key, Change(None, lsn, time, change.expected, None))
-        self._truncated = True
+        former = self._changes.get(key)
+        self._set(key, Change(None, lsn, time, former.expected if former is not None else True, None))
 
     def _set(self, key: Key, change: Change) -> None:
         if self._keep_superseded:
-            former = self.changes.get(key)
+            former = self._changes.get(key)
             if former is not None and former.lsn != change.lsn:
-                self.superseded.append((key, former))
-        self.changes[key] = change
+                self._superseded.append((key, former))
+        self._changes[key] = change
 
-    def _taken(self, key: Key) -> bool | None:
-        """Whether the raw table held this key live, of which the stream says that it is free now."""
-        former = self.changes.get(key)
+    def _expected_before_insert(self, key: Key) -> bool | None:
+        """Whether the key, which is free now, must have been live in the raw table before the batch."""
+        former = self._changes.get(key)
         if former is not None:
             return former.expected
-        # What a TRUNCATE of this stretch removed is not known row by row.
+        # The rows that a TRUNCATE in this batch removed are not known one by one.
         return None if self._truncated else False
 
-    def compacted(self) -> CompactedChanges | None:
-        """The last change of each key."""
-        return self._columns(list(self.changes.items()))
+    def changes(self) -> CompactedChanges | None:
+        """The last change of each key; None without changes."""
+        return self._in_columns(list(self._changes.items()))
 
-    def compacted_superseded(self) -> CompactedChanges | None:
-        """The states that came and went."""
-        return self._columns(self.superseded)
+    def superseded(self) -> CompactedChanges | None:
+        """The superseded states; None without any."""
+        return self._in_columns(self._superseded)
 
-    def _columns(self, items: Sequence[tuple[Key, Change]]) -> CompactedChanges | None:
+    def _in_columns(self, items: Sequence[tuple[Key, Change]]) -> CompactedChanges | None:
         if not items:
             return None
         texts, unchanged = [], {}
         for position in range(len(self._relation.columns)):
-            values = list(_column_values(items, self._key, position))
+            values = list(_column_of(items, self._key, position))
             texts.append(_texts(values))
             flags = [value is UNCHANGED for value in values]
             if any(flags):
@@ -161,13 +179,13 @@ class RowCompactor:
         )
 
 
-def _column_values(
+def _column_of(
     changes: Iterable[tuple[Key, Change]], key_positions: Sequence[int], position: int
 ) -> Iterator[Value]:
-    """The values of one column over `changes`, None for deleted rows (but not in key columns)."""
+    """The values of one column in `changes`; None for deleted rows, except in key columns."""
     if position in key_positions:
-        at = key_positions.index(position)
-        return (key[at] for key, _ in changes)
+        index = key_positions.index(position)
+        return (key[index] for key, _ in changes)
     return (None if change.values is None else change.values[position] for _, change in changes)
 
 
@@ -175,7 +193,7 @@ def _texts(values: Sequence[Value]) -> pa.Array:
     return pa.array([value if isinstance(value, bytes) else None for value in values], pa.string())
 
 
-def _arranged(values: list[Value], sources: Sequence[int | None] | None) -> list[Value]:
-    if sources is None:
+def _in_relation_order(values: list[Value], positions: Sequence[int | None] | None) -> list[Value]:
+    if positions is None:
         return values
-    return [None if source is None else values[source] for source in sources]
+    return [None if position is None else values[position] for position in positions]

@@ -1,1 +1,1 @@
-"""Sessions with the source, and what is set up there: publication, replication slot, role."""
+"""Sessions with the source, and what it is: server, tables and their types, publication, replication slot."""

@@ -1,7 +1,7 @@
-"""The publication: which tables' changes the log's readers get. Made for the given tables only, never for all.
+"""The publication: reading it, and making it contain the replicated tables, and only them.
 
-Publishing a table that has no replica identity would make the application's own updates of it fail, so only
-tables that passed `Relation.refusal` are ever added.
+Publishing a table without a replica identity would make the application's own updates of it fail, so only
+tables that passed `SourceRelation.refusal` are ever added.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,94 +10,132 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import format_sql
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_sql
+
+PUBLISH_ALL_CHANGES = (
+    "alter publication {name} set (publish = 'insert, update, delete, truncate',"
+    " publish_via_partition_root = true)"
+)
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table in a publication.
+
+    `membership` changes when the table is removed and added again. `is_complete` is False if a row filter or a
+    column list restricts what is published.
+    """
+
+    schema: str
+    name: str
+    membership: str
+    is_complete: bool
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A publication as it is now.
+    """A publication as the catalogue has it; `tables` is by oid.
 
-    `version` changes when the publication is made anew or its options change; `members` holds, for each table
-    (by oid) that is published whole, a mark that changes when the table is removed and added again.
+    `version` changes when it is created again or its options change. `publishes_all_changes` says that it has
+    inserts, updates, deletes and truncates, and those of partitions as changes of their root.
     """
 
+    name: str
     version: str
-    members: Mapping[int, str]
+    for_all_tables: bool
+    publishes_all_changes: bool
+    tables: Mapping[int, PublishedTable]
+
+    def membership(self, oid: int) -> str:
+        """The membership of a completely published table; empty for any other table."""
+        table = self.tables.get(oid)
+        return table.membership if table is not None and table.is_complete else ""
 
 
-def ensure(
-    connection: psycopg.Connection, name: str, relations: Sequence[Relation], announce: Callable[[str], None]
+def read_publication(connection: psycopg.Connection, name: str) -> Publication | None:
+    """The publication called `name`; None if the database has no such publication.
+
+    Raises:
+        psycopg.Error: a query failed.
+    """
+    found = connection.execute(
+        "select oid::text || ':' || xmin::text, puballtables,"
+        " pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot"
+        " from pg_publication where pubname = %s",
+        [name],
+    ).fetchone()
+    if found is None:
+        return None
+    version, for_all_tables, publishes_all_changes = found
+    rows = connection.execute(_TABLES_SQL, [name]).fetchall()
+    tables = {oid: PublishedTable(*columns) for oid, *columns in rows}
+    return Publication(name, version, for_all_tables, publishes_all_changes, tables)
+
+
+def ensure_publication(
+    connection: psycopg.Connection,
+    name: str,
+    relations: Sequence[SourceRelation],
+    on_progress: Callable[[str], None],
 ) -> Publication:
-    """Make the publication if need be, and have it hold each of `relations` whole.
+    """Create the publication if it is missing, and make it publish each of `relations` completely.
 
     Raises:
         psycopg.Error: the user may not create it, or does not own a table.
     """
-    whole = has_every_kind(connection, name)
-    if whole is None:
-        announce(f"creating the publication {name}")
-        connection.execute(
+    publication = read_publication(connection, name)
+    statements: list[sql.Composed] = []
+    if publication is None:
+        on_progress(f"creating the publication {name}")
+        statements.append(
             format_sql("create publication {name} with (publish_via_partition_root = true)", name=name)
         )
-    elif not whole:
-        announce(f"the publication {name} left out some kinds of changes: mending it")
-        connection.execute(
-            format_sql(
-                "alter publication {name} set (publish = 'insert, update, delete, truncate',"
-                " publish_via_partition_root = true)",
-                name=name,
+    elif not publication.publishes_all_changes:
+        on_progress(f"the publication {name} left out some kinds of changes: adding them")
+        statements.append(format_sql(PUBLISH_ALL_CHANGES, name=name))
+    published = publication.tables if publication is not None else {}
+    missing = []
+    for relation in relations:
+        table = published.get(relation.oid)
+        if table is None:
+            missing.append(relation)
+        elif not table.is_complete:
+            on_progress(f"the publication {name} had only a part of {relation.name}: adding all of it")
+            statements.append(
+                format_sql(
+                    "alter publication {name} drop table {table}",
+                    name=name,
+                    table=(relation.schema, relation.name),
+                )
+            )
+            missing.append(relation)
+    if missing:
+        statements.append(
+            format_sql("alter publication {name} add table ", name=name)
+            + sql.SQL(", ").join(
+                # A partitioned table is published with its partitions, any other without inheriting tables.
+                format_sql(
+                    "{table}" if relation.is_partitioned else "only {table}",
+                    table=(relation.schema, relation.name),
+                )
+                for relation in missing
             )
         )
-    publication, partial = read(connection, name)
-    missing = [relation for relation in relations if relation.oid not in publication.members]
-    if not missing:
-        return publication
-    for relation in missing:
-        if relation.oid in partial:
-            announce(f"the publication {name} held only a part of {relation.name}: mending it")
-            connection.execute(
-                format_sql("alter publication {name} drop table {table}", name=name, table=_at(relation))
-            )
-    connection.execute(
-        format_sql("alter publication {name} add table ", name=name)
-        + sql.SQL(", ").join(
-            # A partitioned table is published with its partitions, any other without the tables that inherit.
-            format_sql("{table}" if relation.is_partitioned else "only {table}", table=_at(relation))
-            for relation in missing
-        )
-    )
-    return read(connection, name)[0]
+    for statement in statements:
+        connection.execute(statement)
+    ensured = read_publication(connection, name) if statements else publication
+    if ensured is None:
+        raise AssertionError("the publication was just created")
+    return ensured
 
 
-def _at(relation: Relation) -> tuple[str, str]:
-    return (relation.schema, relation.name)
-
-
-def has_every_kind(connection: psycopg.Connection, name: str) -> bool | None:
-    """Whether it has every kind of change, and those of partitions as their root's. None: there is none."""
-    found = connection.execute(
-        "select pubinsert and pubupdate and pubdelete and pubtruncate and pubviaroot from pg_publication"
-        " where pubname = %s",
-        [name],
-    ).fetchone()
-    return found[0] if found else None
-
-
-def read(connection: psycopg.Connection, name: str) -> tuple[Publication, set[int]]:
-    """The publication, and the oids of tables of which it publishes only some rows or columns."""
-    version = connection.execute(
-        "select oid::text || ':' || xmin::text from pg_publication where pubname = %s", [name]
-    ).fetchone()
-    rows = connection.execute(_MEMBERS_SQL, [name]).fetchall()
-    members = {oid: mark for oid, mark, whole in rows if whole}
-    return Publication(version[0] if version else "", members), {oid for oid, _, whole in rows if not whole}
-
-
-# Row filters and column lists came with PostgreSQL 15; reading the row as JSON works before, too.
-_MEMBERS_SQL = """
+# Row filters and column lists exist since PostgreSQL 15; reading the row as JSON works in older versions.
+_TABLES_SQL = """
 select
     c.oid::bigint,
+    t.schemaname::text,
+    t.tablename::text,
     coalesce(r.oid::text || ':' || r.xmin::text, 'by schema'),
     coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is null
 from pg_publication p

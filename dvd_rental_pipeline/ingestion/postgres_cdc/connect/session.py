@@ -1,16 +1,15 @@
-"""Connections to the source, positions in its log, and what its refusals mean to a user."""
+"""Sessions with the source: connection parameters, and PostgreSQL's errors as messages that say what to do."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dvd_rental_pipeline.core.errors import PipelineError
 
-# The text forms that the change stream carries follow the session: every session of a sync must agree.
+# The text forms in the change stream follow the session's settings, so all sessions of a sync must agree.
 _SESSION = {
     "bytea_output": "hex",
     "client_encoding": "UTF8",
@@ -18,14 +17,14 @@ _SESSION = {
     "extra_float_digits": "1",
     "idle_in_transaction_session_timeout": "0",
     "intervalstyle": "postgres",
-    # A sync that waits for a table which somebody locked says so in the end.
+    # A sync that waits for a locked table fails with a message instead of waiting forever.
     "lock_timeout": "300s",
     "quote_all_identifiers": "off",
-    # Without it, row security would hide rows from a copy; with it, the copy fails.
+    # With row_security on, row-level security would hide rows from a copy; off, the copy fails instead.
     "row_security": "off",
     "search_path": "pg_catalog",
     "statement_timeout": "0",
-    # Nor may the server, when the network falls silent, keep the slot and the locks of a sync that is gone.
+    # Without keepalives, the server would keep the slot and the locks of a client that is unreachable.
     "tcp_keepalives_count": "3",
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -36,7 +35,7 @@ SESSION_SQL = "select " + ", ".join(
     f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items()
 )
 
-# A cut network must be noticed, not waited on for hours.
+# Detects a broken network within minutes; the operating system's defaults take hours.
 _CONNECTION = {
     "application_name": "dvd_rental replication",
     "connect_timeout": "10",
@@ -55,49 +54,28 @@ _ADVICE = {
     ),
     "53300": "Raise max_connections or max_wal_senders in the source, or close other sessions.",
     "53400": (
-        "Every replication slot is taken: drop one that nobody uses (select * from pg_replication_slots), or "
+        "All replication slots are in use: drop an unused one (select * from pg_replication_slots), or "
         "raise max_replication_slots and restart the source."
     ),
     "53100": "The source's disk is full.",
     "55P03": (
-        "A transaction of the source keeps a table locked (see pg_locks where not granted): end it, and sync"
+        "A transaction in the source keeps a table locked (see pg_locks where not granted): end it, and sync"
         " again."
     ),
-    "55006": "Another process reads the replication slot: stop it, or choose another slot name.",
+    "55006": "Another process is using the replication slot: stop it, or choose another slot name.",
     "57P": "The source is shutting down or starting: try again when it is up.",
 }
 
 
 class ReplicationError(PipelineError):
-    """The source cannot be replicated: what it said, where, and what to do. Holds no password."""
-
-
-def parse_lsn(text: str) -> int:
-    """A position in the log from PostgreSQL's `X/Y` form, as the number of bytes since the log began."""
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def format_lsn(lsn: int) -> str:
-    """A position in the log in PostgreSQL's `X/Y` form."""
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
-
-
-def quoted(*names: str) -> str:
-    """An SQL identifier, for PostgreSQL and DuckDB alike; several names are joined by dots."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def literal(text: str) -> str:
-    """An SQL string constant, for places that take no parameter."""
-    return "'" + text.replace("'", "''") + "'"
+    """The source cannot be replicated. The message gives the cause, the place and the fix, never a password."""
 
 
 def connection_string(url: str, **parameters: str) -> str:
-    """`url` completed with timeouts; what `url` itself says wins over them, `parameters` win over all.
+    """`url` completed with timeouts; parameters in `url` override them, `parameters` override both.
 
     Raises:
-        ReplicationError: `url` is no connection string.
+        ReplicationError: `url` is not a connection string.
     """
     try:
         given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
@@ -111,12 +89,12 @@ def connection_string(url: str, **parameters: str) -> str:
 
 
 def connect(url: str, *, replication: bool = False) -> psycopg.Connection:
-    """An autocommit connection whose text forms are those of the change stream.
+    """An autocommit connection with the session settings that the change stream needs.
 
-    With `replication` it speaks the replication protocol: only simple queries, through its `pgconn`.
+    With `replication`, it uses the replication protocol: simple queries only, through its `pgconn`.
 
     Raises:
-        ReplicationError: the source is down, or refuses the user.
+        ReplicationError: the source is down, or rejects the user.
     """
     parameters = {"replication": "database"} if replication else {}
     with translate_errors(url):
@@ -127,7 +105,7 @@ def connect(url: str, *, replication: bool = False) -> psycopg.Connection:
 
 
 def place(url: str) -> str:
-    """Where the source is, for messages: never its user or password."""
+    """Host, port and database of the source, for messages: never its user or password."""
     given = conninfo_to_dict(url)
     host = given.get("host") or given.get("hostaddr") or "the local socket"
     port = f":{given['port']}" if given.get("port") else ""
@@ -136,33 +114,23 @@ def place(url: str) -> str:
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Turn what PostgreSQL refuses into a `ReplicationError` that says what to do."""
+    """Raise psycopg's errors as a `ReplicationError` that says what to do."""
     try:
         yield
     except psycopg.Error as error:
-        raise ReplicationError(explanation(url, str(error), error.sqlstate)) from None
+        raise ReplicationError(error_message(url, str(error), error.sqlstate)) from None
 
 
-def explanation(url: str, message: str, sqlstate: str | None) -> str:
-    """One message from what the server (or the driver) said at `url`."""
+def error_message(url: str, text: str, sqlstate: str | None) -> str:
+    """The message for an error that the server at `url`, or the driver, reported as `text`."""
     password = conninfo_to_dict(url).get("password")
-    said = re.sub(r"\s*\n\s*", "; ", message.strip()).rstrip(".;")
+    detail = re.sub(r"\s*\n\s*", "; ", text.strip()).rstrip(".;")
     if password:
-        said = said.replace(str(password), "***")
+        detail = detail.replace(str(password), "***")
     if sqlstate is None:
         return (
-            f"Cannot reach the source PostgreSQL at {place(url)}: {said}. Check that it runs and that this "
-            "machine may connect. The warehouse keeps its last state, and the next sync goes on from there."
+            f"Cannot reach the source PostgreSQL at {place(url)}: {detail}. Check that it runs and accepts "
+            "connections from this machine. The warehouse is unchanged, and the next sync continues from there."
         )
     advice = next((text for code, text in _ADVICE.items() if sqlstate.startswith(code)), "")
-    return f"The source PostgreSQL at {place(url)} refused: {said}. {advice}".rstrip()
-
-
-def format_sql(statement: str, **identifiers: str | tuple[str, ...]) -> sql.Composed:
-    """`statement` with each `{name}` replaced by a quoted identifier, dotted when a tuple is given."""
-    return sql.SQL(statement).format(
-        **{
-            name: sql.Identifier(*((value,) if isinstance(value, str) else value))
-            for name, value in identifiers.items()
-        }
-    )
+    return f"The source PostgreSQL at {place(url)} reported: {detail}. {advice}".rstrip()

@@ -1,78 +1,56 @@
-"""What a source says of itself: its tables' columns, and how much of its log a slot holds back."""
+"""Facts of a source for checks and alerts: the columns of its tables, and its replication slot."""
 
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-import psycopg
-
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import ReplicationSlot, read_slot
 
 _COLUMNS_SQL = """
 select c.relname, a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), a.atttypmod)
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid
+join pg_namespace n on n.oid = c.relnamespace
 join pg_type t on t.oid = a.atttypid
-where c.relnamespace = %s::regnamespace and c.relname = any(%s) and a.attnum > 0 and not a.attisdropped
+where n.nspname = %s and c.relname = any(%s) and a.attnum > 0 and not a.attisdropped
 order by c.relname, a.attnum
 """
-_SLOT_SQL = """
-select (pg_current_wal_lsn() - restart_lsn)::bigint, wal_status
-from pg_replication_slots where slot_name = %s
-"""
-_LIMIT_SQL = "select setting::bigint * 1048576 from pg_settings where name = 'max_slot_wal_keep_size'"
-
-
-@dataclass(frozen=True)
-class SlotFacts:
-    """A replication slot: the bytes of log that it holds back, how many it may, and PostgreSQL's word for it.
-
-    `limit_bytes` is None where nothing limits it.
-    """
-
-    retained_bytes: int
-    limit_bytes: int | None
-    status: str
 
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """Types by column by table, as `format_type` prints them (of domains the base type), and the slot."""
+    """Facts of a source.
+
+    `columns` maps each table of the domain to its columns' types, as `format_type` prints them; for a domain
+    type, the base type. `slot` is None if the slot does not exist.
+    """
 
     columns: Mapping[str, Mapping[str, str]]
-    slot: SlotFacts | None
+    slot: ReplicationSlot | None
 
 
 def read_facts(url: str, domain: Domain, slot: str) -> SourceFacts:
-    """Ask the source at `url`.
+    """Read the facts of the source at `url`.
 
     Raises:
-        ReplicationError: it cannot be reached, or refuses.
+        ReplicationError: it cannot be reached, or a query failed.
     """
     with closing(connect(url)) as connection, translate_errors(url):
         names = [table.name for table in domain.tables]
         columns: dict[str, dict[str, str]] = {}
         for table, column, kind in connection.execute(_COLUMNS_SQL, [domain.source_schema, names]):
-            # A type of the application's own is printed with its schema.
+            # `format_type` prefixes a type of the application's own with its schema.
             columns.setdefault(table, {})[column] = kind.removeprefix(f"{domain.source_schema}.")
-        return SourceFacts(columns, _slot(connection, slot))
+        return SourceFacts(columns, read_slot(connection, slot))
 
 
-def read_slot(url: str, slot: str) -> SlotFacts | None:
-    """Ask the source at `url` for its replication slot alone; None if it has none of that name.
+def fetch_slot(url: str, name: str) -> ReplicationSlot | None:
+    """The replication slot called `name` of the source at `url`; None if it does not exist.
 
     Raises:
-        ReplicationError: it cannot be reached, or refuses.
+        ReplicationError: the source cannot be reached, or the query failed.
     """
     with closing(connect(url)) as connection, translate_errors(url):
-        return _slot(connection, slot)
-
-
-def _slot(connection: psycopg.Connection, slot: str) -> SlotFacts | None:
-    found = connection.execute(_SLOT_SQL, [slot]).fetchone()
-    if found is None:
-        return None
-    limit = connection.execute(_LIMIT_SQL).fetchone()
-    limit_bytes = limit[0] if limit is not None and limit[0] >= 0 else None
-    return SlotFacts(found[0] or 0, limit_bytes, found[1] or "unknown")
+        return read_slot(connection, name)

@@ -1,1 +1,1 @@
-"""Full copies of tables from an exported snapshot."""
+"""The rows of tables in an exported snapshot, as Arrow, for full copies."""

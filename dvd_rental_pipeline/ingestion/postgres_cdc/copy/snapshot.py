@@ -1,145 +1,183 @@
-"""Full copies: tables read through ADBC as Arrow, within one exported snapshot, in bounded memory."""
+"""Full copies: the rows of tables in one exported snapshot, read through ADBC as Arrow, in bounded memory."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import adbc_driver_manager
 import duckdb
 import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     SESSION_SQL,
     ReplicationError,
     connection_string,
-    explanation,
-    literal,
-    quoted,
+    error_message,
 )
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
-from dvd_rental_pipeline.ingestion.postgres_cdc.write.raw_tables import RawTable, snapshot_columns
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import literal, quoted
 
 _BATCH_BYTES = 8 * 1024 * 1024
-TELL_EVERY_SECONDS = 5.0
-# A table of so many pages (64 MB) is read by several sessions at once.
+PROGRESS_SECONDS = 5.0
+# A table of at least this many pages (64 MB) is read by several sessions in parallel.
 SPLIT_PAGES = 8_192
 _SESSIONS = 2
 
 
-@dataclass(frozen=True)
-class Copied:
-    """How much of a table was copied: rows, and bytes as Arrow holds them."""
+class SnapshotRows:
+    """The rows of one table in a snapshot, in `parts` that can be read in parallel.
 
-    rows: int
-    bytes: int
-    seconds: float
+    A part has, for the column at position N, the value as `cN`; for a type whose native value is not always
+    exact, `cN` is NULL for such values, and `xN` has their text (see `ColumnType`). Progress is reported every
+    few seconds.
+
+    Attributes:
+        bytes: what has been read so far, as the size of its Arrow buffers.
+        started: when reading started, on the monotonic clock.
+    """
+
+    def __init__(self, relation: SourceRelation, on_progress: Callable[[str], None]) -> None:
+        self.parts: list[pa.RecordBatchReader] = []
+        self.bytes = 0
+        self.started = time.monotonic()
+        self._relation = relation
+        self._on_progress = on_progress
+        self._rows = 0
+        self._reported_at = self.started
+        self._lock = threading.Lock()
+
+    def add_part(self, part: pa.RecordBatchReader) -> None:
+        """Add a part, whose batches are counted as they are read."""
+        self.parts.append(pa.RecordBatchReader.from_batches(part.schema, self._counted(part)))
+
+    def _counted(self, part: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        for batch in part:
+            with self._lock:
+                self._rows += batch.num_rows
+                self.bytes += batch.nbytes
+                self._report_progress()
+            yield batch
+
+    def _report_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._reported_at < PROGRESS_SECONDS:
+            return
+        self._reported_at = now
+        estimate = self._relation.row_estimate
+        total = f" of about {estimate:,}" if estimate > self._rows else ""
+        left = (now - self.started) * (estimate - self._rows) / max(1, self._rows)
+        eta = f", {left:.0f} s left" if left > 0 else ""
+        self._on_progress(
+            f"{self._relation.name}: {self._rows:,}{total} rows copied ({self.bytes / 1e6:,.0f} MB{eta})"
+        )
 
 
 class SnapshotReader:
-    """Sessions of the source that see one exported snapshot, of which the first is open. Made by `joined`."""
+    """Sessions that use one exported snapshot of the source. Created by `open_snapshot`."""
 
     def __init__(
-        self, open_session: Callable[[], dbapi.Connection], url: str, announce: Callable[[str], None]
+        self, open_session: Callable[[], dbapi.Connection], url: str, on_progress: Callable[[str], None]
     ) -> None:
         self._open_session = open_session
         self._sessions = [open_session()]
         self._url = url
-        self._announce = announce
+        self._on_progress = on_progress
 
-    def count(self, relation: Relation) -> int:
-        """The rows of a table.
+    def count(self, relation: SourceRelation) -> int:
+        """The number of rows of a table.
 
         Raises:
-            ReplicationError: the source fails on the way.
+            ReplicationError: the source fails.
         """
         with _translate_errors(self._url), self._sessions[0].cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {_rows_of(relation)}")
+            cursor.execute(f"SELECT count(*) FROM {_from_item(relation)}")
             row = cursor.fetchone()
         return int(row[0]) if row else 0
 
-    def copy(self, raw: RawTable, lsn: int, moment: str, *, percent: float | None = None) -> Copied:
-        """Copy the rows of a table into its emptied raw table, or a random `percent` of them.
+    @contextmanager
+    def read(self, relation: SourceRelation, *, percent: float | None = None) -> Iterator[SnapshotRows]:
+        """The rows of a table, or a random sample of `percent` of them, to be read within the `with` block.
 
         Raises:
-            ReplicationError: the source fails on the way.
-            duckdb.OutOfMemoryException: a value does not fit into the memory that DuckDB may take.
+            ReplicationError: the source fails, or the block raised a DuckDB error other than
+                OutOfMemoryException.
         """
-        relation = raw.relation
         sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
-        query = f"SELECT {snapshot_columns(relation)} FROM {_rows_of(relation)}{sample}"
-        progress = _Progress(relation, self._announce)
-        with _translate_errors(self._url), ExitStack() as opened:
-            sources: list[pa.RecordBatchReader] = []
-            for number, part in enumerate(_parts(relation)):
+        query = f"SELECT {_select_list(relation)} FROM {_from_item(relation)}{sample}"
+        rows = SnapshotRows(relation, self._on_progress)
+        with _translate_errors(self._url), ExitStack() as cursors:
+            for number, condition in enumerate(_page_ranges(relation)):
                 if number == len(self._sessions):
                     self._sessions.append(self._open_session())
-                cursor = opened.enter_context(self._sessions[number].cursor())
+                cursor = cursors.enter_context(self._sessions[number].cursor())
                 cursor.adbc_statement.set_options(
                     **{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)}
                 )
-                cursor.execute(query + part)
-                source = cursor.fetch_record_batch()
-                sources.append(pa.RecordBatchReader.from_batches(source.schema, progress.told(source)))
+                cursor.execute(query + condition)
+                rows.add_part(cursor.fetch_record_batch())
             try:
-                rows = raw.copy(sources, lsn, moment)
+                yield rows
             except duckdb.OutOfMemoryException:
                 raise
             except duckdb.Error as error:
                 raise ReplicationError(
                     f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The "
-                    "warehouse is as it was before; mend the cause (a lost connection? a full disk?) and sync "
+                    "warehouse is as it was before; fix the cause (a lost connection? a full disk?) and sync "
                     "again."
                 ) from error
-        return Copied(rows, progress.bytes, time.monotonic() - progress.started)
 
 
-class _Progress:
-    """How far the copy of a table has come, told every few seconds; several threads may read it at once."""
+@contextmanager
+def open_snapshot(url: str, snapshot: str, on_progress: Callable[[str], None]) -> Iterator[SnapshotReader]:
+    """A reader of the snapshot exported as `snapshot`, whose exporting session must stay open meanwhile.
 
-    def __init__(self, relation: Relation, announce: Callable[[str], None]) -> None:
-        self.started = time.monotonic()
-        self.bytes = 0
-        self._relation = relation
-        self._announce = announce
-        self._rows = 0
-        self._told = self.started
-        self._lock = threading.Lock()
+    Raises:
+        ReplicationError: the source refuses.
+    """
+    with ExitStack() as sessions:
 
-    def told(self, batches: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        """The same batches, counted."""
-        for batch in batches:
-            with self._lock:
-                self._rows += batch.num_rows
-                self.bytes += batch.nbytes
-                self._tell()
-            yield batch
+        def open_session() -> dbapi.Connection:
+            connection = sessions.enter_context(dbapi.connect(connection_string(url), autocommit=True))
+            with connection.cursor() as cursor:
+                for statement in (
+                    SESSION_SQL,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                    f"SET TRANSACTION SNAPSHOT {literal(snapshot)}",
+                ):
+                    cursor.execute(statement)
+            return connection
 
-    def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self._told < TELL_EVERY_SECONDS:
-            return
-        self._told = now
-        estimate = self._relation.row_estimate
-        share = f" of about {estimate:,}" if estimate > self._rows else ""
-        left = (now - self.started) * (estimate - self._rows) / max(1, self._rows)
-        eta = f", {left:.0f} s left" if left > 0 else ""
-        self._announce(
-            f"{self._relation.name}: {self._rows:,}{share} rows copied ({self.bytes / 1e6:,.0f} MB{eta})"
-        )
+        with _translate_errors(url):
+            reader = SnapshotReader(open_session, url, on_progress)
+        yield reader
 
 
-def _rows_of(relation: Relation) -> str:
-    """What follows FROM; a table that is inherited from is read without its heirs, as it is published."""
+def _select_list(relation: SourceRelation) -> str:
+    """The expressions for the columns described at `SnapshotRows`."""
+    selected = []
+    for position, column in enumerate(relation.columns):
+        name = quoted(column.name)
+        value = column.type.source.format(name)
+        if column.type.exact is None:
+            selected.append(f"{value} AS c{position}")
+        else:
+            exact = column.type.exact.format(name)
+            selected.append(f"CASE WHEN {exact} THEN {value} END AS c{position}")
+            selected.append(f"CASE WHEN NOT ({exact}) THEN {value}::text END AS x{position}")
+    return ", ".join(selected)
+
+
+def _from_item(relation: SourceRelation) -> str:
+    """The table after FROM, without inheriting tables, as it is published."""
     return f"{'' if relation.is_partitioned else 'ONLY '}{quoted(relation.schema, relation.name)}"
 
 
-def _parts(relation: Relation) -> Sequence[str]:
-    """What follows, to read a large table in parts at the same time: ranges of where its rows stand.
+def _page_ranges(relation: SourceRelation) -> Sequence[str]:
+    """Conditions that split a large table into ranges of pages, to be read in parallel.
 
-    The last range is open, so that no row is left out if the table has grown since it was looked at.
+    The last range is open, so that it contains pages added since the size was read.
     """
     if relation.pages < SPLIT_PAGES:
         return ("",)
@@ -152,33 +190,8 @@ def _parts(relation: Relation) -> Sequence[str]:
 
 
 @contextmanager
-def joined(url: str, snapshot: str, announce: Callable[[str], None]) -> Iterator[SnapshotReader]:
-    """A reader of the snapshot exported as `snapshot`, whose exporter must stay open meanwhile.
-
-    Raises:
-        ReplicationError: the source refuses.
-    """
-    with ExitStack() as opened:
-
-        def open_session() -> dbapi.Connection:
-            connection = opened.enter_context(dbapi.connect(connection_string(url), autocommit=True))
-            with connection.cursor() as cursor:
-                for statement in (
-                    SESSION_SQL,
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                    f"SET TRANSACTION SNAPSHOT {literal(snapshot)}",
-                ):
-                    cursor.execute(statement)
-            return connection
-
-        with _translate_errors(url):
-            reader = SnapshotReader(open_session, url, announce)
-        yield reader
-
-
-@contextmanager
 def _translate_errors(url: str) -> Iterator[None]:
     try:
         yield
     except adbc_driver_manager.Error as error:
-        raise ReplicationError(explanation(url, str(error), error.sqlstate)) from None
+        raise ReplicationError(error_message(url, str(error), error.sqlstate)) from None

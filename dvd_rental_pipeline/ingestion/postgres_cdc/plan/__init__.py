@@ -1,1 +1,1 @@
-"""What a sync has to do: the source's tables beside what is stored of them, and which need a full copy."""
+"""The stored state of the last sync, the schema drift since, and the plan: stream or copy each table."""

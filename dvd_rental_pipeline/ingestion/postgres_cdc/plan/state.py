@@ -1,20 +1,23 @@
-"""What the warehouse knows of its source: identity, position, and each table as it was at the last sync.
+"""The stored state of a pipeline: its source, stream position, and each table as of the last sync.
 
-Kept in the warehouse itself, in the schema `_replication`, so that it is committed with the rows it speaks of.
+It is kept in the warehouse, in the schema `_replication`, so that it is committed together with the raw tables.
+Rows are stored per target schema, the schema of a pipeline's raw tables; the fields of `StoredSource`,
+`StoredTable` and `StoredColumn` are the stored JSON.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 import duckdb
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
 
 
 @dataclass(frozen=True)
 class StoredColumn:
-    """A column as it was; see `relations.Column`."""
+    """A column as of the last sync; see `SourceColumn`. `warehouse` is its DuckDB type."""
 
     name: str
     number: int
@@ -28,11 +31,14 @@ class StoredColumn:
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A table as it was at the last sync that touched it.
+    """A table as of the last sync that changed it.
 
-    Exactly the transactions whose commit record starts before the later of `lsn` and the source's own `lsn` are
-    in the raw table. `retired` are columns that the source dropped, with their DuckDB types. `stopped` says why
-    the table was not followed since; None when it was.
+    The raw table contains exactly the transactions whose commit record starts before the later of `lsn` and the
+    source's `lsn`.
+
+    Attributes:
+        retired: columns that the source dropped, with their DuckDB types.
+        stopped: why the table has not been replicated since; None while it is.
     """
 
     oid: int
@@ -48,15 +54,56 @@ class StoredTable:
     tombstones: int
     stopped: str | None
 
+    @classmethod
+    def of_relation(
+        cls,
+        relation: SourceRelation,
+        *,
+        membership: str,
+        retired: Mapping[str, str],
+        lsn: int,
+        generation: int,
+        rows: int,
+        tombstones: int,
+    ) -> Self:
+        """The state to store for `relation` after a sync."""
+        return cls(
+            oid=relation.oid,
+            membership=membership,
+            key=relation.key,
+            columns=tuple(
+                StoredColumn(
+                    column.name,
+                    column.number,
+                    column.type_oid,
+                    column.modifier,
+                    column.type_name,
+                    column.version,
+                    column.labels,
+                    column.type.warehouse,
+                )
+                for column in relation.columns
+            ),
+            last_number=relation.last_number,
+            storage=relation.storage,
+            retired=retired,
+            lsn=lsn,
+            generation=generation,
+            rows=rows,
+            tombstones=tombstones,
+            stopped=None,
+        )
+
 
 @dataclass(frozen=True)
 class StoredSource:
-    """The source as it was at the last sync.
+    """The source as of the last sync.
 
-    `last_commit` is the last transaction seen in the stream: position of its commit record, its number and
-    time. By it a sync that reads a stretch of log again knows whether that is the history it has seen.
-    `lsn_offset` is added to positions in the raw tables, so that they grow even when the source's log begins
-    again.
+    Attributes:
+        last_commit: the last transaction seen in the stream: the LSN of its commit record, its xid and its
+            time. A sync that reads the same WAL again checks by it that the history has not changed.
+        lsn_offset: what is added to LSNs in the raw tables, so that they keep growing when the source's WAL
+            starts at a lower LSN again.
     """
 
     slot: str
@@ -71,96 +118,79 @@ class StoredSource:
 
 
 @dataclass(frozen=True)
-class State:
-    """All that is known; `source` is None before the first sync."""
+class StoredState:
+    """The state of one pipeline; `source` is None before its first sync.
+
+    `other_sources` are those of the other pipelines of the warehouse, by target schema.
+    """
 
     source: StoredSource | None
     tables: Mapping[str, StoredTable]
+    other_sources: Mapping[str, StoredSource] = field(default_factory=dict)
 
 
-def stored(
-    relation: Relation, *, membership: str, retired: Mapping[str, str], lsn: int, generation: int
-) -> StoredTable:
-    """`relation` as it will be remembered; its counts are not known yet."""
-    return StoredTable(
-        oid=relation.oid,
-        membership=membership,
-        key=relation.key,
-        columns=tuple(
-            StoredColumn(
-                column.name,
-                column.number,
-                column.type_oid,
-                column.modifier,
-                column.type_name,
-                column.version,
-                column.labels,
-                column.type.warehouse,
-            )
-            for column in relation.columns
-        ),
-        last_number=relation.last_number,
-        storage=relation.storage,
-        retired=retired,
-        lsn=lsn,
-        generation=generation,
-        rows=0,
-        tombstones=0,
-        stopped=None,
-    )
-
-
-def read(warehouse: duckdb.DuckDBPyConnection, target: str) -> State:
-    """What is known of the source of the schema `target`. Writes nothing."""
-    there = warehouse.execute(
+def read_state(warehouse: duckdb.DuckDBPyConnection, target: str) -> StoredState:
+    """The stored state of the pipeline whose raw tables are in the schema `target`. Writes nothing."""
+    existing = warehouse.execute(
         "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
         " AND schema_name = '_replication' AND table_name IN ('sources', 'tables')"
     ).fetchone()
-    if there is None or there[0] < 2:
-        return State(source=None, tables={})
-    source = warehouse.execute("SELECT facts FROM _replication.sources WHERE target = ?", [target]).fetchone()
+    if existing is None or existing[0] < 2:
+        return StoredState(source=None, tables={})
+    sources = {
+        name: _parse_source(facts)
+        for name, facts in warehouse.execute("SELECT target, facts FROM _replication.sources").fetchall()
+    }
     tables = warehouse.execute(
         "SELECT table_name, facts FROM _replication.tables WHERE target = ?", [target]
     ).fetchall()
-    return State(
-        source=_source(json.loads(source[0])) if source else None,
-        tables={name: _table(json.loads(facts)) for name, facts in tables},
+    return StoredState(
+        source=sources.pop(target, None),
+        tables={name: _parse_table(facts) for name, facts in tables},
+        other_sources=sources,
     )
 
 
-def prepare(warehouse: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables of this module where they are missing."""
+def write_state(
+    warehouse: duckdb.DuckDBPyConnection,
+    target: str,
+    *,
+    before: StoredState,
+    source: StoredSource,
+    tables: Mapping[str, StoredTable],
+    errors: Mapping[str, str],
+) -> None:
+    """Store the state after a sync, within the caller's transaction.
+
+    Only tables that differ from `before` are written, so that a sync without changes is cheap. A table of
+    `before` that is not among `tables` is stored as stopped, with its error.
+    """
     warehouse.execute(_CREATE_SQL)
-
-
-def write_source(warehouse: duckdb.DuckDBPyConnection, target: str, source: StoredSource) -> None:
-    """Remember the source and its position, within the caller's transaction."""
+    changed = {name: table for name, table in tables.items() if before.tables.get(name) != table}
+    for name, stored in before.tables.items():
+        reason = errors.get(name, "it was not among the tables of a sync")
+        if name not in tables and stored.stopped != reason:
+            changed[name] = replace(stored, stopped=reason)
+    for name, table in changed.items():
+        warehouse.execute("DELETE FROM _replication.tables WHERE target = ? AND table_name = ?", [target, name])
+        warehouse.execute(
+            "INSERT INTO _replication.tables VALUES (?, ?, ?)", [target, name, json.dumps(asdict(table))]
+        )
     warehouse.execute("DELETE FROM _replication.sources WHERE target = ?", [target])
     warehouse.execute(
         "INSERT INTO _replication.sources VALUES (?, ?, now())", [target, json.dumps(asdict(source))]
     )
 
 
-def write_table(
-    warehouse: duckdb.DuckDBPyConnection, target: str, name: str, table: StoredTable | None
-) -> None:
-    """Remember a table, or with None forget it, within the caller's transaction."""
-    warehouse.execute("DELETE FROM _replication.tables WHERE target = ? AND table_name = ?", [target, name])
-    if table is not None:
-        warehouse.execute(
-            "INSERT INTO _replication.tables VALUES (?, ?, ?)", [target, name, json.dumps(asdict(table))]
-        )
-
-
-def _source(facts: dict[str, object]) -> StoredSource:
-    source = StoredSource(**facts)  # type: ignore[arg-type]
+def _parse_source(facts: str) -> StoredSource:
+    source = StoredSource(**json.loads(facts))
     last = source.last_commit
     return replace(source, last_commit=(last[0], last[1], last[2]) if last else None)
 
 
-def _table(facts: dict[str, object]) -> StoredTable:
-    table = StoredTable(**facts)  # type: ignore[arg-type]
-    columns = tuple(StoredColumn(**column) for column in facts["columns"])  # type: ignore[attr-defined]
+def _parse_table(facts: str) -> StoredTable:
+    table = StoredTable(**json.loads(facts))
+    columns = tuple(StoredColumn(**column) for column in json.loads(facts)["columns"])
     return replace(table, columns=columns, key=tuple(table.key))
 
 

@@ -1,1 +1,1 @@
-"""Reading the change stream: protocol, blocks of messages, and applying them to each table."""
+"""Reading the change stream: decoding its messages, and collecting them per table in batches."""

@@ -1,100 +1,81 @@
-"""The change stream of one sync: read once, in one go, and handed to each table's fold.
+"""The change stream of one sync: read once, in one pass, and collected per table.
 
 Memory is bounded: whenever the collected changes reach `MAX_BATCH_CHANGES` or `MAX_BATCH_BYTES`, they are
-handed over to be written (into the sync's one transaction), and collecting starts anew.
+yielded as a batch, to be written before collecting continues.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compactor import Compactor
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import format_lsn, format_sql
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_lsn, format_sql
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredSource
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
-    Block,
+    MessageBlock,
     Positions,
     RowMessages,
-    fetched,
+    fetch_blocks,
     iso_times,
     prefetch,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import RelationMessage, Truncate, decode
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.streamed_table import (
+    StreamedTable,
+    StreamMismatchError,
+    Truncation,
+)
 
-# DuckDB puts inserted rows on disk by whole row groups of this size, and keeps smaller parts in memory until
+# DuckDB writes inserted rows to disk in complete row groups of this size; smaller parts stay in memory until
 # the commit.
 MAX_BATCH_CHANGES = 122_880
 MAX_BATCH_BYTES = 64 * 1024 * 1024
-# Kinds of messages that say nothing of rows (origin, type, logical message) or are told by others (commit).
-_SILENT = np.frombuffer(b"COYM", np.uint8)
+# Kinds of messages without rows (origin, type, logical message, commit).
+_IGNORED = np.frombuffer(b"COYM", np.uint8)
 _ROWS = np.frombuffer(b"IUD", np.uint8)
+
+Batch = list[StreamedTable]
+"""The tables for which messages have been collected; `StreamedTable.take_messages` gives them."""
 
 
 class WalHistoryMismatchError(Exception):
-    """The log between the slot and the stored position is not the one that was read before."""
+    """The WAL between the slot and the stored position is not the WAL that an earlier sync read."""
 
 
-@dataclass
-class Followed:
-    """A table that is followed: its fold, and the position before which its changes are known already."""
+class ChangeStream:
+    """The changes from the slot's position up to, not including, transactions that commit at `target` or later.
 
-    compactor: Compactor
-    lsn: int
+    A table that was stopped, here or by the reader of a batch, collects no further messages.
 
-
-@dataclass(frozen=True)
-class StreamEnd:
-    """How the stream of a sync ended: its last transaction, and why tables could not be followed to the end."""
-
-    last_commit: tuple[int, int, str] | None
-    mismatches: Mapping[str, str]
-
-
-def iso(moment: datetime) -> str:
-    """A time as Airbyte writes it, in UTC, with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-class Stream:
-    """The changes from the slot's position up to (not including) transactions that commit at `target` or later.
-
-    `tables` is by oid; a table that cannot be followed is dropped from it on the way, here or by `hand_over`.
+    Attributes:
+        last_commit: the last transaction before `target`: the LSN of its commit record, its xid and its time.
+            Complete once all batches are read.
     """
 
     def __init__(
-        self,
-        source: StoredSource,
-        confirmed: int,
-        target: int,
-        tables: dict[int, Followed],
-        hand_over: Callable[[], None],
+        self, source: StoredSource, confirmed: int, target: int, tables: Iterable[StreamedTable]
     ) -> None:
+        self.last_commit = source.last_commit
         self._source = source
         self._confirmed = confirmed
         self._target = target
-        self._tables = tables
-        self._hand_over = hand_over
-        self._mismatches: dict[str, str] = {}
+        self._tables = {table.relation.oid: table for table in tables}
         self._pending_changes = 0
         self._pending_bytes = 0
-        # The transaction that the last block ended in: position of its commit record, and its time.
-        self._within = (0, 0)
+        # The transaction in which the last block ended: the LSN of its commit record, and its time.
+        self._open_transaction = (0, 0)
         self._replayed: tuple[int, int, str] | None = None
-        self._last = source.last_commit
-        self._checked = False
+        self._history_checked = False
 
-    def read(self, connection: psycopg.Connection) -> StreamEnd:
-        """Read and collect all changes, handing over all but the last stretch.
+    def batches(self, connection: psycopg.Connection) -> Generator[Batch, None, None]:
+        """Read the stream, through a server-side cursor. Close the generator if it is not read to its end.
 
         Raises:
-            WalHistoryMismatchError: the source was restored to an earlier moment and has moved on since.
-            psycopg.Error: the source refuses.
+            WalHistoryMismatchError: the source was restored to an earlier moment, and has written WAL since.
+            psycopg.Error: the source fails.
         """
         publication = format_sql("{name}", name=self._source.slot).as_string(connection)
         portal = sql.Identifier("dvd_rental_changes")
@@ -105,148 +86,157 @@ class Stream:
                     "{}, {}, null, 'proto_version', '1', 'publication_names', {})"
                 ).format(portal, self._source.slot, format_lsn(self._target), publication)
             )
-            with closing(prefetch(fetched(cursor, portal))) as messages:
-                self._consume(messages)
-        return StreamEnd(self._last, self._mismatches)
-
-    def _consume(self, messages: Iterable[Block]) -> None:
-        ended = False
-        for block in messages:
-            if not ended:
-                begins = _Transactions.of(block, self._within)
-                ended = self._note_commits(begins)
-                self._collect(block, begins, begins.end_at(self._target))
-                self._within = begins.last()
-        if not self._checked:
+            with closing(prefetch(fetch_blocks(cursor, portal))) as blocks:
+                for block in blocks:
+                    transactions = _Transactions.of_block(block, self._open_transaction)
+                    target_reached = self._track_commits(transactions)
+                    yield from self._collect(block, transactions)
+                    if target_reached:
+                        break
+                    self._open_transaction = transactions.last()
+        if not self._history_checked:
             self._check_history()
+        if batch := self._batch():
+            yield batch
 
-    def _note_commits(self, begins: "_Transactions") -> bool:
-        """Remember the last transactions of each kind; whether one beyond the target came."""
-        lsns = begins.lsns[1:]  # the first one began in an earlier block
-        known, new = np.searchsorted(lsns, [self._source.lsn, self._target])
-        if known:
-            self._replayed = begins.commit(known)
-        if new > known:
-            if not self._checked:
+    def _track_commits(self, transactions: "_Transactions") -> bool:
+        """Note the last transaction that was read before, and the last new one; whether `target` is reached."""
+        lsns = transactions.lsns[1:]  # the first one began in an earlier block
+        replayed, end = np.searchsorted(lsns, [self._source.lsn, self._target])
+        if replayed:
+            self._replayed = transactions.commit(replayed)
+        if end > replayed:
+            if not self._history_checked:
                 self._check_history()
-            self._last = begins.commit(new)
-        return bool(new < len(lsns))
-
-    def _collect(self, block: Block, begins: "_Transactions", end: int) -> None:
-        """Hand each message of a block, up to `end`, to its table, in their order."""
-        kinds = block.kinds[:end]
-        rows = np.isin(kinds, _ROWS)
-        others = np.flatnonzero(~rows & ~np.isin(kinds, _SILENT) & (kinds != ord("B")))
-        done = 0
-        for at in others.tolist():
-            self._collect_rows(block, begins, np.flatnonzero(rows[done:at]) + done)
-            message = decode(block.message(at))
-            if isinstance(message, RelationMessage):
-                self._describe(message)
-            elif isinstance(message, Truncate):
-                self._truncate(message, *begins.of_message(at))
-            done = at
-        self._collect_rows(block, begins, np.flatnonzero(rows[done:end]) + done)
-
-    def _collect_rows(self, block: Block, begins: "_Transactions", rows: Positions) -> None:
-        """Messages of rows, none of another kind between them."""
-        if not len(rows):
-            return
-        which = begins.which(rows)
-        oids = block.oids[rows]
-        wanted = np.zeros(len(rows), bool)
-        for oid, table in self._tables.items():
-            wanted |= (oids == oid) & (begins.lsns[which] >= table.lsn)
-        rows, which, oids = rows[wanted], which[wanted], oids[wanted]
-        while len(rows):
-            room = MAX_BATCH_CHANGES - self._pending_changes
-            for oid in np.unique(oids[:room]).tolist():
-                if oid not in self._tables:  # given up by what was handed over
-                    continue
-                of_table = np.flatnonzero(oids[:room] == oid)
-                compactor = self._tables[oid].compactor
-                at = which[of_table]
-                run = RowMessages(
-                    block, rows[of_table], begins.lsns[at], begins.microseconds[at], compactor.sources
-                )
-                compactor.add(run)
-                self._pending_bytes += run.size
-            self._pending_changes += len(rows[:room])
-            rows, which, oids = rows[room:], which[room:], oids[room:]
-            if self._pending_changes >= MAX_BATCH_CHANGES or self._pending_bytes >= MAX_BATCH_BYTES:
-                self._hand_over()
-                self._pending_changes = self._pending_bytes = 0
-
-    def _truncate(self, message: Truncate, lsn: int, time: str) -> None:
-        for oid in message.oids:
-            table = self._tables.get(oid)
-            if table is not None and lsn >= table.lsn:
-                table.compactor.truncate(lsn, time)
-
-    def _describe(self, message: RelationMessage) -> None:
-        table = self._tables.get(message.oid)
-        if table is None:
-            return
-        try:
-            table.compactor.describe(message)
-        except StreamMismatchError as mismatch:
-            self._give_up(table, mismatch)
-
-    def _give_up(self, table: Followed, mismatch: StreamMismatchError) -> None:
-        self._mismatches[table.compactor.relation.name] = str(mismatch)
-        del self._tables[table.compactor.relation.oid]
+            self.last_commit = transactions.commit(end)
+        return bool(end < len(lsns))
 
     def _check_history(self) -> None:
-        """The slot may stand before the stored position (after a crash): then the log must be the known one."""
-        self._checked = True
+        """After a crash, the slot may be behind the stored LSN: check that the WAL between them is the same."""
+        self._history_checked = True
         known = self._source.last_commit
         if known is not None and known[0] < self._confirmed:
             known = None
         if self._replayed != known:
             raise WalHistoryMismatchError
 
+    def _collect(self, block: MessageBlock, transactions: "_Transactions") -> Iterator[Batch]:
+        """Collect the messages of a block before `target`, in order."""
+        kinds = block.kinds[: transactions.first_message_after(self._target)]
+        is_row = np.isin(kinds, _ROWS)
+        others = np.flatnonzero(~is_row & ~np.isin(kinds, _IGNORED) & (kinds != ord("B")))
+        done = 0
+        for index in others.tolist():
+            yield from self._collect_rows(block, transactions, np.flatnonzero(is_row[done:index]) + done)
+            message = decode(block.message(index))
+            if isinstance(message, RelationMessage):
+                self._describe_rows(message)
+            elif isinstance(message, Truncate):
+                self._truncate(message, transactions.truncation(index))
+            done = index
+        yield from self._collect_rows(block, transactions, np.flatnonzero(is_row[done:]) + done)
+
+    def _collect_rows(
+        self, block: MessageBlock, transactions: "_Transactions", rows: Positions
+    ) -> Iterator[Batch]:
+        """Collect row messages without messages of other kinds between them."""
+        if not len(rows):
+            return
+        indices = transactions.indices(rows)
+        oids = block.oids[rows]
+        selected = np.zeros(len(rows), bool)
+        for oid, table in self._tables.items():
+            if table.mismatch is None:
+                selected |= (oids == oid) & (transactions.lsns[indices] >= table.from_lsn)
+        rows, indices, oids = rows[selected], indices[selected], oids[selected]
+        while len(rows):
+            room = MAX_BATCH_CHANGES - self._pending_changes
+            for oid in np.unique(oids[:room]).tolist():
+                table = self._tables[oid]
+                if table.mismatch is not None:  # stopped by the reader of the last batch
+                    continue
+                of_table = np.flatnonzero(oids[:room] == oid)
+                own = indices[of_table]
+                messages = RowMessages(
+                    block,
+                    rows[of_table],
+                    transactions.lsns[own],
+                    transactions.microseconds[own],
+                    table.positions,
+                )
+                table.add_rows(messages)
+                self._pending_bytes += messages.size
+            self._pending_changes += len(rows[:room])
+            rows, indices, oids = rows[room:], indices[room:], oids[room:]
+            if self._pending_changes >= MAX_BATCH_CHANGES or self._pending_bytes >= MAX_BATCH_BYTES:
+                yield self._batch()
+                self._pending_changes = self._pending_bytes = 0
+
+    def _batch(self) -> Batch:
+        return [table for table in self._tables.values() if table.mismatch is None and table.has_messages]
+
+    def _describe_rows(self, message: RelationMessage) -> None:
+        table = self._tables.get(message.oid)
+        if table is None or table.mismatch is not None:
+            return
+        try:
+            table.describe_rows(message)
+        except StreamMismatchError as mismatch:
+            table.stop(str(mismatch))
+
+    def _truncate(self, message: Truncate, truncation: Truncation) -> None:
+        for oid in message.oids:
+            table = self._tables.get(oid)
+            if table is not None and table.mismatch is None and truncation.lsn >= table.from_lsn:
+                table.add_truncation(truncation)
+
 
 @dataclass(frozen=True)
 class _Transactions:
-    """The transactions of a block: where each begins, the position of its commit record, its time and number.
+    """The transactions of a block, as arrays with one element per transaction.
 
-    The first is the one in which the block before it ended.
+    Attributes:
+        starts: the index of the transaction's first message; -1 for the first transaction, the one in which the
+            block before ended.
+        lsns: the LSN of its commit record.
+        microseconds: when it committed, in microseconds since 2000.
+        xids: its transaction id.
     """
 
     starts: Positions
     lsns: Positions
     microseconds: Positions
-    numbers: Positions
+    xids: Positions
 
     @classmethod
-    def of(cls, block: Block, within: tuple[int, int]) -> "_Transactions":
-        starts, lsns, microseconds, numbers = block.begins()
+    def of_block(cls, block: MessageBlock, open_transaction: tuple[int, int]) -> "_Transactions":
+        starts, lsns, microseconds, xids = block.begins()
         return cls(
             np.concatenate([[-1], starts]),
-            np.concatenate([[within[0]], lsns]),
-            np.concatenate([[within[1]], microseconds]),
-            np.concatenate([[0], numbers]),
+            np.concatenate([[open_transaction[0]], lsns]),
+            np.concatenate([[open_transaction[1]], microseconds]),
+            np.concatenate([[0], xids]),
         )
 
-    def which(self, messages: Positions) -> Positions:
-        """To which transaction messages belong."""
+    def indices(self, messages: Positions) -> Positions:
+        """The index of the transaction of each message."""
         return np.searchsorted(self.starts, messages, side="right") - 1
 
-    def of_message(self, at: int) -> tuple[int, str]:
-        """Position and time of the commit of one message."""
-        lsn, _, time = self.commit(int(self.which(np.array([at]))[0]))
-        return lsn, time
+    def truncation(self, message: int) -> Truncation:
+        """Commit LSN and time of the TRUNCATE that is one message."""
+        lsn, _, time = self.commit(int(self.indices(np.array([message]))[0]))
+        return Truncation(lsn, time)
 
     def commit(self, index: int) -> tuple[int, int, str]:
-        """Position, number and time of one transaction."""
+        """Commit LSN, xid and commit time of one transaction."""
         time: str = iso_times(self.microseconds[index : index + 1])[0].as_py()
-        return int(self.lsns[index]), int(self.numbers[index]), time
+        return int(self.lsns[index]), int(self.xids[index]), time
 
-    def end_at(self, target: int) -> int:
-        """Before which message the first transaction that commits at `target` or later begins."""
+    def first_message_after(self, target: int) -> int:
+        """The index of the first message of a transaction that commits at `target` or later."""
         beyond = np.flatnonzero(self.lsns >= target)
         return int(self.starts[beyond[0]]) if len(beyond) else np.iinfo(np.int64).max
 
     def last(self) -> tuple[int, int]:
-        """Position and time of the last one."""
+        """Commit LSN and time of the last one."""
         return int(self.lsns[-1]), int(self.microseconds[-1])

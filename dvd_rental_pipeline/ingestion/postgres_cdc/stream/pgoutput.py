@@ -1,7 +1,8 @@
-"""A decoder of pgoutput, the change stream that PostgreSQL's own logical replication speaks.
+"""A decoder for pgoutput, the format of PostgreSQL's built-in logical replication.
 
-Protocol version 1: whole transactions, in commit order, rolled-back work left out. The formats are those of the
-PostgreSQL manual, chapter "Logical Replication Message Formats" (section 54.9 of the manual of version 16).
+Protocol version 1: complete transactions, in commit order, without rolled-back changes. The formats are those
+of the PostgreSQL manual, chapter "Logical Replication Message Formats" (section 54.9 of the manual of version
+16).
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Final
 
 
 class Unchanged(Enum):
-    """Stands for a value that was stored out of line (TOAST) and that an update did not touch."""
+    """The placeholder for a value that is stored out of line (TOAST) and that an update did not change."""
 
     UNCHANGED = "unchanged"
 
@@ -25,7 +26,7 @@ Value = bytes | None | Unchanged
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A transaction starts; `commit_lsn` is the position of its commit record, `time` when it committed."""
+    """The start of a transaction, with the LSN of its commit record and the time of its commit."""
 
     commit_lsn: int
     time: datetime
@@ -34,7 +35,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The transaction ends."""
+    """The end of a transaction."""
 
     commit_lsn: int
     end_lsn: int
@@ -42,7 +43,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class RelationColumn:
-    """A column of a `RelationMessage`; `in_key` says that it is part of the replica identity."""
+    """A column of a `RelationMessage`; `in_key`: whether it is part of the replica identity."""
 
     name: str
     type_oid: int
@@ -52,7 +53,7 @@ class RelationColumn:
 
 @dataclass(frozen=True, slots=True)
 class RelationMessage:
-    """What the rows that follow look like; sent before the first row of a table and after each change of it."""
+    """The columns of the rows that follow; sent before a table's first row and after each schema change."""
 
     oid: int
     schema: str
@@ -70,9 +71,10 @@ class Insert:
 
 @dataclass(slots=True)
 class Update:
-    """A changed row; `old` (key columns, or the whole row) is there only if the identity changed or is full.
+    """An updated row.
 
-    `partial` says that `new` has UNCHANGED values.
+    `old` (the key columns, or the whole row) is None unless the replica identity changed or is full. `partial`
+    says that `new` has UNCHANGED values.
     """
 
     oid: int
@@ -83,7 +85,7 @@ class Update:
 
 @dataclass(slots=True)
 class Delete:
-    """A removed row: its key columns, or the whole row where the replica identity is full."""
+    """A deleted row: its key columns, or the whole row if the replica identity is full."""
 
     oid: int
     old: list[Value]
@@ -91,7 +93,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """Tables emptied by one statement."""
+    """The tables emptied by one TRUNCATE."""
 
     oids: tuple[int, ...]
 
@@ -111,10 +113,10 @@ _INSERT, _UPDATE, _DELETE, _NEW = ord("I"), ord("U"), ord("D"), ord("N")
 
 
 def decode(data: bytes) -> Message | None:
-    """One message; None for kinds that say nothing of rows (origin, type, logical message).
+    """Decode one message; None for kinds without rows (origin, type, logical message).
 
     Raises:
-        ValueError: the message is none of protocol version 1.
+        ValueError: the message is not one of protocol version 1.
     """
     kind = data[0]
     if kind == _INSERT:
@@ -152,7 +154,7 @@ def _decode_rare(data: bytes) -> Message | None:
 
 
 def _row(data: bytes, position: int) -> tuple[list[Value], int, bool]:
-    """The values of a row that starts at `position`, where it ends, and whether some were not sent."""
+    """The values of the row that starts at `position`, its end, and whether some values were not sent."""
     values: list[Value] = []
     partial = False
     append = values.append

@@ -1,1 +1,1 @@
-"""Comparing raw tables and capture set-up with the source."""
+"""Comparing raw tables, publication and primary keys with the source. Changes nothing."""

@@ -1,6 +1,6 @@
-"""How what captures the changes of a source differs from the catalogue: publication and keys.
+"""Differences between what captures a source's changes (publication, primary keys) and the catalogue.
 
-A table that left the publication looks as if nothing happened in it, whoever reads the log.
+A table that is missing from the publication looks like a table without changes to every reader of the WAL.
 """
 
 from collections.abc import Sequence
@@ -10,96 +10,91 @@ from dataclasses import dataclass
 import psycopg
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect import publication
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.publication import Publication, read_publication
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.setup import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
 
-_NAMES_SQL = """
-select c.oid::bigint, n.nspname::text, c.relname::text
-from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
-where c.oid = any(%s)
-"""
 _KEYS_SQL = """
 select c.relname::text, array_agg(a.attname::text order by k.position)
 from pg_index i
 join pg_class c on c.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace
 cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, position)
 join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
-where i.indisprimary and k.position <= i.indnkeyatts
-    and c.relnamespace = to_regnamespace(%s) and c.relname = any(%s)
+where i.indisprimary and k.position <= i.indnkeyatts and n.nspname = %s and c.relname = any(%s)
 group by c.relname
 """
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """One way in which the capture is not as the catalogue declares, in words.
+    """One way in which the capture differs from the catalogue.
 
-    `table` is None for what concerns all of them. With `is_fault`, changes are lost or keys doubled.
+    `table` is a table of the domain, or None if the deviation concerns all of them. `is_fault`: changes are
+    lost or keys are not unique because of it.
     """
 
     table: str | None
-    told: str
+    description: str
     is_fault: bool
 
 
 def publication_drift(url: str, domain: Domain, name: str) -> Sequence[Deviation]:
-    """Compare the publication of that name and the primary keys of the source at `url` with the catalogue.
+    """Compare the publication `name` and the primary keys of the source at `url` with the catalogue.
 
     Raises:
-        ReplicationError: the source cannot be reached, or refuses.
+        ReplicationError: the source cannot be reached, or a query failed.
     """
     with closing(connect(url)) as connection, translate_errors(url):
-        return [*_of_publication(connection, domain, name), *_of_keys(connection, domain)]
+        publication = read_publication(connection, name)
+        if publication is None:
+            description = f"the source has no publication {name}"
+            tables = (None, *(table.name for table in domain.tables))
+            deviations = [Deviation(table, description, True) for table in tables]
+        else:
+            deviations = _publication_deviations(publication, domain)
+        return [*deviations, *_key_deviations(connection, domain)]
 
 
-def _of_publication(connection: psycopg.Connection, domain: Domain, name: str) -> list[Deviation]:
-    has_every_kind = publication.has_every_kind(connection, name)
-    if has_every_kind is None:
-        told = f"the source has no publication {name}"
-        return [Deviation(None, told, True), *(Deviation(table.name, told, True) for table in domain.tables)]
-    published, partial = publication.read(connection, name)
-    members = {
-        (schema, table): oid not in partial
-        for oid, schema, table in connection.execute(_NAMES_SQL, [[*published.members, *partial]]).fetchall()
-    }
-    wanted = {(domain.source_schema, table.name) for table in domain.tables}
-    found = [
-        Deviation(table, f"the publication {name} does not have it", True)
-        for schema, table in sorted(wanted - members.keys())
+def _publication_deviations(publication: Publication, domain: Domain) -> list[Deviation]:
+    name = publication.name
+    published = {(table.schema, table.name): table.is_complete for table in publication.tables.values()}
+    expected = {(domain.source_schema, table.name) for table in domain.tables}
+    deviations = [
+        Deviation(table, f"it is not in the publication {name}", True)
+        for _, table in sorted(expected - published.keys())
     ]
-    found += [
+    deviations += [
         Deviation(table, f"the publication {name} has only some of its rows or columns", True)
-        for schema, table in sorted(wanted & members.keys())
-        if not members[schema, table]
+        for schema, table in sorted(expected & published.keys())
+        if not published[schema, table]
     ]
-    if not has_every_kind:
-        found.append(Deviation(None, f"the publication {name} leaves out some kinds of changes", True))
-    found += [
-        Deviation(None, f"the publication {name} has {schema}.{table} too much", False)
-        for schema, table in sorted(members.keys() - wanted - {(HEARTBEAT_SCHEMA, HEARTBEAT_TABLE)})
+    if not publication.publishes_all_changes:
+        deviations.append(Deviation(None, f"the publication {name} leaves out some kinds of changes", True))
+    deviations += [
+        Deviation(None, f"unexpected table {schema}.{table} in the publication {name}", False)
+        for schema, table in sorted(published.keys() - expected - {(HEARTBEAT_SCHEMA, HEARTBEAT_TABLE)})
     ]
-    return found
+    return deviations
 
 
-def _of_keys(connection: psycopg.Connection, domain: Domain) -> list[Deviation]:
-    wanted = domain.primary_keys()
+def _key_deviations(connection: psycopg.Connection, domain: Domain) -> list[Deviation]:
+    declared = domain.primary_keys()
     keys: dict[str, list[str]] = dict(
-        connection.execute(_KEYS_SQL, [domain.source_schema, list(wanted)]).fetchall()
+        connection.execute(_KEYS_SQL, [domain.source_schema, list(declared)]).fetchall()
     )
     return [
         Deviation(
             table,
-            f"its primary key in the source is {_columns(keys.get(table, ()))}, "
-            f"in the catalogue {_columns(key)}",
-            # A deleted row bears the source's key alone: without ours in it, nobody knows which one went.
+            f"its primary key is {_column_list(keys.get(table, ()))} in the source and {_column_list(key)} in "
+            "the catalogue",
+            # A deletion contains only the source's key: without the declared key in it, the row is unknown.
             not set(key) <= set(keys.get(table, ())),
         )
-        for table, key in wanted.items()
+        for table, key in declared.items()
         if set(keys.get(table, ())) != set(key)
     ]
 
 
-def _columns(key: Sequence[str]) -> str:
+def _column_list(key: Sequence[str]) -> str:
     return f"({', '.join(key)})" if key else "missing"

@@ -1,8 +1,8 @@
-"""Raw tables that somebody else filled, compared with their source by numbers of rows and sums of columns.
+"""Comparing raw tables that another service fills with their source, by row counts and column sums.
 
-The source goes on meanwhile, and its changes wait in the replication slot. Each may add or take away one row,
-so counts that differ by no more than the changes that wait are equal as far as can be known. Sums are compared
-where no change waits.
+The source keeps changing meanwhile, and its changes are pending in the replication slot. Each of them may add
+or remove one row, so counts that differ by at most the number of pending changes are accepted as equal. Sums
+are compared for tables without pending changes.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from contextlib import closing
 import psycopg
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, format_sql, translate_errors
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_sql, iso_timestamp, quoted
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
-from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import iso
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import Begin, Delete, Insert, Update, decode
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.column_sums import differing_columns, sums_sql
 
@@ -21,6 +21,12 @@ _PEEK_SQL = (
     "select data from pg_logical_slot_peek_binary_changes(%s, null, null, 'proto_version', '1',"
     " 'publication_names', %s)"
 )
+_OIDS_SQL = """
+select c.oid::bigint, c.relname::text
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname = any(%s) and c.relkind in ('r', 'p')
+"""
 
 
 def compare_counts(
@@ -32,71 +38,67 @@ def compare_counts(
     *,
     raw_sums: Mapping[str, str] | None = None,
 ) -> Mapping[str, TableVerification]:
-    """Compare `raw_rows`, live rows by table, with the source at `url`; `failures` are tables without a count.
+    """Compare `raw_rows`, live rows by table, with the source at `url`.
 
-    `raw_sums` are answers to `sums_sql`, of the tables of which sums are to be compared.
+    `failures` are tables that could not be counted, with the reason. `raw_sums` are results of `sums_sql`, for
+    the tables whose sums are to be compared.
 
     Raises:
-        ReplicationError: the source cannot be reached, or refuses.
+        ReplicationError: the source cannot be reached, or a query failed.
     """
+    raw_sums = raw_sums or {}
+    source_rows: dict[str, int] = {}
+    source_sums: dict[str, str] = {}
     with closing(connect(url)) as connection, translate_errors(url):
-        oids: dict[int, str] = dict(
-            connection.execute(
-                "select oid::bigint, relname from pg_class where relnamespace = %s::regnamespace",
-                [domain.source_schema],
-            ).fetchall()
-        )
-        found: dict[str, TableVerification] = {}
-        counted: dict[str, int] = {}
-        sums: dict[str, str] = {}
         with connection.transaction():
             connection.execute("set transaction isolation level repeatable read, read only")
             for table in domain.tables:
                 row = connection.execute(
                     format_sql("select count(*) from only {table}", table=(domain.source_schema, table.name))
                 ).fetchone()
-                counted[table.name] = row[0] if row else 0
-                if table.name in (raw_sums or {}):
-                    asked = sums_sql(table, f'only "{domain.source_schema}"."{table.name}"')
-                    name, text = connection.execute(asked.encode()).fetchone() or ("", "")
-                    sums[name] = text
-        # Read after the count: every change that it may have missed, or have seen too early, is among them.
-        waiting = _waiting(connection, slot, oids)
-        lsn = connection.execute("select pg_current_wal_lsn()::text").fetchone()
-    tables = {table.name: table for table in domain.tables}
-    for name, rows in counted.items():
+                source_rows[table.name] = row[0] if row else 0
+                if table.name in raw_sums:
+                    query = sums_sql(table, f"only {quoted(domain.source_schema, table.name)}")
+                    _, source_sums[table.name] = connection.execute(query.encode()).fetchone() or ("", "")
+        # Read after the counts: every change that may be counted on one side only is among them.
+        pending = _pending_changes(connection, domain, slot)
+        row = connection.execute("select pg_current_wal_lsn()::text").fetchone()
+    lsn = str(row and row[0])
+    results: dict[str, TableVerification] = {}
+    for table in domain.tables:
+        name = table.name
         if name in failures:
-            found[name] = TableVerification(name, str(lsn and lsn[0]), error=failures[name])
+            results[name] = TableVerification(name, lsn, error=failures[name])
             continue
-        times = waiting.get(name, [])
-        raw = raw_rows.get(name, 0)
-        slack = len(times)
-        compared = name in sums and not slack and rows == raw
-        columns = differing_columns(tables[name], sums[name], (raw_sums or {})[name]) if compared else None
-        found[name] = TableVerification(
+        times = pending.get(name, [])
+        source, raw = source_rows[name], raw_rows.get(name, 0)
+        sums_compared = name in source_sums and not times and source == raw
+        results[name] = TableVerification(
             name,
-            str(lsn and lsn[0]),
-            source_rows=rows,
+            lsn,
+            source_rows=source,
             raw_rows=raw,
-            missing=max(0, rows - raw - slack),
-            surplus=max(0, raw - rows - slack),
-            columns=columns,
-            pending=slack,
+            missing=max(0, source - raw - len(times)),
+            surplus=max(0, raw - source - len(times)),
+            columns=differing_columns(table, source_sums[name], raw_sums[name]) if sums_compared else None,
+            pending=len(times),
             pending_since=min(times, default=None),
         )
-    return found
+    return results
 
 
-def _waiting(connection: psycopg.Connection, slot: str, oids: Mapping[int, str]) -> dict[str, list[str]]:
-    """The commit times of the changes that wait in the slot, by table."""
-    waiting: dict[str, list[str]] = {}
+def _pending_changes(connection: psycopg.Connection, domain: Domain, slot: str) -> dict[str, list[str]]:
+    """The commit times of the changes pending in the slot, by table of the domain."""
+    tables = [table.name for table in domain.tables]
+    names: dict[int, str] = dict(connection.execute(_OIDS_SQL, [domain.source_schema, tables]).fetchall())
+    pending: dict[str, list[str]] = {}
     time = ""
-    with connection.transaction(), connection.cursor("dvd_rental_waiting", binary=True) as cursor:
+    with connection.transaction(), connection.cursor("dvd_rental_pending", binary=True) as cursor:
         cursor.execute(_PEEK_SQL, [slot, format_sql("{name}", name=slot).as_string(connection)])
         for (data,) in cursor:
             message = decode(data)
             if isinstance(message, Begin):
-                time = iso(message.time)
-            elif isinstance(message, Insert | Update | Delete) and message.oid in oids:
-                waiting.setdefault(oids[message.oid], []).append(time)
-    return waiting
+                time = iso_timestamp(message.time)
+            elif isinstance(message, Insert | Update | Delete) and message.oid in names:
+                pending.setdefault(names[message.oid], []).append(time)
+    return pending

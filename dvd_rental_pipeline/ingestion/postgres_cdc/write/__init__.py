@@ -1,1 +1,1 @@
-"""Writing the raw tables and their past states."""
+"""Writing the raw tables, and the past states of their rows."""

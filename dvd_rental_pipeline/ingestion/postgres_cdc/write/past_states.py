@@ -1,19 +1,19 @@
-"""The states that rows had before the one they have, of the tables of which a history is kept.
+"""Past states of rows, for the tables of which a history is kept.
 
-A raw table holds one state a row, so a row that changes twice between two builds of the models would lose one.
-The state that is overwritten is therefore added to a table of the same name in the schema beside
-(`past_schema`): the key, the columns that were asked for, and the position and times of the change. States that
-a transaction made and overwrote itself were never seen by anybody and are left out.
+A raw table stores one state per row, so a row that changes twice between two builds of the models would lose
+one. The superseded state is therefore added to a table of the same name in another schema (`past_schema`): the
+key, the requested columns, and the LSN and times of the change. States that the same transaction created and
+replaced were never visible to other sessions and are left out.
 
-Like all that touches the raw tables, this happens within the one transaction of a sync.
+Everything here happens within the transaction of a sync.
 """
 
 from collections.abc import Mapping
 
 import duckdb
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import quoted
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import quoted
 
 CHANGE_COLUMNS = {
     "_ab_cdc_lsn": "BIGINT",
@@ -23,21 +23,21 @@ CHANGE_COLUMNS = {
 
 
 def past_schema(schema: str) -> str:
-    """Where the past states of the raw tables of `schema` stand."""
+    """The schema for the past states of the raw tables in `schema`."""
     return f"{schema}_past"
 
 
 class PastStates:
     """Past states of the rows of one relation.
 
-    `columns` beside the key are kept, as far as the relation has them or had them once (`retired`, with types).
+    The key is kept, and those of `columns` that the relation has or once had (`retired`, with DuckDB types).
     """
 
     def __init__(
         self,
         warehouse: duckdb.DuckDBPyConnection,
         schema: str,
-        relation: Relation,
+        relation: SourceRelation,
         columns: tuple[str, ...],
         retired: Mapping[str, str],
     ) -> None:
@@ -57,9 +57,9 @@ class PastStates:
         return tuple(self._kept)
 
     def add(self, states: str, values: Mapping[str, str]) -> None:
-        """Keep the rows of `states`, what follows FROM; `values` tells for each column where it stands there.
+        """Add the rows of `states`, a FROM item; `values` maps each column to its expression there.
 
-        A value that its column cannot hold any more, because the source gave it another type, becomes NULL.
+        A value that its column can no longer store, because its type in the source changed, becomes NULL.
         """
         self.prepare()
         types = {**self._kept, **CHANGE_COLUMNS}
@@ -70,7 +70,7 @@ class PastStates:
         )
 
     def prepare(self) -> None:
-        """Make the table, or let it follow the source's columns."""
+        """Create the table, or adapt it to the source's columns."""
         if self._ready:
             return
         types = {**self._kept, **CHANGE_COLUMNS}
@@ -80,7 +80,7 @@ class PastStates:
             f"CREATE TABLE IF NOT EXISTS {table}"
             f" ({', '.join(f'{quoted(name)} {kind}' for name, kind in types.items())})"
         )
-        there = dict(
+        existing = dict(
             self._warehouse.execute(
                 "SELECT column_name, data_type FROM duckdb_columns()"
                 " WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
@@ -88,9 +88,9 @@ class PastStates:
             ).fetchall()
         )
         for name, kind in types.items():
-            if name not in there:
+            if name not in existing:
                 self._warehouse.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
-            elif there[name] != kind:
+            elif existing[name] != kind:
                 self._warehouse.execute(
                     f"ALTER TABLE {table} ALTER COLUMN {quoted(name)} TYPE {kind}"
                     f" USING TRY_CAST({quoted(name)} AS {kind})"

@@ -1,11 +1,11 @@
-"""Writing the raw tables: creating and altering them, applying folded changes, replacing their contents.
+"""Writing the raw tables: creating and altering them, applying batches of changes, replacing their contents.
 
 A raw table has the source's columns, then columns that the source dropped, then Airbyte's (`RAW_COLUMNS`). A
 deleted row stays as a tombstone: its key, `_ab_cdc_deleted_at`, and NULL in every other column of the source.
 
-`_ab_cdc_lsn` is the position of the transaction's commit record, and for a copied row the last position before
-its snapshot, so that a later change always has the greater number. Everything here happens within a transaction
-of the caller's.
+`_ab_cdc_lsn` is the LSN of the transaction's commit record, and for a copied row the last LSN before its
+snapshot, so that a later change always has the greater number. Everything here happens within the caller's
+transaction.
 """
 
 import json
@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import duckdb
 import pyarrow as pa
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_rows import StreamMismatchError
-from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compacted import ChangeBatch, CompactedChanges
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import literal, quoted
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import array_json
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.relations import Column, Relation
+from dvd_rental_pipeline.ingestion.postgres_cdc.compact.change_batch import ChangeBatch, CompactedChanges
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.column_types import array_json
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceColumn, SourceRelation
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import literal, quoted
+from dvd_rental_pipeline.ingestion.postgres_cdc.stream.streamed_table import StreamMismatchError, Truncation
 from dvd_rental_pipeline.ingestion.postgres_cdc.write.past_states import CHANGE_COLUMNS, PastStates
 
 _RAW_TYPES = {
@@ -30,28 +30,28 @@ _RAW_TYPES = {
     "_airbyte_generation_id": "BIGINT",
     **CHANGE_COLUMNS,
 }
-# A relation's columns are called by position in between, whatever their names are: c0, c1 ...
-_STRETCH = "_replication_stretch"
+# In the intermediate tables, a relation's columns are named by position: c0, c1 ...
+_BATCH = "_replication_batch"
 _CHANGES = "_replication_changes"
 _SUPERSEDED = "_replication_superseded"
 _FORMER = "temp._replication_former"
 
 
 class UnrepresentableKeyError(Exception):
-    """A primary key has a value that the warehouse's type cannot hold."""
+    """A primary key has a value that the warehouse's type cannot represent."""
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Rows that a step changed in a raw table; `added` are keys that it did not hold, even as tombstones."""
+class WriteCounts:
+    """Rows changed in a raw table; `added` are keys that it did not have before, not even as tombstones."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     added: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "WriteCounts") -> "WriteCounts":
+        return WriteCounts(
             self.inserted + other.inserted,
             self.updated + other.updated,
             self.deleted + other.deleted,
@@ -60,16 +60,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Stamp:
-    """What a sync writes into the rows it touches.
+class SyncStamp:
+    """What a sync writes into every row it changes.
 
-    `offset` is added to every position in the log, so that `_ab_cdc_lsn` grows even when the source was
-    restored and its log began again at an earlier position.
+    `lsn_offset` is added to every LSN, so that `_ab_cdc_lsn` keeps growing even when the source was restored
+    and its WAL starts at a lower LSN again.
     """
 
     sync: int
     extracted_at: str
-    offset: int
+    lsn_offset: int
 
 
 class RawTable:
@@ -79,13 +79,14 @@ class RawTable:
         self,
         warehouse: duckdb.DuckDBPyConnection,
         schema: str,
-        relation: Relation,
+        relation: SourceRelation,
         *,
         retired: Mapping[str, str],
         generation: int,
-        stamp: Stamp,
-        past: PastStates | None = None,
+        stamp: SyncStamp,
+        history: tuple[str, ...] | None = None,
     ) -> None:
+        """`history` are the columns whose past states are kept, beside the key; None to keep none."""
         self.relation = relation
         self._warehouse = warehouse
         self._schema = schema
@@ -93,14 +94,14 @@ class RawTable:
         self._retired = retired
         self._generation = generation
         self._stamp = stamp
-        self._past = past
-        self._superseded = False  # whether `_SUPERSEDED` is there
+        self._past = PastStates(warehouse, schema, relation, history, retired) if history is not None else None
+        self._has_superseded = False  # whether `_SUPERSEDED` exists
         warehouse.execute("SET python_scan_all_frames = true")
         self._columns = [quoted(column.name) for column in relation.columns]
         self._key = [quoted(name) for name in relation.key]
 
-    def alter(self, added: Sequence[Column], widened: Sequence[Column]) -> None:
-        """Follow the source's columns. Added ones are NULL in the rows there are."""
+    def alter(self, added: Sequence[SourceColumn], widened: Sequence[SourceColumn]) -> None:
+        """Add and widen columns as the source did. Added columns are NULL in existing rows."""
         for column in added:
             self._warehouse.execute(
                 f"ALTER TABLE {self._table} ADD COLUMN {quoted(column.name)} {column.type.warehouse}"
@@ -110,37 +111,37 @@ class RawTable:
                 f"ALTER TABLE {self._table} ALTER COLUMN {quoted(column.name)} TYPE {column.type.warehouse}"
             )
 
-    def apply(self, batch: ChangeBatch) -> Counts:
-        """Bring the raw table level with a stretch of changes.
+    def apply(self, batch: ChangeBatch) -> WriteCounts:
+        """Apply a batch of changes.
 
         Raises:
-            StreamMismatchError: the changes do not follow from the rows that are in the table.
-            UnrepresentableKeyError: a key cannot be held.
+            StreamMismatchError: the changes do not fit the rows of the table, which is unchanged.
+            UnrepresentableKeyError: a key cannot be represented.
         """
-        counts = Counts()
+        counts = WriteCounts()
         # DuckDB finds Arrow tables by the names of these variables (`_CHANGES`, `_SUPERSEDED`).
         _replication_changes = self._staged(batch.changes)
         _replication_superseded = self._staged(batch.superseded if self._past is not None else None)
         if _replication_changes is not None:
             counts = self._check_staged()
-        self._superseded = _replication_superseded is not None
-        self._keep_superseded()
-        if batch.truncated is not None:
-            counts = self._truncate(*batch.truncated, counts)
+        self._has_superseded = _replication_superseded is not None
+        self._keep_superseded_states()
+        if batch.truncation is not None:
+            counts = self._truncate(batch.truncation, counts)
         if _replication_changes is not None:
-            self._replace(truncated=batch.truncated is not None)
+            self._replace_changed_rows(truncated=batch.truncation is not None)
         return counts
 
     def start_replacement(self, *, keep_tombstones: bool) -> None:
         """Empty the table and give it the relation's columns.
 
-        With `keep_tombstones` the keys that it held are remembered for `finish_replacement`.
+        With `keep_tombstones`, its keys are kept for `finish_replacement`.
         """
         self._warehouse.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(self._schema)}")
         self._warehouse.execute(f"DROP TABLE IF EXISTS {_FORMER}")
-        if keep_tombstones and self._holds_key():
-            there = self._columns_there("current", self._schema, self.relation.name)
-            kept = [quoted(name) for name in (self._past.kept if self._past else ()) if name in there]
+        if keep_tombstones and self._has_same_key_columns():
+            existing = self._existing_columns("current", self._schema, self.relation.name)
+            kept = [quoted(name) for name in (self._past.kept if self._past else ()) if name in existing]
             self._warehouse.execute(
                 f"CREATE TEMP TABLE {_FORMER.removeprefix('temp.')} AS"
                 f" SELECT {', '.join(dict.fromkeys([*self._key, *kept]))}, {', '.join(_RAW_TYPES)}"
@@ -156,32 +157,32 @@ class RawTable:
         if self._past is not None:
             self._past.prepare()
 
-    def copy(self, parts: Sequence[pa.RecordBatchReader], lsn: int, time: str) -> int:
-        """Take in the rows of a snapshot, selected by `snapshot_columns`. The number of rows.
+    def insert_snapshot(self, parts: Sequence[pa.RecordBatchReader], lsn: int, time: str) -> int:
+        """Insert the rows of a snapshot (`SnapshotRows.parts`), and return their number.
 
-        Several parts are read at the same time, each by a thread of its own.
+        Several parts are read in parallel, each by its own thread.
 
         Raises:
-            UnrepresentableKeyError: a key cannot be held.
+            UnrepresentableKeyError: a key cannot be represented.
         """
         values, notes = [], []
         for position, column in enumerate(self.relation.columns):
             kind = column.type
-            came = f"c{position}"
+            value = f"c{position}"
             if kind.exact is not None:
                 parsed = kind.parse.format(f"x{position}")
-                values.append(f"coalesce({came}, {parsed})")
+                values.append(f"coalesce({value}, {parsed})")
                 notes += [_note(column, f"x{position}", parsed)] if kind.fallible else []
             elif kind.native:
-                values.append(came)
+                values.append(value)
             else:
-                parsed = kind.parse.format(came)
+                parsed = kind.parse.format(value)
                 values.append(parsed)
-                notes += [_note(column, came, parsed)] if kind.fallible else []
+                notes += [_note(column, value, parsed)] if kind.fallible else []
         names = [f"_replication_rows_{number}" for number in range(len(parts))]
         for name, part in zip(names, parts, strict=True):
             self._warehouse.register(name, part)
-        # In order, the parts would be read one after the other.
+        # With insertion order preserved, the parts would be read one after the other.
         self._warehouse.execute(f"SET preserve_insertion_order = {str(len(parts) == 1).lower()}")
         try:
             row = self._warehouse.execute(
@@ -189,70 +190,71 @@ class RawTable:
                 f" SELECT {', '.join(values)}, gen_random_uuid(), $extracted::TIMESTAMPTZ,"
                 f" {self._meta(notes)}, {self._generation}, $lsn, $time, NULL"
                 f" FROM ({' UNION ALL '.join(f'FROM {name}' for name in names)})",
-                {"extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time},
+                {"extracted": self._stamp.extracted_at, "lsn": self._snapshot_lsn(lsn), "time": time},
             ).fetchone()
         finally:
-            # In a transaction that has failed it is neither possible nor needed.
+            # In an aborted transaction this is neither possible nor needed.
             with suppress(duckdb.TransactionException):
                 self._warehouse.execute("RESET preserve_insertion_order")
                 for name in names:
                     self._warehouse.unregister(name)
-        unheld = " OR ".join(f"{key} IS NULL" for key in self._key)
-        if self._row(f"SELECT count(*) FROM {self._table} WHERE {unheld}")[0]:
-            raise self._unholdable_key()
+        null_key = " OR ".join(f"{key} IS NULL" for key in self._key)
+        if self._row(f"SELECT count(*) FROM {self._table} WHERE {null_key}")[0]:
+            raise self._unrepresentable_key()
         return int(row[0]) if row else 0
 
     def finish_replacement(self, lsn: int, time: str) -> tuple[int, int]:
-        """Turn former rows that are no more into tombstones, so that readers of changes see them go.
+        """Insert tombstones for former rows that no longer exist, so that readers of changes see the deletions.
 
-        The number of rows that were live before and are gone, and of all tombstones.
+        Returns the number of rows that were live before and are deleted now, and the number of all tombstones.
         """
         if not self._row(
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'temp'"
             " AND table_name = '_replication_former'"
         )[0]:
             return 0, 0
-        self._keep_former()
-        gone = f"FROM {_FORMER} AS former ANTI JOIN {self._table} USING ({', '.join(self._key)})"
-        count = int(self._row(f"SELECT count(*) {gone} WHERE former._ab_cdc_deleted_at IS NULL")[0])
+        self._keep_former_states()
+        missing = f"FROM {_FORMER} AS former ANTI JOIN {self._table} USING ({', '.join(self._key)})"
         was_live = "former._ab_cdc_deleted_at IS NULL"
-        parameters = {
-            "extracted": self._stamp.extracted_at, "lsn": lsn - 1 + self._stamp.offset, "time": time
-        }  # fmt: skip
+        deleted = int(self._row(f"SELECT count(*) {missing} WHERE {was_live}")[0])
         ((tombstones,),) = self._warehouse.execute(
             f"INSERT INTO {self._table} ({', '.join([*self._key, *_RAW_TYPES])})"
             f" SELECT {', '.join(f'former.{key}' for key in self._key)}, gen_random_uuid(),"
             f" $extracted::TIMESTAMPTZ, {self._meta([])}, {self._generation},"
             f" CASE WHEN {was_live} THEN $lsn ELSE former._ab_cdc_lsn END,"
             f" CASE WHEN {was_live} THEN $time ELSE former._ab_cdc_updated_at END,"
-            f" CASE WHEN {was_live} THEN $time ELSE former._ab_cdc_deleted_at END {gone}",
-            parameters,
+            f" CASE WHEN {was_live} THEN $time ELSE former._ab_cdc_deleted_at END {missing}",
+            {"extracted": self._stamp.extracted_at, "lsn": self._snapshot_lsn(lsn), "time": time},
         ).fetchall()
         self._warehouse.execute(f"DROP TABLE {_FORMER}")
-        return count, int(tombstones)
+        return deleted, int(tombstones)
 
-    def _keep_past(self, which: str) -> None:
-        """Keep the states that rows of the raw table, `target`, are about to lose."""
+    def _snapshot_lsn(self, lsn: int) -> int:
+        """`_ab_cdc_lsn` of rows copied from the snapshot at `lsn`."""
+        return lsn - 1 + self._stamp.lsn_offset
+
+    def _keep_past_states(self, condition: str) -> None:
+        """Keep the states of the rows of the raw table, called `target`, that are about to be replaced."""
         if self._past is None:
             return
         names = (*self._past.kept, *CHANGE_COLUMNS)
-        # A stretch may end within a transaction: then the row has a state that nobody saw, and the state with
-        # which that transaction committed is among the superseded ones of the next stretch.
-        same = f"{self._on('target', 'seen.c')} AND target._ab_cdc_lsn = seen._lsn"
-        unseen = f" ANTI JOIN {_SUPERSEDED} AS seen ON {same}" if self._superseded else ""
+        # A batch may end within a transaction. The row then has a state that was never visible, and the state
+        # that the transaction committed is among the superseded ones of the next batch.
+        same = f"{self._on('target', 'superseded.c')} AND target._ab_cdc_lsn = superseded._lsn"
+        not_visible = f" ANTI JOIN {_SUPERSEDED} AS superseded ON {same}" if self._has_superseded else ""
         self._past.add(
-            f"{self._table} AS target{unseen} {which}",
+            f"{self._table} AS target{not_visible} {condition}",
             {name: f"target.{quoted(name)}" for name in names},
         )
 
-    def _keep_superseded(self) -> None:
-        """Keep the states that came and went within the stretch, and never reach the raw table."""
-        if self._past is None or not self._superseded:
+    def _keep_superseded_states(self) -> None:
+        """Keep the states that were superseded within the batch, and never reach the raw table."""
+        if self._past is None or not self._has_superseded:
             return
         staged = {
-            described.name: f"c{position}"
-            for position, described in enumerate(self.relation.columns)
-            if described.name in self._past.kept
+            column.name: f"c{position}"
+            for position, column in enumerate(self.relation.columns)
+            if column.name in self._past.kept
         }
         staged |= {
             "_ab_cdc_lsn": "_lsn",
@@ -261,41 +263,41 @@ class RawTable:
         }
         self._past.add(_SUPERSEDED, staged)
 
-    def _keep_former(self) -> None:
-        """Keep what the replaced rows were; those that were gone and still are have not changed."""
+    def _keep_former_states(self) -> None:
+        """Keep the states of the replaced rows, except of rows that were deleted before and still are."""
         if self._past is None:
             return
-        there = self._columns_there("temp", "main", "_replication_former")
-        names = [name for name in (*self._past.kept, *CHANGE_COLUMNS) if name in there]
-        again = f"SELECT 1 FROM {self._table} AS now WHERE " + " AND ".join(
-            f"now.{key} = former.{key}" for key in self._key
+        existing = self._existing_columns("temp", "main", "_replication_former")
+        names = [name for name in (*self._past.kept, *CHANGE_COLUMNS) if name in existing]
+        replaced = f"SELECT 1 FROM {self._table} AS target WHERE " + " AND ".join(
+            f"target.{key} = former.{key}" for key in self._key
         )
         self._past.add(
-            f"{_FORMER} AS former WHERE former._ab_cdc_deleted_at IS NULL OR EXISTS ({again})",
+            f"{_FORMER} AS former WHERE former._ab_cdc_deleted_at IS NULL OR EXISTS ({replaced})",
             {name: f"former.{quoted(name)}" for name in names},
         )
 
     def _staged(self, compacted: CompactedChanges | None) -> pa.Table | None:
-        """Changes as typed columns, beside what the raw table holds of them.
+        """Changes as typed columns, joined with the raw table's rows of the same keys.
 
-        In Arrow, and not registered: a temporary table or view that is dropped stays in memory to the commit.
+        As Arrow, not as a temporary table or view: those stay in memory until the commit, even when dropped.
         """
         if compacted is None:
             return None
         arrays: dict[str, pa.Array] = {}
         typed, staged, notes = [], [], []
-        for position, described in enumerate(self.relation.columns):
+        for position, column in enumerate(self.relation.columns):
             name = f"c{position}"
-            parsed = described.type.parse.format(name)
-            arrays[name] = _sent(compacted.texts[position], array=described.type.array)
+            parsed = column.type.parse.format(name)
+            arrays[name] = _parse_input(compacted.texts[position], is_array=column.type.array)
             typed.append(f"{parsed} AS {name}")
-            if described.type.fallible:
-                notes.append(_note(described, name, parsed))
+            if column.type.fallible:
+                notes.append(_note(column, name, parsed))
             if position in compacted.unchanged:
                 arrays[f"u{position}"] = compacted.unchanged[position]
                 typed.append(f"u{position}")
                 staged.append(
-                    f"CASE WHEN s.u{position} THEN base.{quoted(described.name)} ELSE s.{name} END AS {name}"
+                    f"CASE WHEN s.u{position} THEN base.{quoted(column.name)} ELSE s.{name} END AS {name}"
                 )
             else:
                 staged.append(f"s.{name}")
@@ -304,48 +306,49 @@ class RawTable:
         arrays["_time"] = compacted.times
         arrays["_expected"] = compacted.expected
         joins = f"LEFT JOIN {self._table} AS target ON {self._on('target', 's.c')}"
-        baseless = "FALSE"
+        base_missing = "FALSE"
         if compacted.bases is not None:
             for base, position in zip(compacted.bases, self.relation.key_positions, strict=True):
                 kind = self.relation.columns[position].type
-                arrays[f"b{position}"] = _sent(base, array=kind.array)
+                arrays[f"b{position}"] = _parse_input(base, is_array=kind.array)
                 typed.append(f"{kind.parse.format(f'b{position}')} AS b{position}")
             joins += f" LEFT JOIN {self._table} AS base ON {self._on('base', 's.b')}"
             first = self.relation.key_positions[0]
-            baseless = (
+            base_missing = (
                 f"s.b{first} IS NOT NULL"
                 f" AND (base.{self._key[0]} IS NULL OR base._ab_cdc_deleted_at IS NOT NULL)"
             )
         live = f"target.{self._key[0]} IS NOT NULL AND target._ab_cdc_deleted_at IS NULL"
-        _replication_stretch = pa.table(arrays)
+        # Found by DuckDB under the name of this variable (`_BATCH`).
+        _replication_batch = pa.table(arrays)
         return self._warehouse.sql(
             f"SELECT {', '.join(staged)}, s._deleted, s._lsn, s._time, s._expected, s._meta,"
-            f" target.rowid AS _row, {live} AS _live, {baseless} AS _baseless"
-            f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn + {self._stamp.offset} AS _lsn, _time,"
-            f" _expected, {self._meta(notes)} AS _meta FROM {_STRETCH}) AS s {joins}"
+            f" target.rowid AS _row, {live} AS _live, {base_missing} AS _base_missing"
+            f" FROM (SELECT {', '.join(typed)}, _deleted, _lsn + {self._stamp.lsn_offset} AS _lsn, _time,"
+            f" _expected, {self._meta(notes)} AS _meta FROM {_BATCH}) AS s {joins}"
         ).to_arrow_table()
 
-    def _check_staged(self) -> Counts:
-        unheld = " OR ".join(f"c{position} IS NULL" for position in self.relation.key_positions)
-        inserted, updated, deleted, added, misfits, null_keys = self._row(
+    def _check_staged(self) -> WriteCounts:
+        null_key = " OR ".join(f"c{position} IS NULL" for position in self.relation.key_positions)
+        inserted, updated, deleted, added, mismatches, null_keys = self._row(
             "SELECT count(*) FILTER (WHERE NOT _deleted AND NOT _live),"
             " count(*) FILTER (WHERE NOT _deleted AND _live), count(*) FILTER (WHERE _deleted AND _live),"
             " count(*) FILTER (WHERE _row IS NULL),"
-            f" count(*) FILTER (WHERE _expected <> _live OR _baseless), count(*) FILTER (WHERE {unheld})"
+            f" count(*) FILTER (WHERE _expected <> _live OR _base_missing), count(*) FILTER (WHERE {null_key})"
             f" FROM {_CHANGES}"
         )
         if null_keys:
-            raise self._unholdable_key()
-        if misfits:
+            raise self._unrepresentable_key()
+        if mismatches:
             raise StreamMismatchError(
-                f"{misfits} of its changes did not fit the raw table, which was out of step"
+                f"{mismatches} of its changes did not fit the raw table, which differed from the source"
             )
-        return Counts(inserted, updated, deleted, added)
+        return WriteCounts(inserted, updated, deleted, added)
 
-    def _truncate(self, lsn: int, time: str, counts: Counts) -> Counts:
-        """Make tombstones of all rows. Those of which the stretch says more are written again by the merge."""
-        at = lsn + self._stamp.offset
-        self._keep_past(f"WHERE target._ab_cdc_deleted_at IS NULL AND target._ab_cdc_lsn <> {at}")
+    def _truncate(self, truncation: Truncation, counts: WriteCounts) -> WriteCounts:
+        """Turn all rows into tombstones. Rows with later changes in the batch are written again afterwards."""
+        lsn = truncation.lsn + self._stamp.lsn_offset
+        self._keep_past_states(f"WHERE target._ab_cdc_deleted_at IS NULL AND target._ab_cdc_lsn <> {lsn}")
         values = {
             name: "NULL" for name in (*self._columns, *map(quoted, self._retired)) if name not in self._key
         }
@@ -361,15 +364,15 @@ class RawTable:
         ((live,),) = self._warehouse.execute(
             f"UPDATE {self._table} SET {', '.join(f'{name} = {value}' for name, value in values.items())}"
             " WHERE _ab_cdc_deleted_at IS NULL",
-            {"extracted": self._stamp.extracted_at, "lsn": at, "time": time},
+            {"extracted": self._stamp.extracted_at, "lsn": lsn, "time": truncation.time},
         ).fetchall()
         return replace(counts, deleted=live - counts.updated)
 
-    def _replace(self, *, truncated: bool) -> None:
-        """Write the staged rows in place of those that the table has of them.
+    def _replace_changed_rows(self, *, truncated: bool) -> None:
+        """Replace the raw table's rows of the staged keys by the staged rows.
 
-        Rows are deleted and inserted, never updated: an update makes DuckDB write anew, at its next checkpoint,
-        the column of every row around it, and keep some 600 bytes in memory for each row until the commit.
+        Rows are deleted and inserted, never updated: after an update, DuckDB's next checkpoint rewrites the
+        column for all rows around it, and about 600 bytes per row stay in memory until the commit.
         """
         values = {name: f"s.c{position}" for position, name in enumerate(self._columns)}
         values |= {quoted(name): "NULL" for name in self._retired}
@@ -382,9 +385,9 @@ class RawTable:
             "_ab_cdc_updated_at": "s._time",
             "_ab_cdc_deleted_at": "CASE WHEN s._deleted THEN s._time END",
         }
-        # The update of a TRUNCATE may have moved rows.
+        # The UPDATE for a TRUNCATE may have changed row ids.
         same = self._on("target", "s.c") if truncated else "target.rowid = s._row"
-        self._keep_past(f"SEMI JOIN {_CHANGES} AS s ON {same} AND target._ab_cdc_lsn <> s._lsn")
+        self._keep_past_states(f"SEMI JOIN {_CHANGES} AS s ON {same} AND target._ab_cdc_lsn <> s._lsn")
         self._warehouse.execute(f"DELETE FROM {self._table} AS target USING {_CHANGES} AS s WHERE {same}")
         self._warehouse.execute(
             f"INSERT INTO {self._table} ({', '.join(values)})"
@@ -399,25 +402,26 @@ class RawTable:
         )
 
     def _meta(self, notes: Sequence[str]) -> str:
-        """Airbyte's note on a row: the sync that wrote it, and what could not be held."""
+        """`_airbyte_meta` of a row: the sync that wrote it, and the values that could not be stored."""
         start = literal(f'{{"sync_id":{self._stamp.sync},"changes":[')
-        nothing = f"{start[:-1]}]}}'::JSON"
+        without_notes = f"{start[:-1]}]}}'::JSON"
         if not notes:
-            return nothing
-        # Hardly any row has a note: those that have none need no text put together.
-        noted = " OR ".join(f"({note}) IS NOT NULL" for note in notes)
-        listed = f"({start} || concat_ws(',', {', '.join(notes)}) || ']}}')::JSON"
-        return f"CASE WHEN {noted} THEN {listed} ELSE {nothing} END"
+            return without_notes
+        # Hardly any row has a note, so the text is built only for rows that do.
+        has_note = " OR ".join(f"({note}) IS NOT NULL" for note in notes)
+        with_notes = f"({start} || concat_ws(',', {', '.join(notes)}) || ']}}')::JSON"
+        return f"CASE WHEN {has_note} THEN {with_notes} ELSE {without_notes} END"
 
-    def _holds_key(self) -> bool:
-        held = self._columns_there("current", self._schema, self.relation.name)
-        wanted = [self.relation.columns[position] for position in self.relation.key_positions]
-        return _RAW_TYPES.keys() <= held.keys() and all(
-            held.get(column.name) == column.type.warehouse for column in wanted
+    def _has_same_key_columns(self) -> bool:
+        """Whether the table exists as a raw table, with the relation's key columns and their types."""
+        existing = self._existing_columns("current", self._schema, self.relation.name)
+        key = [self.relation.columns[position] for position in self.relation.key_positions]
+        return _RAW_TYPES.keys() <= existing.keys() and all(
+            existing.get(column.name) == column.type.warehouse for column in key
         )
 
-    def _columns_there(self, database: str, schema: str, table: str) -> dict[str, str]:
-        """The types of a table's columns by name; empty when there is no table. `database` may be `current`."""
+    def _existing_columns(self, database: str, schema: str, table: str) -> dict[str, str]:
+        """A table's columns with their types; empty if it does not exist. `database` may be `current`."""
         return dict(
             self._warehouse.execute(
                 "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name ="
@@ -427,33 +431,18 @@ class RawTable:
             ).fetchall()
         )
 
-    def _unholdable_key(self) -> UnrepresentableKeyError:
+    def _unrepresentable_key(self) -> UnrepresentableKeyError:
         table = f"{self.relation.schema}.{self.relation.name}"
         return UnrepresentableKeyError(
-            f"The primary key of {table} has a value that the warehouse cannot hold (NaN, or a time after the"
-            " year 294246): correct it in the source, or choose another key."
+            f"The primary key of {table} has a value that the warehouse cannot represent (NaN, or a time after"
+            " the year 294246): correct it in the source, or choose another key."
         )
 
     def _row(self, query: str) -> tuple[int, ...]:
         return self._warehouse.execute(query).fetchall()[0]
 
 
-def snapshot_columns(relation: Relation) -> str:
-    """What `RawTable.copy` wants selected from the source."""
-    selected = []
-    for position, column in enumerate(relation.columns):
-        name = quoted(column.name)
-        value = column.type.source.format(name)
-        if column.type.exact is None:
-            selected.append(f"{value} AS c{position}")
-        else:
-            exact = column.type.exact.format(name)
-            selected.append(f"CASE WHEN {exact} THEN {value} END AS c{position}")
-            selected.append(f"CASE WHEN NOT ({exact}) THEN {value}::text END AS x{position}")
-    return ", ".join(selected)
-
-
-def _note(column: Column, text: str, parsed: str) -> str:
+def _note(column: SourceColumn, text: str, parsed: str) -> str:
     note = json.dumps(
         {"field": column.name, "change": "NULLED", "reason": "DESTINATION_FIELD_SIZE_LIMITATION"},
         separators=(",", ":"),
@@ -461,8 +450,8 @@ def _note(column: Column, text: str, parsed: str) -> str:
     return f"CASE WHEN {text} IS NOT NULL AND {parsed} IS NULL THEN {literal(note)} END"
 
 
-def _sent(texts: pa.Array, *, array: bool) -> pa.Array:
-    """Texts as `ColumnType.parse` takes them."""
-    if not array:
+def _parse_input(texts: pa.Array, *, is_array: bool) -> pa.Array:
+    """Texts of the change stream as `ColumnType.parse` expects them."""
+    if not is_array:
         return texts
     return pa.array([None if text is None else array_json(text) for text in texts.to_pylist()], pa.string())

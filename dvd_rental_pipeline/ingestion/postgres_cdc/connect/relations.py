@@ -1,4 +1,4 @@
-"""What the source says of its tables: columns, types, keys, and marks by which a later sync sees changes."""
+"""The source's tables as its catalogue describes them, with versions by which a later sync detects changes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.rows import dict_row
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.column_types import ColumnType, PgType, column_type
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.column_types import ColumnType, PgType, column_type
 
 RAW_COLUMNS = (
     "_airbyte_raw_id",
@@ -20,11 +20,13 @@ RAW_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column as the source's catalogue has it now.
+class SourceColumn:
+    """A column of a source table.
 
-    `version` is the transaction that last wrote the catalogue's row: it changes with every ALTER COLUMN.
-    `labels` are an enum's labels by oid. `missing` says that rows older than the column hold its default.
+    Attributes:
+        version: the transaction that last wrote the column's catalogue row; every ALTER COLUMN changes it.
+        labels: the labels of an enum by oid.
+        missing: whether rows older than the column have its default value (`atthasmissing`).
     """
 
     name: str
@@ -39,11 +41,13 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Relation:
-    """One table as the source's catalogue has it now. Generated columns are left out: the log has them not.
+class SourceRelation:
+    """A source table. Generated columns are left out: the change stream does not contain them.
 
-    `storage` changes whenever the table's file is written anew (rewriting ALTER TABLE, TRUNCATE, VACUUM FULL,
-    CLUSTER), and, for a partitioned table, when its partitions change. `pages` are those of its own file now.
+    Attributes:
+        storage: changes whenever the table is rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL, CLUSTER) and, for
+            a partitioned table, when its partitions change.
+        pages: the size of its own file, in pages; 0 for a partitioned table.
     """
 
     schema: str
@@ -56,7 +60,7 @@ class Relation:
     key: tuple[str, ...]
     key_is_deferrable: bool
     identity_key: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[SourceColumn, ...]
     last_number: int
     last_dropped_number: int
     storage: str
@@ -69,73 +73,74 @@ class Relation:
 
     @property
     def key_positions(self) -> tuple[int, ...]:
-        """Where the key's columns stand among `columns`."""
+        """The positions of the key's columns in `columns`."""
         names = [column.name for column in self.columns]
         return tuple(names.index(name) for name in self.key)
 
     def refusal(self) -> str | None:
-        """Why this table cannot be replicated, in words; None when it can."""
+        """Why this table cannot be replicated; None when it can."""
         table = f"{self.schema}.{self.name}"
         names = [*(column.name.casefold() for column in self.columns), *RAW_COLUMNS]
         clash = next((name for name in names if names.count(name) > 1), "")
         refusals = (
-            (self.kind not in "rp", "it is not a table, and only tables can be."),
+            (self.kind not in "rp", "it is not a table."),
             (
                 self.persistence != "p",
-                "it is unlogged or temporary, so that its changes are not in the log:"
+                "it is unlogged or temporary, so its changes are not in the WAL:"
                 f" ALTER TABLE {table} SET LOGGED.",
             ),
             (not self.readable, f"this user may not read it: GRANT SELECT ON {table}."),
             (
                 not self.key,
-                "it has no primary key, without which updates and deletes cannot be followed: add one.",
+                "it has no primary key, and updates and deletes cannot be replicated without one: add one.",
             ),
             (
                 self.key_is_deferrable,
                 "its primary key is deferrable, and PostgreSQL does not log such a key: make it immediate.",
             ),
             (
-                not self._identity_serves(),
-                "its replica identity does not contain its primary key, without which updates and deletes "
-                f"cannot be followed: ALTER TABLE {table} REPLICA IDENTITY DEFAULT.",
+                not self._replica_identity_contains_key(),
+                "its replica identity does not contain its primary key, and updates and deletes cannot be "
+                f"replicated without it: ALTER TABLE {table} REPLICA IDENTITY DEFAULT.",
             ),
             (
                 bool(clash),
-                "it has columns that differ only by case, or a column called like one of the pipeline's own:"
+                "two of its columns differ only by case, or a column has the name of one of the pipeline's own:"
                 f" {clash}.",
             ),
         )
         return next((f"{table} cannot be replicated: {why}" for applies, why in refusals if applies), None)
 
-    def _identity_serves(self) -> bool:
+    def _replica_identity_contains_key(self) -> bool:
         if self.replica_identity in "df":
             return True
         return self.replica_identity == "i" and set(self.key) <= set(self.identity_key)
 
 
-def inspect(connection: psycopg.Connection, schema: str, tables: Iterable[str]) -> dict[str, Relation]:
-    """The given tables by name; one that the source does not have is left out.
+def read_relations(
+    connection: psycopg.Connection, schema: str, tables: Iterable[str]
+) -> dict[str, SourceRelation]:
+    """The given tables of `schema` by name, without those that do not exist.
 
     Raises:
-        psycopg.Error: the source refuses.
+        psycopg.Error: the query failed.
     """
-    wanted = list(tables)
     with connection.cursor(row_factory=dict_row) as cursor:
         # One statement, so one snapshot of the catalogue.
-        found = cursor.execute(_TABLES_SQL, {"schema": schema, "tables": wanted}).fetchall()
+        rows = cursor.execute(_TABLES_SQL, {"schema": schema, "tables": list(tables)}).fetchall()
     return {
-        row["name"]: Relation(
+        row["name"]: SourceRelation(
             **{**row, "key": tuple(row["key"]), "identity_key": tuple(row["identity_key"])}
             | {"columns": tuple(_column(column) for column in row["columns"])}
         )
-        for row in found
+        for row in rows
     }
 
 
-def _column(found: Mapping[str, object]) -> Column:
-    facts = dict(found)
+def _column(row: Mapping[str, object]) -> SourceColumn:
+    facts = dict(row)
     pg_type = PgType(**{name: facts.pop(f"base_{name}") for name in PgType.__dataclass_fields__})  # type: ignore[arg-type]
-    return Column(**facts, type=column_type(pg_type))  # type: ignore[arg-type]
+    return SourceColumn(**facts, type=column_type(pg_type))  # type: ignore[arg-type]
 
 
 _TABLES_SQL = """

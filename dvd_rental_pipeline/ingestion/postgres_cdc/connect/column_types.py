@@ -1,18 +1,19 @@
-"""PostgreSQL types and the DuckDB types that hold them, with the expressions that bring values across.
+"""PostgreSQL types, the DuckDB types that store them, and the expressions that convert values.
 
-A value comes over on two ways: in a snapshot, natively in binary where Arrow holds the type exactly, otherwise
-as text; in the change stream always as text. Both ways end in the same value, because every text is the type's
-own output form, in sessions set alike (`session.py`).
+A value arrives in one of two ways. A snapshot sends it in binary where Arrow represents the type exactly, and
+as text otherwise; the change stream always sends text. Both ways give the same value, because every text is the
+type's own output form, in sessions with the same settings (`session.py`).
 
-What DuckDB cannot hold becomes NULL, and `_airbyte_meta` of the row says so, as Airbyte does it:
+Values that DuckDB cannot store become NULL, and `_airbyte_meta` of the row records that, as Airbyte does:
 
-- NaN in a numeric of fixed precision, a timestamp after the year 294246, an array of several dimensions of a
-  type that is otherwise a typed list.
+- NaN in a numeric of fixed precision, a timestamp after the year 294246, a multi-dimensional array of a type
+  that is otherwise a typed list.
 
-What it holds in its own way: infinite dates and timestamps as DuckDB's infinity; years BC; numerics without
-precision, or beyond 38 digits, as VARCHAR, exact; an array as a list (bounds other than 1 are not kept; of
-several dimensions: its inner arrays as JSON text). Everything without a DuckDB type of its own (enum, uuid,
-json, xml, interval, tsvector, inet, ranges, composite types ...) is VARCHAR in PostgreSQL's text form.
+Values that DuckDB stores in another form: infinite dates and timestamps as DuckDB's infinity; years BC;
+numerics without precision, or of more than 38 digits, as VARCHAR, exactly; an array as a list (without bounds
+other than 1; of several dimensions: its inner arrays as JSON text). Every type without a DuckDB equivalent
+(enum, uuid, json, xml, interval, tsvector, inet, ranges, composite types ...) is VARCHAR in PostgreSQL's text
+form.
 """
 
 import json
@@ -24,23 +25,23 @@ _MAX_DECIMAL_PRECISION = 38
 
 @dataclass(frozen=True)
 class ColumnType:
-    """How values of one column get from PostgreSQL into DuckDB.
+    """How values of one column are converted from PostgreSQL to DuckDB.
 
-    `{}` stands for the column in `source` and `exact` (PostgreSQL) and for a text in `parse` (DuckDB).
+    `{}` stands for the column in `source` and `exact` (PostgreSQL), and for a text in `parse` (DuckDB).
     """
 
     warehouse: str  # the DuckDB type
-    source: str  # what a snapshot selects
-    parse: str  # from PostgreSQL's text form; never fails, NULL stands for what DuckDB cannot hold
+    source: str  # the expression that a snapshot selects
+    parse: str  # from PostgreSQL's text form; never fails: a value that DuckDB cannot store gives NULL
     native: bool = False  # a snapshot's value needs no parsing
-    exact: str | None = None  # when a native value is right; otherwise the snapshot sends its text
+    exact: str | None = None  # when a native value is exact; otherwise the snapshot sends its text
     fallible: bool = False  # `parse` may give NULL for a value
-    array: bool = False  # the change stream's text is turned into JSON before `parse`
+    array: bool = False  # the change stream's text is converted to JSON before `parse`
 
 
 @dataclass(frozen=True)
 class PgType:
-    """A base type as pg_type has it (a domain is resolved to its base before)."""
+    """A base type as in `pg_type`; domains are already resolved to their base types."""
 
     oid: int
     modifier: int
@@ -50,7 +51,7 @@ class PgType:
 
 
 def column_type(pg_type: PgType) -> ColumnType:
-    """The way of a PostgreSQL type into DuckDB."""
+    """How values of a PostgreSQL type are converted to DuckDB."""
     as_text = f"{pg_type.output_function}({{}})::text"
     if pg_type.oid in _NATIVE:
         return _NATIVE[pg_type.oid]
@@ -64,7 +65,7 @@ def column_type(pg_type: PgType) -> ColumnType:
 
 
 def is_widening(old: str, new: str) -> bool:
-    """Whether each value of the DuckDB type `old` is the same value in `new`, stored values included."""
+    """Whether every value of the DuckDB type `old`, stored values included, is the same value in `new`."""
     if old == new:
         return True
     before, after = _decimal(old), _decimal(new)
@@ -76,7 +77,10 @@ def is_widening(old: str, new: str) -> bool:
 def array_json(text: str) -> str:
     """A PostgreSQL array in its text form as JSON: elements are strings or null, inner arrays are arrays.
 
-    The syntax is that of the manual's chapter 8.15.6, "Array Input and Output Syntax".
+    The syntax is that of section 8.15.6 of PostgreSQL's manual, "Array Input and Output Syntax".
+
+    Raises:
+        ValueError: the text is not a complete array literal.
     """
     position = text.index("{")  # skips explicit bounds: [2:3]={...}
     stack: list[list[object]] = []
@@ -104,7 +108,7 @@ def array_json(text: str) -> str:
             element = text[position:stop]
             stack[-1].append(None if element == "NULL" else element)
             position = stop
-    raise ValueError("not an array literal: it does not end")
+    raise ValueError("not an array literal: it is not terminated")
 
 
 def _quoted_element(text: str, position: int) -> tuple[int, str]:
@@ -123,7 +127,7 @@ def _quoted_element(text: str, position: int) -> tuple[int, str]:
 def _numeric(modifier: int, as_text: str) -> ColumnType:
     if modifier >= 0:
         precision = (modifier - 4) >> 16 & 0xFFFF
-        # Eleven bits with a sign since PostgreSQL 15, which also allows a scale beyond the precision.
+        # Eleven bits with a sign since PostgreSQL 15, which also allows a scale larger than the precision.
         scale = ((modifier - 4 & 0x7FF) ^ 1024) - 1024
         if 0 <= scale <= precision <= _MAX_DECIMAL_PRECISION:
             decimal = f"DECIMAL({precision},{scale})"
@@ -170,7 +174,7 @@ _NATIVE = {
     25: _native("VARCHAR", "text", "{}"),
     700: _native("FLOAT", "float4", "CAST({} AS FLOAT)"),
     701: _native("DOUBLE", "float8", "CAST({} AS DOUBLE)"),
-    # bpchar cast to text would lose its padding, which the change stream keeps.
+    # A cast of bpchar to text would lose the padding, which the change stream keeps.
     1042: _native("VARCHAR", "bpchar", "{}"),
     1043: _native("VARCHAR", "varchar", "{}"),
     1082: _temporal("DATE", "date", "isfinite({})"),

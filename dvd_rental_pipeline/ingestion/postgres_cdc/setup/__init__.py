@@ -1,0 +1,1 @@
+"""What a PostgreSQL server needs for change capture: role, privileges, heartbeat, publication, slot."""
