@@ -29,13 +29,14 @@ class EmbeddedIngestion(Ingestion):
     source_port: int | None = Field(None, description="TCP port of the embedded PostgreSQL; unset: a free one")
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
+        keys, history = domain.primary_keys(), domain.history()
         source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
         with source.open(log.info) as url:
             replicator = Replicator(
                 url,
                 Path(self.warehouse_path),
-                domain.primary_keys(),
-                history=domain.history(),
+                keys,
+                history=history,
                 source_schema=domain.source_schema,
                 target_schema=domain.name,
                 slot=self.slot,

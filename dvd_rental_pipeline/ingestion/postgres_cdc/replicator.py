@@ -25,16 +25,16 @@ import psycopg
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.compact.compact_batch import compact_batch
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.publication import ensure_publication
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import read_relations
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import read_relations, refused_tables
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.server import flushed_log_end, identify
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     ReplicationError,
     connect,
-    place,
     translate_errors,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import (
     ExportedSnapshot,
+    ReplicationSlot,
     advance_slot,
     create_slot,
     drop_slot,
@@ -44,7 +44,6 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import (
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_lsn, iso_timestamp
 from dvd_rental_pipeline.ingestion.postgres_cdc.copy.snapshot import open_snapshot
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, SyncResult, TableSync
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import full_refresh_reason, require_owned_slot
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import (
     StoredSource,
     StoredState,
@@ -53,10 +52,10 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import (
     write_state,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.sync_plan import (
+    SyncPlan,
     TablePlan,
-    next_source,
-    plan_tables,
-    refused_tables,
+    plan_sync,
+    require_owned_slot,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import (
     ChangeStream,
@@ -142,12 +141,12 @@ class Replicator:
         started = time.monotonic()
         request = self._request
         with (
+            _translate_duckdb_errors(request.warehouse),
             open_duckdb(
                 request.warehouse, wait_seconds=request.wait_seconds, on_wait=request.on_progress
             ) as warehouse,
             closing(connect(request.source_url)) as connection,
             translate_errors(request.source_url),
-            _translate_duckdb_errors(request.warehouse),
         ):
             lock_timeout = f"{max(1, round(request.wait_seconds * 1000))}ms"
             connection.execute("select set_config('lock_timeout', %s, false)", [lock_timeout])
@@ -160,20 +159,21 @@ class Replicator:
             )
             warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
             memory_is_limited = True
-            refresh_reason = "a full refresh was requested" if full_refresh else None
+            requested_refresh = "a full refresh was requested" if full_refresh else None
             errors: dict[str, str] = {}
             while True:
+                attempt = _SyncAttempt(
+                    request,
+                    warehouse,
+                    connection,
+                    requested_refresh=requested_refresh,
+                    errors=errors,
+                    started=started,
+                )
                 try:
-                    return _SyncAttempt(
-                        request,
-                        warehouse,
-                        connection,
-                        refresh_reason=refresh_reason,
-                        errors=errors,
-                        started=started,
-                    ).run()
+                    return attempt.run()
                 except WalHistoryMismatchError:
-                    refresh_reason = "the source was restored to an earlier moment"
+                    requested_refresh = "the source was restored to an earlier moment"
                 except TableSyncError as error:
                     errors[error.table] = error.reason
                 except duckdb.OutOfMemoryException:
@@ -214,6 +214,16 @@ class _StreamedProgress:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class _SyncedTable:
+    """A table after its sync; `lsn` and `generation` are to be stored."""
+
+    plan: TablePlan
+    result: TableSync
+    lsn: int
+    generation: int
+
+
 class _SyncAttempt:
     """One attempt at a sync: `run` calls the phases in order, and the methods after it are their details."""
 
@@ -223,19 +233,18 @@ class _SyncAttempt:
         warehouse: duckdb.DuckDBPyConnection,
         connection: psycopg.Connection,
         *,
-        refresh_reason: str | None,
+        requested_refresh: str | None,
         errors: Mapping[str, str],
         started: float,
     ) -> None:
         self._request = request
         self._warehouse = warehouse
         self._connection = connection
-        self._refresh_reason = refresh_reason
+        self._requested_refresh = requested_refresh
         self._errors = dict(errors)
         self._started = started
         self._extracted_at = datetime.now(UTC).isoformat()
-        self._results: dict[str, TableSync] = {}
-        self._stored: dict[str, StoredTable] = {}
+        self._synced: dict[str, _SyncedTable] = {}
 
     def run(self) -> SyncResult:
         """Sync every table.
@@ -245,89 +254,104 @@ class _SyncAttempt:
             TableSyncError: one table cannot be synced: try again without it.
             duckdb.OutOfMemoryException: a value exceeds the memory limit.
         """
-        request, connection = self._request, self._connection
+        request, warehouse, connection = self._request, self._warehouse, self._connection
 
         # Connect. The end of the WAL is read before the catalogue, which then describes everything before it.
         identity = identify(connection, request.source_url)
-        target, target_at = flushed_log_end(connection), time.monotonic()
+        target_lsn, target_at = flushed_log_end(connection), time.monotonic()
         relations = read_relations(connection, request.source_schema, request.tables)
-        slot = read_slot(connection, request.slot)
-        state = read_state(self._warehouse, request.target_schema)
-        require_owned_slot(slot, request.slot, identity, state.other_sources, request.source_url)
-        refused = refused_tables(relations, request.tables, request.source_schema, place(request.source_url))
+        refused = refused_tables(relations, request.tables, request.source_schema, identity.place)
         self._errors = {**refused, **self._errors}
-        usable = [relations[name] for name in request.tables if name in relations and name not in self._errors]
+        usable = [relations[name] for name in request.tables if name not in self._errors]
+        slot = read_slot(connection, request.slot)
+        state = read_state(warehouse, request.target_schema)
+        require_owned_slot(slot, request.slot, identity, state.other_sources)
         publication = ensure_publication(connection, request.slot, usable, request.on_progress)
 
         # Plan.
-        reason = self._refresh_reason or full_refresh_reason(
-            state.source, identity, slot, publication, request.slot
+        plan = plan_sync(
+            state,
+            identity,
+            usable,
+            publication,
+            slot,
+            slot_name=request.slot,
+            target_lsn=target_lsn,
+            requested_refresh=self._requested_refresh,
+            declared_keys=request.tables,
         )
-        plans = plan_tables(usable, publication, state, reason)
-        source = next_source(identity, publication, request.slot, target, state.source)
 
-        # Stream or copy, compact, write, in one transaction.
-        with _transaction(self._warehouse):
-            if reason is None and state.source is not None and slot is not None and slot.confirmed is not None:
-                source, to_copy = self._stream(plans, state.source, source, slot.confirmed)
-                self._copy_beside_slot(to_copy, state, source)
+        # Stream or copy, compact, write: in one transaction.
+        with _transaction(warehouse):
+            if plan.refresh_reason is None and slot is not None:
+                source, to_copy = self._stream(plan, state, slot)
+                if to_copy:
+                    self._copy_beside_slot(to_copy, state, source)
             else:
-                if slot is not None:
-                    request.on_progress(f"dropping the replication slot {request.slot}: {reason}")
-                    drop_slot(connection, request.slot, request.wait_seconds)
-                source = self._copy_with_new_slot(plans, state, source)
+                source = self._copy_with_new_slot(plan, state, slot)
             write_state(
-                self._warehouse,
+                warehouse,
                 request.target_schema,
                 before=state,
                 source=source,
-                tables=self._stored,
+                tables={
+                    name: StoredTable.of_relation(
+                        table.plan.relation,
+                        membership=table.plan.membership,
+                        retired=table.plan.retired,
+                        lsn=table.lsn,
+                        generation=table.generation,
+                        rows=table.result.rows,
+                        tombstones=table.result.tombstones,
+                    )
+                    for name, table in self._synced.items()
+                },
                 errors=self._errors,
             )
             request.on_step(Step.BEFORE_COMMIT)
         request.on_step(Step.COMMITTED)
 
         # Advance.
-        if slot is None or reason is not None or slot.confirmed != source.lsn:
+        if slot is None or plan.refresh_reason is not None or slot.confirmed != source.lsn:
             advance_slot(connection, request.slot, source.lsn)
         request.on_step(Step.ADVANCED)
         return self._result(state, source, target_at)
 
     def _stream(
-        self, plans: Iterable[TablePlan], before: StoredSource, source: StoredSource, confirmed: int
+        self, plan: SyncPlan, state: StoredState, slot: ReplicationSlot
     ) -> tuple[StoredSource, list[TablePlan]]:
         """Apply the changes of the streamed tables; returns the source after them, and the tables to copy."""
-        to_copy = [plan for plan in plans if plan.copy_reason is not None]
+        if state.source is None or slot.confirmed is None:
+            raise AssertionError("changes are streamed only from a stored LSN, and from a complete slot")
+        to_copy = [table for table in plan.tables if table.copy_reason is not None]
         progress: dict[str, _StreamedProgress] = {}
-        for plan in plans:
-            if plan.copy_reason is None and plan.stored is not None and plan.drift is not None:
-                raw = self._raw_table(plan, source, plan.stored.generation)
-                raw.alter(plan.drift.added, plan.drift.widened)
-                streamed = StreamedTable(plan.relation, plan.stored, max(plan.stored.lsn, before.lsn))
-                progress[plan.name] = _StreamedProgress(plan, plan.stored, streamed, raw)
-        stream = ChangeStream(before, confirmed, source.lsn, [table.streamed for table in progress.values()])
+        for table in plan.tables:
+            if table.copy_reason is None and table.stored is not None and table.drift is not None:
+                raw = self._raw_table(table, plan.source, table.stored.generation)
+                raw.alter(table.drift.added, table.drift.widened)
+                streamed = StreamedTable(table.relation, table.stored, max(table.stored.lsn, state.source.lsn))
+                progress[table.name] = _StreamedProgress(table, table.stored, streamed, raw)
+        stream = ChangeStream(
+            state.source, slot.confirmed, plan.source.lsn, [item.streamed for item in progress.values()]
+        )
         with closing(stream.batches(self._connection)) as batches:
             for batch in batches:
                 for streamed in batch:
                     self._write_batch(progress[streamed.relation.name])
-        source = replace(source, last_commit=stream.last_commit)
-        for table in progress.values():
-            if table.streamed.mismatch is not None:
-                to_copy.append(replace(table.plan, copy_reason=table.streamed.mismatch))
+        for item in progress.values():
+            if item.streamed.mismatch is not None:
+                to_copy.append(replace(item.plan, copy_reason=item.streamed.mismatch))
             else:
-                self._finish_streamed(table, before, source)
-        return source, to_copy
+                self._finish_streamed(item, state.source.lsn, plan.source.lsn)
+        return replace(plan.source, last_commit=stream.last_commit), to_copy
 
     def _write_batch(self, table: _StreamedProgress) -> None:
         """Compact the changes collected for a table, and write them."""
         started = time.monotonic()
         name = table.plan.name
+        messages = table.streamed.take_messages()
         try:
-            batch = compact_batch(
-                table.plan.relation,
-                table.streamed.take_messages(),
-                keep_superseded=name in self._request.history,
-            )
+            batch = compact_batch(table.plan.relation, messages, keep_superseded=name in self._request.history)
             table.counts += table.raw.apply(batch)
         except StreamMismatchError as mismatch:
             table.streamed.stop(str(mismatch))
@@ -339,21 +363,11 @@ class _SyncAttempt:
         table.seconds += time.monotonic() - started
         self._request.on_step(Step.BATCH_APPLIED)
 
-    def _finish_streamed(self, table: _StreamedProgress, before: StoredSource, source: StoredSource) -> None:
-        plan, stored, counts = table.plan, table.stored, table.counts
+    def _finish_streamed(self, table: _StreamedProgress, lsn_from: int, lsn_to: int) -> None:
+        stored, counts = table.stored, table.counts
         rows = stored.rows + counts.inserted - counts.deleted
-        tombstones = stored.rows + stored.tombstones + counts.added - rows
-        self._stored[plan.name] = StoredTable.of_relation(
-            plan.relation,
-            membership=plan.membership,
-            retired=plan.retired,
-            lsn=stored.lsn,
-            generation=stored.generation,
-            rows=rows,
-            tombstones=tombstones,
-        )
-        self._results[plan.name] = TableSync(
-            table=plan.name,
+        result = TableSync(
+            table=table.plan.name,
             mode="changes",
             rows=rows,
             rows_before=stored.rows,
@@ -361,34 +375,37 @@ class _SyncAttempt:
             updated=counts.updated,
             deleted=counts.deleted,
             truncated=table.truncated,
-            tombstones=tombstones,
+            tombstones=stored.rows + stored.tombstones + counts.added - rows,
             bytes=table.streamed.bytes,
-            lsn_from=format_lsn(max(stored.lsn, before.lsn)),
-            lsn_to=format_lsn(max(stored.lsn, source.lsn)),
+            lsn_from=format_lsn(max(stored.lsn, lsn_from)),
+            lsn_to=format_lsn(max(stored.lsn, lsn_to)),
             last_commit_at=table.last_commit_at,
             seconds=table.seconds,
-            schema_changes=plan.schema_changes(self._request.tables[plan.name]),
+            schema_changes=table.plan.schema_changes,
         )
+        self._synced[table.plan.name] = _SyncedTable(table.plan, result, stored.lsn, stored.generation)
 
-    def _copy_beside_slot(self, plans: list[TablePlan], state: StoredState, source: StoredSource) -> None:
+    def _copy_beside_slot(self, tables: Iterable[TablePlan], state: StoredState, source: StoredSource) -> None:
         """Copy the tables whose changes do not suffice, from the snapshot of a temporary slot."""
-        if not plans:
-            return
         row = self._connection.execute("select pg_backend_pid()").fetchone()
         name = f"{self._request.slot[:40]}_copy_{row[0] if row else os.getpid()}"
         with self._new_slot(name, temporary=True) as snapshot:
-            self._copy(plans, snapshot, state, source)
+            self._copy(tables, snapshot, state, source)
 
     def _copy_with_new_slot(
-        self, plans: list[TablePlan], state: StoredState, source: StoredSource
+        self, plan: SyncPlan, state: StoredState, slot: ReplicationSlot | None
     ) -> StoredSource:
-        """Create the slot, and copy every table from its snapshot; returns the source after that."""
-        with self._new_slot(self._request.slot, temporary=False) as snapshot:
-            offset = source.lsn_offset
+        """Create the slot again, and copy every table from its snapshot; returns the source after that."""
+        request = self._request
+        if slot is not None:
+            request.on_progress(f"dropping the replication slot {request.slot}: {plan.refresh_reason}")
+            drop_slot(self._connection, request.slot, request.wait_seconds)
+        with self._new_slot(request.slot, temporary=False) as snapshot:
+            offset = plan.source.lsn_offset
             if state.source is not None:
                 offset = max(offset, state.source.lsn + state.source.lsn_offset - snapshot.lsn + 1)
-            source = replace(source, lsn=snapshot.lsn, last_commit=None, lsn_offset=offset)
-            self._copy(plans, snapshot, state, source)
+            source = replace(plan.source, lsn=snapshot.lsn, last_commit=None, lsn_offset=offset)
+            self._copy(plan.tables, snapshot, state, source)
         return source
 
     @contextmanager
@@ -405,40 +422,31 @@ class _SyncAttempt:
             yield snapshot
 
     def _copy(
-        self, plans: Iterable[TablePlan], snapshot: ExportedSnapshot, state: StoredState, source: StoredSource
+        self, tables: Iterable[TablePlan], snapshot: ExportedSnapshot, state: StoredState, source: StoredSource
     ) -> None:
         """Replace the raw tables by full copies."""
         request = self._request
         row = self._connection.execute("select clock_timestamp()").fetchone()
         moment = iso_timestamp(row[0] if row else datetime.now(UTC))
         with open_snapshot(request.source_url, snapshot.name, request.on_progress) as reader:
-            for plan in plans:
-                request.on_progress(f"copying {plan.name} in full: {plan.copy_reason}")
-                stored = plan.stored
+            for table in tables:
+                request.on_progress(f"copying {table.name} in full: {table.copy_reason}")
+                stored = table.stored
                 generation = stored.generation + 1 if stored is not None else 0
-                raw = self._raw_table(plan, source, generation)
-                raw.start_replacement(keep_tombstones=stored is not None and stored.key == plan.relation.key)
+                raw = self._raw_table(table, source, generation)
+                raw.start_replacement(keep_tombstones=stored is not None and stored.key == table.relation.key)
                 try:
-                    with reader.read(plan.relation) as copied:
+                    with reader.read(table.relation) as copied:
                         rows = raw.insert_snapshot(copied.parts, snapshot.lsn, moment)
                 except UnrepresentableKeyError as error:
-                    raise TableSyncError(plan.name, str(error)) from error
+                    raise TableSyncError(table.name, str(error)) from error
                 seconds = time.monotonic() - copied.started
                 deleted, tombstones = raw.finish_replacement(snapshot.lsn, moment)
-                self._stored[plan.name] = StoredTable.of_relation(
-                    plan.relation,
-                    membership=plan.membership,
-                    retired=plan.retired,
-                    lsn=snapshot.lsn,
-                    generation=generation,
-                    rows=rows,
-                    tombstones=tombstones,
-                )
                 lsn_from = max(stored.lsn, state.source.lsn) if stored and state.source else None
-                self._results[plan.name] = TableSync(
-                    table=plan.name,
+                result = TableSync(
+                    table=table.name,
                     mode="snapshot",
-                    reason=plan.copy_reason,
+                    reason=table.copy_reason,
                     rows=rows,
                     rows_before=stored.rows if stored is not None else 0,
                     inserted=rows,
@@ -448,19 +456,20 @@ class _SyncAttempt:
                     lsn_from=format_lsn(lsn_from) if lsn_from is not None else None,
                     lsn_to=format_lsn(snapshot.lsn),
                     seconds=seconds,
-                    schema_changes=plan.schema_changes(request.tables[plan.name]),
+                    schema_changes=table.schema_changes,
                 )
+                self._synced[table.name] = _SyncedTable(table, result, snapshot.lsn, generation)
                 request.on_step(Step.TABLE_COPIED)
 
-    def _raw_table(self, plan: TablePlan, source: StoredSource, generation: int) -> RawTable:
+    def _raw_table(self, table: TablePlan, source: StoredSource, generation: int) -> RawTable:
         return RawTable(
             self._warehouse,
             self._request.target_schema,
-            plan.relation,
-            retired=plan.retired,
+            table.relation,
+            retired=table.retired,
             generation=generation,
             stamp=SyncStamp(source.syncs, self._extracted_at, source.lsn_offset),
-            history=self._request.history.get(plan.name),
+            history=self._request.history.get(table.name),
         )
 
     def _result(self, state: StoredState, source: StoredSource, target_at: float) -> SyncResult:
@@ -483,7 +492,7 @@ class _SyncAttempt:
                 )
             else:
                 tables[name] = replace(
-                    self._results[name], commit_lag_seconds=commit_lag, slot_lag_bytes=slot_lag
+                    self._synced[name].result, commit_lag_seconds=commit_lag, slot_lag_bytes=slot_lag
                 )
         return SyncResult(
             tables=tables,

@@ -11,11 +11,9 @@ import psycopg
 from psycopg import sql
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_sql
 
-PUBLISH_ALL_CHANGES = (
-    "alter publication {name} set (publish = 'insert, update, delete, truncate',"
-    " publish_via_partition_root = true)"
+_PUBLISH_ALL_CHANGES = sql.SQL(
+    "alter publication {} set (publish = 'insert, update, delete, truncate', publish_via_partition_root = true)"
 )
 
 
@@ -73,6 +71,11 @@ def read_publication(connection: psycopg.Connection, name: str) -> Publication |
     return Publication(name, version, for_all_tables, publishes_all_changes, tables)
 
 
+def publish_all_changes(name: str) -> sql.Composed:
+    """The statement that makes a publication publish every kind of change."""
+    return _PUBLISH_ALL_CHANGES.format(sql.Identifier(name))
+
+
 def ensure_publication(
     connection: psycopg.Connection,
     name: str,
@@ -85,42 +88,31 @@ def ensure_publication(
         psycopg.Error: the user may not create it, or does not own a table.
     """
     publication = read_publication(connection, name)
+    quoted_name = sql.Identifier(name)
     statements: list[sql.Composed] = []
     if publication is None:
         on_progress(f"creating the publication {name}")
         statements.append(
-            format_sql("create publication {name} with (publish_via_partition_root = true)", name=name)
+            sql.SQL("create publication {} with (publish_via_partition_root = true)").format(quoted_name)
         )
     elif not publication.publishes_all_changes:
         on_progress(f"the publication {name} left out some kinds of changes: adding them")
-        statements.append(format_sql(PUBLISH_ALL_CHANGES, name=name))
+        statements.append(publish_all_changes(name))
     published = publication.tables if publication is not None else {}
     missing = []
     for relation in relations:
         table = published.get(relation.oid)
-        if table is None:
-            missing.append(relation)
-        elif not table.is_complete:
+        identifier = sql.Identifier(relation.schema, relation.name)
+        if table is not None and table.is_complete:
+            continue
+        if table is not None:
             on_progress(f"the publication {name} had only a part of {relation.name}: adding all of it")
-            statements.append(
-                format_sql(
-                    "alter publication {name} drop table {table}",
-                    name=name,
-                    table=(relation.schema, relation.name),
-                )
-            )
-            missing.append(relation)
+            statements.append(sql.SQL("alter publication {} drop table {}").format(quoted_name, identifier))
+        # A partitioned table is published with its partitions, any other without inheriting tables.
+        missing.append(sql.SQL("{}" if relation.is_partitioned else "only {}").format(identifier))
     if missing:
         statements.append(
-            format_sql("alter publication {name} add table ", name=name)
-            + sql.SQL(", ").join(
-                # A partitioned table is published with its partitions, any other without inheriting tables.
-                format_sql(
-                    "{table}" if relation.is_partitioned else "only {table}",
-                    table=(relation.schema, relation.name),
-                )
-                for relation in missing
-            )
+            sql.SQL("alter publication {} add table {}").format(quoted_name, sql.SQL(", ").join(missing))
         )
     for statement in statements:
         connection.execute(statement)

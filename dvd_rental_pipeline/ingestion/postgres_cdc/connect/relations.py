@@ -137,6 +137,31 @@ def read_relations(
     }
 
 
+def refused_tables(
+    relations: Mapping[str, SourceRelation], names: Iterable[str], schema: str, place: str
+) -> dict[str, str]:
+    """The tables among `names` that cannot be replicated, with the reason; `relations` are those that exist.
+
+    `place` is the host, port and database of the source, for messages.
+    """
+    refusals: dict[str, str | None] = {}
+    spellings: dict[str, str] = {}
+    for name in names:
+        first = spellings.setdefault(name.casefold(), name)
+        if name not in relations:
+            refusals[name] = (
+                f"The source has no table {schema}.{name} at {place}: create it there, or remove it from the "
+                "catalogue."
+            )
+        elif first != name:
+            refusals[name] = (
+                f"The names {first} and {name} differ only by case, which the warehouse does not distinguish."
+            )
+        else:
+            refusals[name] = relations[name].refusal()
+    return {name: refusal for name, refusal in refusals.items() if refusal is not None}
+
+
 def _column(row: Mapping[str, object]) -> SourceColumn:
     facts = dict(row)
     pg_type = PgType(**{name: facts.pop(f"base_{name}") for name in PgType.__dataclass_fields__})  # type: ignore[arg-type]

@@ -11,8 +11,12 @@ OLDEST_VERSION = 140000
 
 @dataclass(frozen=True)
 class SourceIdentity:
-    """The server, timeline and database of a source, and the end of its WAL as an LSN in bytes."""
+    """The server, timeline and database of a source, and the end of its WAL as an LSN in bytes.
 
+    `place` is its host, port and database, for messages.
+    """
+
+    place: str
     system_identifier: int
     timeline: str
     database_oid: int
@@ -60,7 +64,7 @@ def identify(connection: psycopg.Connection, url: str) -> SourceIdentity:
     ).fetchone()
     if row is None:
         raise ReplicationError(f"The source PostgreSQL at {place(url)} does not identify itself.")
-    return SourceIdentity(int(row[0]), row[1], row[2], int(row[3]))
+    return SourceIdentity(place(url), int(row[0]), row[1], row[2], int(row[3]))
 
 
 def flushed_log_end(connection: psycopg.Connection) -> int:

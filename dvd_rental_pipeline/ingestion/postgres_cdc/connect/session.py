@@ -113,12 +113,12 @@ def place(url: str) -> str:
 
 
 @contextmanager
-def translate_errors(url: str) -> Iterator[None]:
-    """Raise psycopg's errors as a `ReplicationError` that says what to do."""
+def translate_errors(url: str, errors: type[Exception] = psycopg.Error) -> Iterator[None]:
+    """Raise the driver's `errors` as a `ReplicationError` that says what to do."""
     try:
         yield
-    except psycopg.Error as error:
-        raise ReplicationError(error_message(url, str(error), error.sqlstate)) from None
+    except errors as error:
+        raise ReplicationError(error_message(url, str(error), getattr(error, "sqlstate", None))) from None
 
 
 def error_message(url: str, text: str, sqlstate: str | None) -> str:

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-from psycopg import sql
-
 
 def parse_lsn(text: str) -> int:
     """The number of WAL bytes before an LSN in PostgreSQL's `X/Y` form."""
@@ -29,13 +27,3 @@ def quoted(*names: str) -> str:
 def literal(text: str) -> str:
     """An SQL string literal, for statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def format_sql(statement: str, **identifiers: str | tuple[str, ...]) -> sql.Composed:
-    """`statement` with each `{name}` replaced by a quoted identifier, dotted when a tuple is given."""
-    return sql.SQL(statement).format(
-        **{
-            name: sql.Identifier(*((value,) if isinstance(value, str) else value))
-            for name, value in identifiers.items()
-        }
-    )

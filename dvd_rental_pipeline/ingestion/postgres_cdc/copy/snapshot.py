@@ -15,7 +15,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import (
     SESSION_SQL,
     ReplicationError,
     connection_string,
-    error_message,
+    translate_errors,
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import literal, quoted
 
@@ -78,20 +78,15 @@ class SnapshotReader:
     """Sessions that use one exported snapshot of the source. Created by `open_snapshot`."""
 
     def __init__(
-        self, open_session: Callable[[], dbapi.Connection], url: str, on_progress: Callable[[str], None]
+        self, open_session: Callable[[], dbapi.Connection], on_progress: Callable[[str], None]
     ) -> None:
         self._open_session = open_session
         self._sessions = [open_session()]
-        self._url = url
         self._on_progress = on_progress
 
     def count(self, relation: SourceRelation) -> int:
-        """The number of rows of a table.
-
-        Raises:
-            ReplicationError: the source fails.
-        """
-        with _translate_errors(self._url), self._sessions[0].cursor() as cursor:
+        """The number of rows of a table."""
+        with self._sessions[0].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM {_from_item(relation)}")
             row = cursor.fetchone()
         return int(row[0]) if row else 0
@@ -101,13 +96,12 @@ class SnapshotReader:
         """The rows of a table, or a random sample of `percent` of them, to be read within the `with` block.
 
         Raises:
-            ReplicationError: the source fails, or the block raised a DuckDB error other than
-                OutOfMemoryException.
+            ReplicationError: the block raised a DuckDB error other than OutOfMemoryException.
         """
         sample = "" if percent is None else f" TABLESAMPLE SYSTEM ({percent})"
         query = f"SELECT {_select_list(relation)} FROM {_from_item(relation)}{sample}"
         rows = SnapshotRows(relation, self._on_progress)
-        with _translate_errors(self._url), ExitStack() as cursors:
+        with ExitStack() as cursors:
             for number, condition in enumerate(_page_ranges(relation)):
                 if number == len(self._sessions):
                     self._sessions.append(self._open_session())
@@ -134,9 +128,9 @@ def open_snapshot(url: str, snapshot: str, on_progress: Callable[[str], None]) -
     """A reader of the snapshot exported as `snapshot`, whose exporting session must stay open meanwhile.
 
     Raises:
-        ReplicationError: the source refuses.
+        ReplicationError: the source fails, here or within the `with` block.
     """
-    with ExitStack() as sessions:
+    with translate_errors(url, adbc_driver_manager.Error), ExitStack() as sessions:
 
         def open_session() -> dbapi.Connection:
             connection = sessions.enter_context(dbapi.connect(connection_string(url), autocommit=True))
@@ -149,9 +143,7 @@ def open_snapshot(url: str, snapshot: str, on_progress: Callable[[str], None]) -
                     cursor.execute(statement)
             return connection
 
-        with _translate_errors(url):
-            reader = SnapshotReader(open_session, url, on_progress)
-        yield reader
+        yield SnapshotReader(open_session, on_progress)
 
 
 def _select_list(relation: SourceRelation) -> str:
@@ -187,11 +179,3 @@ def _page_ranges(relation: SourceRelation) -> Sequence[str]:
         + (f" AND ctid < '({bounds[number + 1]},0)'::pg_catalog.tid" if number + 1 < _SESSIONS else "")
         for number, bound in enumerate(bounds)
     )
-
-
-@contextmanager
-def _translate_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except adbc_driver_manager.Error as error:
-        raise ReplicationError(error_message(url, str(error), error.sqlstate)) from None

@@ -7,9 +7,8 @@ from psycopg import sql
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_SCHEMA, HEARTBEAT_TABLE
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.publication import PUBLISH_ALL_CHANGES, read_publication
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.publication import publish_all_changes, read_publication
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import read_slot
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_sql
 from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole, SetupStep, sql_step
 
 TableName = tuple[str, str]
@@ -42,7 +41,7 @@ def publication_step(connection: psycopg.Connection, domain: Domain, reader: Cap
     missing, unexpected = expected - published, published - expected
     statements, problems = [], []
     if not publication.publishes_all_changes:
-        statements.append(format_sql(PUBLISH_ALL_CHANGES, name=name))
+        statements.append(publish_all_changes(name))
         problems.append("leaves out some kinds of changes")
     if missing:
         statements.append(

@@ -12,7 +12,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_lsn, format_sql
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_lsn
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredSource
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.message_blocks import (
     MessageBlock,
@@ -77,7 +77,7 @@ class ChangeStream:
             WalHistoryMismatchError: the source was restored to an earlier moment, and has written WAL since.
             psycopg.Error: the source fails.
         """
-        publication = format_sql("{name}", name=self._source.slot).as_string(connection)
+        publication = sql.Identifier(self._source.slot).as_string(connection)
         portal = sql.Identifier("dvd_rental_changes")
         with connection.transaction(), connection.cursor() as cursor:
             cursor.execute(

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from contextlib import closing
 
 import psycopg
+from psycopg import sql
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import format_sql, iso_timestamp, quoted
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import iso_timestamp, quoted
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.pgoutput import Begin, Delete, Insert, Update, decode
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.column_sums import differing_columns, sums_sql
@@ -54,7 +55,9 @@ def compare_counts(
             connection.execute("set transaction isolation level repeatable read, read only")
             for table in domain.tables:
                 row = connection.execute(
-                    format_sql("select count(*) from only {table}", table=(domain.source_schema, table.name))
+                    sql.SQL("select count(*) from only {}").format(
+                        sql.Identifier(domain.source_schema, table.name)
+                    )
                 ).fetchone()
                 source_rows[table.name] = row[0] if row else 0
                 if table.name in raw_sums:
@@ -94,7 +97,7 @@ def _pending_changes(connection: psycopg.Connection, domain: Domain, slot: str) 
     pending: dict[str, list[str]] = {}
     time = ""
     with connection.transaction(), connection.cursor("dvd_rental_pending", binary=True) as cursor:
-        cursor.execute(_PEEK_SQL, [slot, format_sql("{name}", name=slot).as_string(connection)])
+        cursor.execute(_PEEK_SQL, [slot, sql.Identifier(slot).as_string(connection)])
         for (data,) in cursor:
             message = decode(data)
             if isinstance(message, Begin):

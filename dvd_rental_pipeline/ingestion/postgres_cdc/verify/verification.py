@@ -36,9 +36,9 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import (
 )
 from dvd_rental_pipeline.ingestion.postgres_cdc.copy.snapshot import SnapshotReader, open_snapshot
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
-from dvd_rental_pipeline.ingestion.postgres_cdc.plan.continuity import full_refresh_reason
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.drift import SchemaDrift, compare_schema
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import StoredSource, StoredState, read_state
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.sync_plan import full_refresh_reason
 from dvd_rental_pipeline.ingestion.postgres_cdc.stream.change_stream import (
     ChangeStream,
     WalHistoryMismatchError,
