@@ -99,6 +99,7 @@ def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     # Only production pays for this import.
     from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace  # noqa: PLC0415
 
+    from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteUrls  # noqa: PLC0415
     from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion  # noqa: PLC0415
 
     given: dict[str, Any] = {
@@ -125,9 +126,9 @@ def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
         if settings.airbyte_url is None:
             workspace: Any = AirbyteCloudWorkspace(**given)
         else:
-            base = settings.airbyte_url.rstrip("/")
+            urls = AirbyteUrls.from_server(settings.airbyte_url)
             workspace = AirbyteWorkspace(
-                rest_api_base_url=f"{base}/api/public/v1", configuration_api_base_url=f"{base}/api/v1", **given
+                rest_api_base_url=urls.public_api, configuration_api_base_url=urls.configuration_api, **given
             )
         return AirbyteIngestion(
             workspace=workspace,

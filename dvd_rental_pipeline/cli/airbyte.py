@@ -1,6 +1,6 @@
 """`dvd-rental airbyte ...`: the source, destination and connection in Airbyte."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +10,10 @@ from rich.table import Table
 
 from dvd_rental_pipeline.cli.terminal import SOMETHING_TO_DO, messages
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, Settings
 
 if TYPE_CHECKING:
+    from dvd_rental_pipeline.assembly.declaration import CapturePipeline
     from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient, AirbyteJob
     from dvd_rental_pipeline.ingestion.airbyte.desired_config import DesiredConfig
     from dvd_rental_pipeline.ingestion.airbyte.plan import AirbytePlan
@@ -23,10 +24,10 @@ app = typer.Typer(no_args_is_help=True, help="The source, destination and connec
 @app.command()
 def plan() -> None:
     """Show how Airbyte differs from the catalogue and the settings. Exit code 2 if it does."""
-    _, _, plan = _connect_and_plan()
-    _show_plan(plan)
-    if not plan.is_empty:
-        raise typer.Exit(SOMETHING_TO_DO)
+    plans = [plan for _, _, _, plan in _plan_pipelines()]
+    for plan in plans:
+        _show_plan(plan)
+    _exit_with_code_of(plans)
 
 
 @app.command()
@@ -39,12 +40,12 @@ def apply(
     """Create or change the source, destination and connection. Does nothing the second time."""
     from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan
 
-    client, desired, plan = _connect_and_plan()
-    _show_plan(plan)
-    connection_id = apply_plan(client, desired, plan, send_secrets=send_secrets)
-    messages.print("Nothing to do." if plan.is_empty and not send_secrets else "Done.")
-    _show_connection_url(client, connection_id)
-    print(f"DVD_RENTAL_AIRBYTE_CONNECTION_ID={connection_id}")
+    for pipeline, client, desired, plan in _plan_pipelines():
+        _show_plan(plan)
+        connection_id = apply_plan(client, desired, plan, send_secrets=send_secrets)
+        messages.print("Nothing to do." if plan.is_empty and not send_secrets else "Done.")
+        _show_connection_url(client, connection_id)
+        print(f"{ENV_PREFIX}{pipeline.connection_setting.upper()}={connection_id}")
 
 
 @app.command()
@@ -52,28 +53,37 @@ def status() -> None:
     """Show the last jobs of the connection and its drift. Exit code 2 if there is any."""
     from dvd_rental_pipeline.ingestion.airbyte.plan import ObjectKind
 
-    client, _, plan = _connect_and_plan()
-    connection_id = plan.ids[ObjectKind.CONNECTION]
-    if connection_id is None:
-        raise PipelineError("The connection does not exist yet: `dvd-rental airbyte apply` creates it.")
-    jobs = client.jobs(connection_id, limit=10)
-    _show_connection_url(client, connection_id)
-    _show_jobs(jobs)
-    _show_plan(plan)
-    if not plan.is_empty:
-        raise typer.Exit(SOMETHING_TO_DO)
+    plans = []
+    for _, client, _, plan in _plan_pipelines():
+        connection_id = plan.ids[ObjectKind.CONNECTION]
+        if connection_id is None:
+            raise PipelineError("The connection does not exist yet: `dvd-rental airbyte apply` creates it.")
+        jobs = client.jobs(connection_id, limit=10)
+        _show_connection_url(client, connection_id)
+        _show_jobs(jobs)
+        _show_plan(plan)
+        plans.append(plan)
+    _exit_with_code_of(plans)
 
 
-def _connect_and_plan() -> tuple["AirbyteClient", "DesiredConfig", "AirbytePlan"]:
+def _plan_pipelines() -> Iterator[tuple["CapturePipeline", "AirbyteClient", "DesiredConfig", "AirbytePlan"]]:
     from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
     from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config
     from dvd_rental_pipeline.ingestion.airbyte.plan import make_plan
-    from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+    from dvd_rental_pipeline.pipelines.registry import PIPELINES
 
     settings = Settings.load()
-    desired = desired_config(settings, DVD_RENTAL, slot=settings.replication_slot)
-    client = AirbyteClient.from_settings(settings)
-    return client, desired, make_plan(client, desired, settings.airbyte_connection_id)
+    for pipeline in PIPELINES:
+        slot, source_setting = pipeline.slot(settings), pipeline.source_setting
+        desired = desired_config(settings, pipeline.domain, slot=slot, source_setting=source_setting)
+        client = AirbyteClient.from_settings(settings)
+        connection_id = getattr(settings, pipeline.connection_setting)
+        yield pipeline, client, desired, make_plan(client, desired, connection_id)
+
+
+def _exit_with_code_of(plans: Sequence["AirbytePlan"]) -> None:
+    if not all(plan.is_empty for plan in plans):
+        raise typer.Exit(SOMETHING_TO_DO)
 
 
 def _show_connection_url(client: "AirbyteClient", connection_id: str) -> None:

@@ -73,7 +73,12 @@ def _examine_airbyte(settings: Settings, pipeline: CapturePipeline) -> Iterator[
         found = f'connection "{connection["name"]}", {connection["status"]}, {url}'
         yield Diagnosis(Health.GOOD, "Airbyte", found)
         try:
-            desired = desired_config(settings, pipeline.domain, slot=pipeline.slot(settings))
+            desired = desired_config(
+                settings,
+                pipeline.domain,
+                slot=pipeline.slot(settings),
+                source_setting=pipeline.source_setting,
+            )
             plan = make_plan(client, desired, connection_id)
         except SettingsError as error:
             yield Diagnosis(Health.NOTE, "Airbyte set-up", "not compared", str(error))

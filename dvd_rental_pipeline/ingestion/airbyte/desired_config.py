@@ -10,7 +10,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.core.catalog import Domain, Table
-from dvd_rental_pipeline.core.settings import Settings, SettingsError
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_QUERY
 
 SECRET_FIELDS = frozenset(
@@ -37,39 +37,48 @@ class DesiredConfig:
         return f"DesiredConfig({self.source_name!r}, {self.destination_name!r}, {self.connection['name']!r})"
 
 
-def desired_config(settings: Settings, domain: Domain, *, slot: str) -> DesiredConfig:
-    """The configuration for `domain`, whose changes Airbyte reads from the slot and the publication `slot`.
+def desired_config(
+    settings: Settings, domain: Domain, *, slot: str, source_setting: str = "source_url"
+) -> DesiredConfig:
+    """The configuration for `domain`.
+
+    Args:
+        settings: credentials and addresses.
+        domain: the tables to sync.
+        slot: name of the replication slot and of the publication.
+        source_setting: name of the setting with the URL of the source.
 
     Raises:
         SettingsError: settings are missing (the message lists all of them) or invalid.
     """
     settings.require(
-        "Airbyte's set-up", "source_url", "airbyte_destination_host", "airbyte_destination_key_path"
+        "Airbyte's set-up", source_setting, "airbyte_destination_host", "airbyte_destination_key_path"
     )
     return DesiredConfig(
         source_name=f"{domain.name}: PostgreSQL",
-        source=_source(settings, domain, slot),
+        source=_source(settings, domain, slot, source_setting),
         destination_name=f"{domain.name}: Snowflake",
         destination=_destination(settings, domain),
         connection=desired_connection(domain),
     )
 
 
-def _source(settings: Settings, domain: Domain, slot: str) -> dict[str, Any]:
-    url = settings.source_url.get_secret_value() if settings.source_url else ""
+def _source(settings: Settings, domain: Domain, slot: str, source_setting: str) -> dict[str, Any]:
+    url = getattr(settings, source_setting).get_secret_value()
+    variable = f"{ENV_PREFIX}{source_setting.upper()}"
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:
         # The parser's message may quote a part of the URL, including the password.
         raise SettingsError(
-            "DVD_RENTAL_SOURCE_URL is not valid: postgresql://user:password@host:port/database, with special "
-            "characters percent-encoded."
+            f"{variable} is not valid: postgresql://user:password@host:port/database, with special characters "
+            "percent-encoded."
         ) from None
     missing = [name for name in ("host", "dbname", "user", "password") if not parts.get(name)]
     if missing:
         raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL lacks {', '.join(missing)}: Airbyte connects to the source with it, as the "
-            "role that `dvd-rental source setup` creates."
+            f"{variable} lacks {', '.join(missing)}: Airbyte connects to the source with it, as the role "
+            "that `dvd-rental source setup` creates."
         )
     return {
         "sourceType": "postgres",
@@ -79,7 +88,7 @@ def _source(settings: Settings, domain: Domain, slot: str) -> dict[str, Any]:
         "username": parts["user"],
         "password": parts["password"],
         "schemas": [domain.source_schema],
-        "ssl_mode": _ssl(str(parts.get("sslmode") or "require"), parts.get("sslrootcert")),
+        "ssl_mode": _ssl(str(parts.get("sslmode") or "require"), parts.get("sslrootcert"), variable),
         "tunnel_method": _tunnel(settings),
         "replication_method": {
             "method": "CDC",
@@ -95,18 +104,14 @@ def _source(settings: Settings, domain: Domain, slot: str) -> dict[str, Any]:
     }
 
 
-def _ssl(mode: str, root_certificate: object) -> dict[str, str]:
+def _ssl(mode: str, root_certificate: object, variable: str) -> dict[str, str]:
     if mode not in _SSL_MODES:
-        raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} is not one of {', '.join(sorted(_SSL_MODES))}."
-        )
+        raise SettingsError(f"{variable}: sslmode={mode} is not one of {', '.join(sorted(_SSL_MODES))}.")
     if mode not in _VERIFYING_SSL_MODES:
         return {"mode": mode}
     if not root_certificate:
-        raise SettingsError(
-            f"DVD_RENTAL_SOURCE_URL: sslmode={mode} needs sslrootcert=, the file of trusted certificates."
-        )
-    certificate = _read(Path(str(root_certificate)), "sslrootcert in DVD_RENTAL_SOURCE_URL")
+        raise SettingsError(f"{variable}: sslmode={mode} needs sslrootcert=, the file of trusted certificates.")
+    certificate = _read(Path(str(root_certificate)), f"sslrootcert in {variable}")
     return {"mode": mode, "ca_certificate": certificate}
 
 

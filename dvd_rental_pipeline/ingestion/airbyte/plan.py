@@ -76,8 +76,10 @@ def make_plan(client: AirbyteClient, desired: DesiredConfig, connection_id: str 
     """
     current = _current_objects(client, desired, connection_id)
     desired_fields = {
-        ObjectKind.SOURCE: {"name": desired.source_name, "configuration": desired.source},
-        ObjectKind.DESTINATION: {"name": desired.destination_name, "configuration": desired.destination},
+        ObjectKind.SOURCE: _as_stored(ObjectKind.SOURCE, desired.source_name, desired.source),
+        ObjectKind.DESTINATION: _as_stored(
+            ObjectKind.DESTINATION, desired.destination_name, desired.destination
+        ),
         ObjectKind.CONNECTION: desired.connection,
     }
     differences = [
@@ -168,6 +170,13 @@ def _current_objects(
         ObjectKind.DESTINATION: _find(client.destinations(), desired.destination_name, ObjectKind.DESTINATION),
         ObjectKind.CONNECTION: _find(client.connections(), desired.connection["name"], ObjectKind.CONNECTION),
     }
+
+
+def _as_stored(kind: ObjectKind, name: str, configuration: JsonObject) -> JsonObject:
+    """The fields of a source or destination in a response, which has the type outside of the configuration."""
+    type_field = f"{kind}Type"
+    stored = {field: value for field, value in configuration.items() if field != type_field}
+    return {"name": name, type_field: configuration[type_field], "configuration": stored}
 
 
 def _find(objects: Sequence[JsonObject], name: str, kind: ObjectKind) -> JsonObject | None:

@@ -1,5 +1,6 @@
 """Plans for Airbyte, and its state after they are applied, over HTTP."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,25 @@ def test_the_connection_has_the_tables_of_the_catalogue_and_no_schedule(
         "custom_format",
         "DVD_RENTAL",
     )
+
+
+def test_two_domains_have_objects_of_their_own(airbyte: AirbyteStandIn, settings_with: Any) -> None:
+    plan_and_apply(settings_with())
+    settings = settings_with()
+    other = replace(DVD_RENTAL, name="other", source_schema="app", tables=DVD_RENTAL.tables[:1])
+    desired_other = desired_config(settings, other, slot="dvd_rental_other")
+    client = AirbyteClient.from_settings(settings, QUICK_RETRIES)
+    connection_id = apply_plan(client, desired_other, make_plan(client, desired_other, None))
+    assert plan(settings).is_empty
+    assert make_plan(client, desired_other, None).is_empty
+    connection = airbyte.workspace.connections[connection_id]
+    assert (connection.fields["name"], connection.fields["namespaceFormat"]) == ("other", "OTHER")
+    assert [stream["namespace"] for stream in connection.streams] == ["app"]
+    slots = {
+        source.name: source.configuration["replication_method"]["replication_slot"]
+        for source in airbyte.workspace.sources.values()
+    }
+    assert slots == {"dvd_rental: PostgreSQL": "dvd_rental", "other: PostgreSQL": "dvd_rental_other"}
 
 
 def test_manual_changes_are_listed_by_field_and_reverted(airbyte: AirbyteStandIn, settings_with: Any) -> None:

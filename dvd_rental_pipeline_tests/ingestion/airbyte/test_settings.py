@@ -9,11 +9,12 @@ from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace
 from dagster_airbyte.resources import AirbyteClient as DagsterAirbyteClient
 from dagster_airbyte.resources import BaseAirbyteWorkspace
 
+from dvd_rental_pipeline.assembly import resources as deployment
 from dvd_rental_pipeline.core.settings import Settings, SettingsError
 from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient, AirbyteUrls
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion, client_from_workspace
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
-from dvd_rental_pipeline.pipelines import resources as deployment
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 # Each differs from every default.
@@ -52,7 +53,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Any:
 def ingestion() -> Any:
     settings = Settings.load(Path("/nonexistent"))
     settings.export()
-    return deployment.resource_factories(settings, dbt_project=None)["ingestion"]()  # type: ignore[arg-type]
+    no_dbt: Any = None
+    return deployment.resource_factories(settings, no_dbt, [DVD_RENTAL_PIPELINE])["ingestion"]()
 
 
 def resolve_in_run(resource: AirbyteIngestion) -> tuple[AirbyteClient, BaseAirbyteWorkspace]:

@@ -93,7 +93,12 @@ class PublicApi:
                 "definitionId": new_id(),
                 "workspaceId": self._workspace.id,
                 "createdAt": self._workspace.created_at,
-                "configuration": actor.masked_configuration,
+                # As in Airbyte, the type is not stored in the configuration.
+                "configuration": {
+                    field: value
+                    for field, value in actor.masked_configuration.items()
+                    if field != f"{role}Type"
+                },
             }
 
         async def listed(request: Request) -> Response:
