@@ -13,7 +13,7 @@ def doctor() -> None:
 
     findings = examine()
     table = Table(show_header=False, box=None)
-    marks = {Health.GOOD: "[green]ok[/]", Health.NOTE: "[yellow]note[/]", Health.BAD: "[bold red]mend[/]"}
+    marks = {Health.GOOD: "[green]ok[/]", Health.NOTE: "[yellow]note[/]", Health.BAD: "[bold red]fix[/]"}
     for finding in findings:
         table.add_row(marks[finding.health], finding.subject, escape(finding.found))
         if finding.remedy:

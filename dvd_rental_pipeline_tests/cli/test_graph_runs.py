@@ -1,10 +1,17 @@
-"""What a command shows while the graph runs."""
+"""What a command shows while the graph runs and afterwards."""
 
+import io
 import uuid
+from pathlib import Path
 
 import dagster as dg
+import pytest
+from rich.console import Console
 
-from dvd_rental_pipeline.cli.graph_runs import progress_listener
+from dvd_rental_pipeline.cli import graph_runs
+from dvd_rental_pipeline.cli.graph_runs import progress_listener, show_run
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.runs.report import Layer, RunReport
 
 RUN_ID = str(uuid.uuid4())
 
@@ -24,3 +31,47 @@ def test_progress_names_the_step_its_log_lines_and_its_assets() -> None:
             instance=instance, run_id=RUN_ID
         )
     assert lines == ["marts__dim_film: running", "first line", "marts/dim_film: done"]
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, problems: list[str]) -> str:
+    """What is printed of a run with these problems, as plain text."""
+    output = io.StringIO()
+    monkeypatch.setattr(graph_runs, "messages", Console(file=output, width=200))
+    report = RunReport(
+        run_id=RUN_ID,
+        success=not problems,
+        seconds=12.34,
+        step_seconds={"dbt_models": 10.0},
+        layers=[Layer("marts", 15, 40_000, checks_passed=100, checks_warned=1, checks_failed=0, seconds=9.0)],
+        problems=problems,
+        warnings=["check marts/fct_payment:is_paid_by_renter failed: 4 rows fail."],
+        pages={"checks": "file:///checks"},
+    )
+    show_run(report, Settings(home=tmp_path), tmp_path / "run.log")
+    return output.getvalue()
+
+
+def test_a_good_run_ends_with_its_layers_and_where_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = shown(monkeypatch, tmp_path, problems=[])
+    for part in (
+        f"Run {RUN_ID[:8]}",
+        "40,000",
+        "100 passed, 1 warned",
+        "12.3 s in total: dbt_models 10.0 s",
+        "Warning: check marts/fct_payment:is_paid_by_renter failed: 4 rows fail.",
+        "Report on all checks: file:///checks",
+        f"Warehouse: {tmp_path}",
+    ):
+        assert part in text
+    assert "Failed:" not in text
+
+
+def test_a_failed_run_ends_with_its_problems_and_its_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = shown(monkeypatch, tmp_path, problems=["dbt_models: [the reason]"])
+    assert "Failed: dbt_models: [the reason]" in text
+    assert f"Output of the steps: {tmp_path / 'run.log'}" in text
+    assert "Warehouse:" not in text
