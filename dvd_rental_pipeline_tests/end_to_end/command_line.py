@@ -1,4 +1,4 @@
-"""Running `dvd-rental` as a user does, in a process of its own."""
+"""Run `dvd-rental` as a user does, in its own process."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CommandLine:
-    """The command in a home folder of its own; `seconds` is how long it may take."""
+    """The command with its own home folder; `seconds` is the time limit of a command."""
 
     home: Path
     seconds: float = 280
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run the command to its end, whatever that is."""
+        """Run the command, whatever its exit code."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment(**environment),
@@ -28,13 +28,13 @@ class CommandLine:
         )
 
     def ok(self, *arguments: str) -> str:
-        """What the command prints to stdout, once it has succeeded."""
+        """Run the command, which must succeed; returns what it printed to stdout."""
         done = self.run(*arguments)
         assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def json(self, *arguments: str) -> Any:
-        """What the command prints with --json."""
+        """Run the command with --json; returns the parsed output."""
         return json.loads(self.ok(*arguments, "--json"))
 
     def command(self, *arguments: str) -> list[str]:

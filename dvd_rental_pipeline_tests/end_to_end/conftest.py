@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: the command line in a home of its own."""
+"""A fixture of the end-to-end tests: the command line with an empty home folder."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
 @pytest.fixture(scope="module")
 def dvd_rental(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """The command line in a home that is empty when the module's tests begin."""
+    """The command line with a home that is empty before the first test of the module."""
     command_line = CommandLine(tmp_path_factory.mktemp("project") / "home")
     yield command_line
     command_line.ok("source", "stop")

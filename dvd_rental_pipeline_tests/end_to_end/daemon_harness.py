@@ -1,7 +1,7 @@
-"""A deployment that lives by Dagster's own daemons, in this process and by a clock that the test moves.
+"""Dagster's own daemons in this process, with a clock that the test moves.
 
-The daemons are those of `dagster dev`: the scheduler, that of the conditions, that of the sensors and that of
-freshness. Each looks once a tick. The runs that they launch are executed at once, in this process.
+They are those of `dagster dev`: scheduler, automation conditions, sensors, freshness. Each runs one iteration
+per tick; the runs that they launch are executed at once, in this process.
 """
 
 import logging
@@ -23,10 +23,10 @@ from dagster._daemon.freshness import FreshnessDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 
-from dvd_rental_pipeline_tests.end_to_end import daemon_location as living_location
+from dvd_rental_pipeline_tests.end_to_end import daemon_location
 
-LOG = logging.getLogger("living_deployment")
-DAEMONS = logging.getLogger("dagster.daemon")
+LOG = logging.getLogger("daemon_harness")
+DAEMON_LOG = logging.getLogger("dagster.daemon")
 INSTANCE = {
     "run_launcher": {
         "module": "dagster._core.launcher.sync_in_memory_run_launcher",
@@ -38,7 +38,7 @@ INSTANCE = {
 
 
 class DaemonHarness:
-    """Daemons over `instance`. `now` is the time that they know."""
+    """The daemons over `instance`. `now` is the time on their clock."""
 
     def __init__(self, instance: dg.DagsterInstance, workspace: WorkspaceProcessContext, now: datetime) -> None:
         self.instance, self.now = instance, now
@@ -48,13 +48,14 @@ class DaemonHarness:
             settings=instance.get_auto_materialize_settings(), pre_sensor_interval_seconds=30
         )
         self._freshness = FreshnessDaemon()
-        self._moments: list[tuple[datetime, datetime]] = [(datetime.now(UTC), now)]
+        # Pairs of real time and time of the daemons.
+        self._ticks: list[tuple[datetime, datetime]] = [(datetime.now(UTC), now)]
 
     def tick(self, after: timedelta) -> list[dg.DagsterRun]:
-        """Let every daemon look once, so much later; the runs that they have started."""
+        """Move the clock and run one iteration of every daemon; returns the runs that they launched."""
         before = {run.run_id for run in self.instance.get_runs()}
         self.now += after
-        self._moments.append((datetime.now(UTC), self.now))
+        self._ticks.append((datetime.now(UTC), self.now))
         with freeze_time(self.now):
             for _ in self._freshness.run_iteration(self._workspace):
                 pass
@@ -65,33 +66,34 @@ class DaemonHarness:
                 pass
         return [run for run in self.instance.get_runs() if run.run_id not in before]
 
-    def told(self, moment: datetime) -> datetime:
-        """The time of the daemons at a real `moment`: that of the tick before it."""
-        position = bisect_right([real for real, _ in self._moments], moment) - 1
-        return self._moments[max(0, position)][1]
+    def daemon_time(self, real_time: datetime) -> datetime:
+        """The time on the daemons' clock at `real_time`: that of the latest tick before it."""
+        position = bisect_right([real for real, _ in self._ticks], real_time) - 1
+        return self._ticks[max(0, position)][1]
 
 
-def started_by(runs: list[dg.DagsterRun]) -> Counter[str]:
-    """How many runs each schedule and sensor has started."""
+def count_by_origin(runs: list[dg.DagsterRun]) -> Counter[str]:
+    """How many of `runs` each schedule and sensor launched."""
     tags = ("dagster/schedule_name", "dagster/sensor_name")
-    return Counter(next((run.tags[tag] for tag in tags if tag in run.tags), "a person") for run in runs)
+    return Counter(next((run.tags[tag] for tag in tags if tag in run.tags), "manual") for run in runs)
 
 
 @contextmanager
-def living(definitions: dg.Definitions, folder: Path, start: datetime) -> Iterator[DaemonHarness]:
-    """`definitions` under daemons, with an instance on SQLite in `folder`."""
+def running_daemons(definitions: dg.Definitions, folder: Path, start: datetime) -> Iterator[DaemonHarness]:
+    """Daemons over `definitions`, with an instance on SQLite in `folder`."""
     with ExitStack() as stack:
-        stack.callback(setattr, living_location, "defs", living_location.defs)
-        living_location.defs = definitions
+        stack.callback(setattr, daemon_location, "defs", daemon_location.defs)
+        daemon_location.defs = definitions
         folder.mkdir(parents=True, exist_ok=True)
         instance = stack.enter_context(dg.DagsterInstance.local_temp(str(folder), overrides=INSTANCE))
         origin = InProcessCodeLocationOrigin(
-            LoadableTargetOrigin(module_name=living_location.__name__, attribute="defs"), location_name="living"
+            LoadableTargetOrigin(module_name=daemon_location.__name__, attribute="defs"),
+            location_name="daemon_location",
         )
         workspace = stack.enter_context(
             create_test_daemon_workspace_context(InProcessWorkspaceLoadTarget(origin), instance)
         )
-        # They tell of every look, thousands of lines.
-        stack.callback(DAEMONS.setLevel, DAEMONS.level)
-        DAEMONS.setLevel(logging.WARNING)
+        # The daemons log every iteration, thousands of lines.
+        stack.callback(DAEMON_LOG.setLevel, DAEMON_LOG.level)
+        DAEMON_LOG.setLevel(logging.WARNING)
         yield DaemonHarness(instance, workspace, start)

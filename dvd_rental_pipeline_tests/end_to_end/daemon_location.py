@@ -1,4 +1,4 @@
-"""Where Dagster's daemons find the definitions that a test has made: it sets `defs` before they look."""
+"""The module from which Dagster's daemons load the definitions of a test, which sets `defs` first."""
 
 from dagster import Definitions
 

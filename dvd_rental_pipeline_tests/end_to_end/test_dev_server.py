@@ -1,4 +1,4 @@
-"""`dagster dev` alone: the graph comes up in an empty home and is materialized as the UI does it."""
+"""`dagster dev` in an empty home: the graph loads, and runs launched as the UI does succeed."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ class DevServer:
         )
 
     def client(self) -> DagsterGraphQLClient:
-        """A client, once the server answers."""
+        """Wait until the server answers, and return a client."""
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
@@ -53,10 +53,10 @@ class DevServer:
                 time.sleep(1)
             else:
                 return DagsterGraphQLClient("127.0.0.1", port_number=self.port)
-        raise AssertionError(f"dagster dev did not come up:\n{self.log.read_text()}")
+        raise AssertionError(f"dagster dev did not start:\n{self.log.read_text()}")
 
     def stop(self) -> None:
-        # A `dagster dev` that is killed leaves its children behind; an interrupt ends them in order.
+        # An interrupt stops the child processes too; a kill would leave them running.
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(timeout=60)
@@ -83,7 +83,7 @@ def server(dvd_rental: CommandLine) -> Iterator[DevServer]:
 def test_two_runs_at_once_from_an_empty_home_both_succeed(server: DevServer, dvd_rental: CommandLine) -> None:
     client = server.client()
     runs = [client.submit_job_execution("dvd_rental"), client.submit_job_execution("dvd_rental")]
-    outcome = [wait_for(client, run) for run in runs]
-    assert outcome == [DagsterRunStatus.SUCCESS] * 2, server.log.read_text()[-5000:]
+    statuses = [wait_for(client, run) for run in runs]
+    assert statuses == [DagsterRunStatus.SUCCESS] * 2, server.log.read_text()[-5000:]
     (row,) = dvd_rental.json("query", "select sum(revenue) as revenue from reports.sales_by_store")
     assert row["revenue"] > 0

@@ -1,7 +1,7 @@
-"""Each thing that can go wrong in a running deployment is caught, holds what it must, and is over when mended.
+"""Each fault in a running deployment is caught, blocks readers, raises an alert, and is resolved by its fix.
 
-One home is built, and each fault is put into a copy of it. A run builds only what the fault concerns. What
-would be built by itself after it is asked of the conditions.
+One home is built, and each fault is injected into a copy of it. A run builds only what the fault concerns; the
+automation conditions are evaluated for what would be built next.
 """
 
 import os
@@ -23,7 +23,13 @@ from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.anomaly_bounds import MIN_HISTORY
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
-from dvd_rental_pipeline_tests.end_to_end.running_home import KNOWN, TODAY, Deployment, Home
+from dvd_rental_pipeline_tests.end_to_end.local_deployment import (
+    EXPECTED_ALERT,
+    TODAY,
+    LocalDeployment,
+    LocalHome,
+)
+from dvd_rental_pipeline_tests.end_to_end.run_result import assert_succeeded
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 
@@ -31,43 +37,44 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 PAYMENTS, RENTALS = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["marts", "fct_rental"])
 
 
-def build(home: Home) -> None:
-    """Build the whole graph, and let the bounds be learnt from as many runs as that takes."""
-    with home.source.embedded.lease() as url, home.open() as instance:
+def build(home: LocalHome) -> None:
+    """Build the whole graph, and run the checks often enough to learn the bounds of the metrics."""
+    with home.source.embedded.lease() as url, home.open_instance() as instance:
         generate(url, scale=0.05, seed=1)
         job = home.definitions.resolve_implicit_global_asset_job_def()
-        assert job.execute_in_process(instance=instance, raise_on_error=False).success
-        deployment = Deployment(home, instance, url)
+        assert_succeeded(job.execute_in_process(instance=instance, raise_on_error=False))
+        deployment = LocalDeployment(home, instance, url)
         for _ in range(MIN_HISTORY):
             assert deployment.run(checks=[metric.spec.key for metric in TRACKED_METRICS]) == {}
     home.source.embedded.stop()
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Any]]]:
-    """Built once, and put aside, with the conditions at rest."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalHome, dict[str, Any]]]:
+    """A built home, moved to its backup, and the cursors of its conditions, which request nothing."""
     with mock.patch.dict(os.environ):
-        home = Home(tmp_path_factory.mktemp("faults"))
+        home = LocalHome(tmp_path_factory.mktemp("faults"))
         build(home)
-        with home.open() as instance:
-            assert home.look(instance, TODAY - timedelta(hours=1)) == set()
-        shutil.move(home.settings.home, home.pristine)
-        yield home, home.remember()
+        with home.open_instance() as instance:
+            assert home.evaluate_conditions(instance, TODAY - timedelta(hours=1)) == set()
+        shutil.move(home.settings.home, home.backup)
+        yield home, dict(home.cursors)
 
 
 @pytest.fixture
-def deployment(home: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    """A copy of the home in which all is well."""
+def deployment(
+    home: tuple[LocalHome, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LocalDeployment]:
+    """A copy of the home, without faults."""
     built, cursors = home
     built.settings.export()
-    built.forget_since(cursors)
-    shutil.copytree(built.pristine, built.settings.home)
+    built.cursors = dict(cursors)
+    shutil.copytree(built.backup, built.settings.home)
     try:
-        with built.source.embedded.lease() as url, built.open() as instance:
-            deployment = Deployment(built, instance, url)
-            monkeypatch.setattr(alert_sensor, "_now", deployment.now)
-            # The sample data have payments for another customer's rental.
-            assert deployment.told() in ([], [KNOWN])
+        with built.source.embedded.lease() as url, built.open_instance() as instance:
+            deployment = LocalDeployment(built, instance, url)
+            monkeypatch.setattr(alert_sensor, "_now", deployment.alert_time)
+            assert deployment.sent_alerts() in ([], [EXPECTED_ALERT])
             yield deployment
     finally:
         built.source.embedded.stop()
@@ -76,28 +83,30 @@ def deployment(home: tuple[Home, dict[str, Any]], monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[Callable[..., None]]:
-    """Takes a line for each fault, and prints them in the end."""
+    """A function that adds a line per fault to a table, which is printed at the end."""
     lines: list[str] = []
 
-    def add(fault: str, deployment: Deployment, blocked: str) -> None:
-        caught = ", ".join(f"{name} ({it.severity.value})" for name, it in sorted(deployment.failed.items()))
+    def add(fault: str, deployment: LocalDeployment, blocked: str) -> None:
+        caught = ", ".join(
+            f"{name} ({check.severity.value})" for name, check in sorted(deployment.failed.items())
+        )
         lines.append(f"| {fault} | {caught} | {deployment.seconds:.1f} s | {blocked} |")
 
     yield add
     print("", "| fault | caught by | in a run of | blocked |", "|---|---|---|---|", *lines, sep="\n")
 
 
-def is_over(deployment: Deployment, told: list[str]) -> None:
-    """Three quarters of an hour later it is told that each trouble of `told` is over."""
-    assert deployment.told() == []
-    assert deployment.told(46) == [
-        "RESOLVED: " + title.removeprefix("ERROR: ").removeprefix("WARNING: ") for title in told
+def assert_resolved(deployment: LocalDeployment, alerts: list[str]) -> None:
+    """Assert that each alert is reported as resolved once, 45 minutes after the fix."""
+    assert deployment.sent_alerts() == []
+    assert deployment.sent_alerts(46) == [
+        "RESOLVED: " + title.removeprefix("ERROR: ").removeprefix("WARNING: ") for title in alerts
     ]
-    assert deployment.told(600) == []
+    assert deployment.sent_alerts(600) == []
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
+    ("statement", "expected"),
     [
         (
             "delete from dvd_rental.payment"
@@ -111,27 +120,27 @@ def is_over(deployment: Deployment, told: list[str]) -> None:
     ],
     ids=["a deleted raw row", "a duplicated payment"],
 )
-def test_a_spoilt_raw_table_holds_what_reads_it_until_it_is_copied_anew(
-    deployment: Deployment, table: Any, request: pytest.FixtureRequest, statement: str, found: set[str]
+def test_a_corrupted_raw_table_blocks_readers_until_a_full_refresh(
+    deployment: LocalDeployment, table: Any, request: pytest.FixtureRequest, statement: str, expected: set[str]
 ) -> None:
-    deployment.in_warehouse(statement)
+    deployment.execute_in_warehouse(statement)
     failed = deployment.sync()
-    assert found <= set(failed)
+    assert expected <= set(failed)
     assert {check.severity for check in failed.values()} == {ERROR}
     requested = deployment.requested()
     assert not {PAYMENTS, RENTALS} & requested
-    assert dg.AssetKey(["staging", "stg_dvd_rental__city"]) in requested, "other tables go on"
+    assert dg.AssetKey(["staging", "stg_dvd_rental__city"]) in requested, "other tables are not blocked"
     table(request.node.callspec.id, deployment, "all that reads payments")
-    told = deployment.told()
-    assert len(told) == 1
-    assert deployment.told(120) == []
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 1
+    assert deployment.sent_alerts(120) == []
     assert deployment.run("group:raw", full_refresh=True) == {}
     assert {PAYMENTS, RENTALS} <= deployment.requested()
-    is_over(deployment, told)
+    assert_resolved(deployment, alerts)
 
 
 @pytest.mark.parametrize(
-    ("statement", "release", "severity"),
+    ("statement", "fix", "severity"),
     [
         (
             "alter table film drop column description cascade",
@@ -147,16 +156,16 @@ def test_a_spoilt_raw_table_holds_what_reads_it_until_it_is_copied_anew(
     ],
     ids=["a column dropped at the source", "a column added", "a type changed"],
 )
-def test_drift_is_caught_and_what_breaks_readers_holds_them(
-    deployment: Deployment,
+def test_schema_drift_is_caught_and_blocks_if_it_breaks_readers(
+    deployment: LocalDeployment,
     table: Any,
     *,
     request: pytest.FixtureRequest,
     statement: str,
-    release: str,
+    fix: str,
     severity: dg.AssetCheckSeverity,
 ) -> None:
-    deployment.at_source(statement)
+    deployment.execute_at_source(statement)
     failed = deployment.sync()
     name = "schema_matches_catalogue" if severity is ERROR else "columns_are_known"
     assert {name: check.severity for name, check in failed.items()} == {f"film:{name}": severity}
@@ -164,27 +173,27 @@ def test_drift_is_caught_and_what_breaks_readers_holds_them(
     requested = deployment.requested()
     assert (films in requested) is (severity is WARN)
     table(request.node.callspec.id, deployment, "nothing" if severity is WARN else "all that reads films")
-    told = deployment.told()
-    assert len(told) == 1
-    deployment.at_source(release)
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 1
+    deployment.execute_at_source(fix)
     assert deployment.sync() == {}
     if severity is ERROR:
         assert films in deployment.requested()
-    is_over(deployment, told)
+    assert_resolved(deployment, alerts)
 
 
-def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
-    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_sync_that_silently_moves_nothing_is_caught(
+    deployment: LocalDeployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluations, "SYNC_SLACK", timedelta())
     records = deployment.instance.get_asset_records(list(deployment.home.keys("group:raw")))
-    said = {
+    metadata_of = {
         record.asset_entry.asset_key.path[
             -1
         ]: record.asset_entry.last_materialization.asset_materialization.metadata
         for record in records
     }
-    deployment.at_source("update rental set staff_id = 3 - staff_id where rental_id % 50 = 0")
+    deployment.execute_at_source("update rental set staff_id = 3 - staff_id where rental_id % 50 = 0")
     with monkeypatch.context() as silent:
         silent.setattr(
             EmbeddedIngestion,
@@ -192,7 +201,7 @@ def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
             lambda *_, **__: SyncOutcome(
                 {
                     name: {key: value for key, value in metadata.items() if key == "dagster/row_count"}
-                    for name, metadata in said.items()
+                    for name, metadata in metadata_of.items()
                 }
             ),
         )
@@ -200,18 +209,16 @@ def test_a_sync_that_stops_silently_is_caught_by_its_first_checks(
     assert set(failed) == {"rental:sync_count_is_right"}
     assert RENTALS not in deployment.requested()
     table("a sync that stops silently", deployment, "all that reads rentals")
-    told = deployment.told()
-    assert len(told) == 1
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 1
     assert deployment.sync() == {}
     assert RENTALS in deployment.requested()
-    is_over(deployment, told)
+    assert_resolved(deployment, alerts)
 
 
-def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
-    deployment: Deployment, table: Any
-) -> None:
+def test_implausible_source_rows_warn_and_are_kept(deployment: LocalDeployment, table: Any) -> None:
     touched = 'key:"marts/fct_rental" or key:"marts/fct_payment" or key:"reports/customer_value"'
-    deployment.at_source(
+    deployment.execute_at_source(
         "alter table rental drop constraint rental_customer_id_fkey",
         "alter table payment drop constraint payment_customer_id_fkey",
         "insert into rental (rental_id, rental_date, inventory_id, customer_id, staff_id)"
@@ -221,10 +228,10 @@ def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
         "insert into payment (payment_id, customer_id, staff_id, rental_id, amount, payment_date)"
         " select 900002, 9998, 1, min(rental_id), 1, max(rental_date) from rental",
     )
-    assert deployment.sync() == {}, "the raw tables are as the source is"
+    assert deployment.sync() == {}, "the raw tables equal the source"
     failed = deployment.run(touched)
     found = {name.split(":")[1].split("__")[0]: check.severity for name, check in failed.items()}
-    assert found.pop("is_true_fct_payment_is_paid_by_renter") is WARN, "the sample data have such payments"
+    assert found.pop("is_true_fct_payment_is_paid_by_renter") is WARN, "the sample data has such payments"
     assert found == {
         "not_negative_fct_payment_amount": WARN,
         "not_negative_fct_rental_revenue": WARN,
@@ -235,24 +242,24 @@ def test_odd_rows_of_the_source_warn_and_are_kept_until_they_are_mended(
     table(
         "a negative amount, an orphan rental, a payment for an unknown customer", deployment, "customer_value"
     )
-    # In the facts nothing is left out: who is not known is shown as such.
+    # Facts keep every row: an unknown customer gets the key `unknown`.
     with duckdb.connect(deployment.home.settings.warehouse_path, read_only=True) as warehouse:
         row = warehouse.execute("select customer_key from marts.fct_rental where rental_id = 900001").fetchone()
     assert row == ("unknown",)
-    told = deployment.told()
-    assert len(told) == 2, "each of the two teams is told once"
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 2, "one alert for each of the two teams"
     for name in ("payment", "rental"):
-        deployment.at_source(f"delete from {name} where {name}_id > 900000")
+        deployment.execute_at_source(f"delete from {name} where {name}_id > 900000")
     assert deployment.sync() == {}
     left = {name.split(":")[1] for name in deployment.run(touched)}
     assert left <= {"is_true_fct_payment_is_paid_by_renter"}
 
 
-def test_a_password_in_staging_holds_what_reads_it_until_the_view_is_mended(
-    deployment: Deployment, table: Any
+def test_a_password_in_staging_blocks_readers_until_the_view_is_fixed(
+    deployment: LocalDeployment, table: Any
 ) -> None:
     staff = dg.AssetKey(["staging", "stg_dvd_rental__staff"])
-    deployment.in_warehouse(
+    deployment.execute_in_warehouse(
         "create or replace view staging.stg_dvd_rental__staff as select * from dvd_rental.staff"
     )
     failed = deployment.run(checks=deployment.checks_of(staff, "secret_columns"))
@@ -260,8 +267,8 @@ def test_a_password_in_staging_holds_what_reads_it_until_the_view_is_mended(
         "stg_dvd_rental__staff:secret_columns_stay_raw": ERROR
     }
     table("a staff password in staging", deployment, "all that reads staff")
-    told = deployment.told()
-    assert len(told) == 1
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 1
     readers = {dg.AssetKey(["marts", "dim_staff"]), dg.AssetKey(["marts", "dim_store"])}
     deployment.sync()
     requested = deployment.requested()
@@ -269,13 +276,15 @@ def test_a_password_in_staging_holds_what_reads_it_until_the_view_is_mended(
     assert not readers & requested
     assert deployment.run('key:"staging/stg_dvd_rental__staff"') == {}
     assert readers <= deployment.requested()
-    is_over(deployment, told)
+    assert_resolved(deployment, alerts)
 
 
-def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone_and_holds_the_reports(
-    deployment: Deployment, table: Any
+def test_a_fan_out_in_a_mart_is_caught_by_checks_and_blocks_reports(
+    deployment: LocalDeployment, table: Any
 ) -> None:
-    deployment.in_warehouse("insert into marts.fct_payment select f.* from marts.fct_payment f, range(2)")
+    deployment.execute_in_warehouse(
+        "insert into marts.fct_payment select f.* from marts.fct_payment f, range(2)"
+    )
     failed = deployment.run(checks=deployment.checks_of(PAYMENTS))
     names = {name.split(":")[1] for name, check in failed.items() if check.severity is ERROR}
     assert {
@@ -286,33 +295,33 @@ def test_a_fan_out_in_a_mart_is_found_by_the_checks_alone_and_holds_the_reports(
         "rows_within_learnt_bounds",
     } <= names
     table("a fan-out join in a mart (revenue x3)", deployment, "the reports on payments")
-    told = deployment.told()
-    assert len(told) == 1
-    # The next morning, after a sync and the models, of whose checks those fail again.
+    alerts = deployment.sent_alerts()
+    assert len(alerts) == 1
+    # The next morning, after a sync and a build of the models, whose checks fail again.
     morning = (TODAY + timedelta(days=1)).replace(hour=5)
     assert deployment.requested(morning) == set()
     built = deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")
-    deployment.pretend(built, failing={dg.AssetCheckKey(PAYMENTS, name) for name in names})
+    deployment.report_built(built, failing={dg.AssetCheckKey(PAYMENTS, name) for name in names})
     requested = deployment.requested(morning + timedelta(minutes=10))
     reports = deployment.home.keys("group:reports")
     by_payment = deployment.home.graph.get(PAYMENTS).child_keys & reports
     assert by_payment
     assert not by_payment & requested
-    assert requested & reports, "other reports go on"
+    assert requested & reports, "other reports are not blocked"
     failed = deployment.run('key:"marts/fct_payment"', full_refresh=True)
     assert not [name for name, check in failed.items() if check.severity is ERROR]
     assert by_payment & deployment.requested(morning + timedelta(minutes=20))
 
 
-def test_a_stale_report_is_told_by_the_checks_of_the_next_sync(
-    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_stale_report_is_caught_by_the_checks_of_the_next_sync(
+    deployment: LocalDeployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lags = [check for check in deployment.home.graph.asset_check_keys if check.name == "data_lag_is_short"]
     report = dg.AssetKey(["reports", "revenue_by_day"])
     assert deployment.run(checks=lags) == {}
-    deployment.at_source("update payment set amount = amount + 1 where payment_id % 2 = 0")
+    deployment.execute_at_source("update payment set amount = amount + 1 where payment_id % 2 = 0")
     deployment.sync()
-    assert deployment.run(checks=lags) == {}, "there is time yet"
+    assert deployment.run(checks=lags) == {}, "the data is not late yet"
     for hours, layers in ((2, {"marts"}), (27, {"marts", "reports"})):
         monkeypatch.setattr(
             durations, "utc_now", lambda hours=hours: datetime.now(UTC) + timedelta(hours=hours)
@@ -321,38 +330,40 @@ def test_a_stale_report_is_told_by_the_checks_of_the_next_sync(
         assert {check.severity for check in failed.values()} == {WARN}
         assert {check.asset_key.path[0] for check in failed.values()} - {"snapshots"} == layers
     assert report in {check.asset_key for check in failed.values()}
-    assert "dim_copy:data_lag_is_short" not in failed, "nothing has changed that it reads"
+    assert "dim_copy:data_lag_is_short" not in failed, "none of its inputs has changed"
     deployment.failed = {name: check for name, check in failed.items() if "revenue_by_day" in name}
     table("a stale report (27 h, clock moved)", deployment, "nothing: old numbers are not wrong")
-    assert len(deployment.told()) >= 1
+    assert len(deployment.sent_alerts()) >= 1
     deployment.run('+key:"reports/revenue_by_day" and not group:raw')
     assert "revenue_by_day:data_lag_is_short" not in deployment.run(checks=lags)
 
 
-def test_a_slot_that_grows_is_told_by_check_and_by_watch(
-    deployment: Deployment, table: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_growing_slot_is_reported_by_check_and_by_sensor(
+    deployment: LocalDeployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluations, "SLOT_SHARE", 1e-9)
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
     slots = [check for check in deployment.home.graph.asset_check_keys if "slot" in check.name]
-    # The watch asks a source with an address itself.
-    known = deployment.home.resources["ingestion"].model_dump() | {"source_url": deployment.url}
-    deployment.ingestion = EmbeddedIngestion(**known)
-    deployment.at_source("create table noise as select repeat('x', 900) as x from generate_series(1, 5000)")
+    # The sensor queries a source with a URL itself.
+    config = deployment.home.resources["ingestion"].model_dump() | {"source_url": deployment.url}
+    deployment.ingestion = EmbeddedIngestion(**config)
+    deployment.execute_at_source(
+        "create table noise as select repeat('x', 900) as x from generate_series(1, 5000)"
+    )
     failed = deployment.run(checks=slots)
     assert {check.severity for check in failed.values()} == {WARN}
-    table("a slot that grows", deployment, "nothing; the watch of the slot tells too")
-    told = deployment.told()
-    assert any(title == "WARNING: replication slot of dvd_rental" for title in told)
-    assert any("replication_slot_is_short" in title for title in told)
+    table("a slot that grows", deployment, "nothing; the slot sensor alerts too")
+    alerts = deployment.sent_alerts()
+    assert any(title == "WARNING: replication slot of dvd_rental" for title in alerts)
+    assert any("replication_slot_is_short" in title for title in alerts)
     monkeypatch.setattr(evaluations, "SLOT_SHARE", 0.5)
     monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
     assert deployment.sync() == {}
-    assert deployment.told() == []
-    assert all(title.startswith("RESOLVED") for title in deployment.told(46))
+    assert deployment.sent_alerts() == []
+    assert all(title.startswith("RESOLVED") for title in deployment.sent_alerts(46))
 
 
-def test_a_burst_of_business_is_no_trouble(deployment: Deployment, table: Any) -> None:
+def test_a_burst_of_business_raises_no_alert(deployment: LocalDeployment, table: Any) -> None:
     simulate(deployment.url, events=600, seed=5)
     assert deployment.sync() == {}
     assert {PAYMENTS, RENTALS} <= deployment.requested()
@@ -361,4 +372,4 @@ def test_a_burst_of_business_is_no_trouble(deployment: Deployment, table: Any) -
         {"is_true_fct_payment_is_paid_by_renter": WARN},
         {},
     )
-    table("a burst that is normal", deployment, "nothing")
+    table("a normal burst of traffic", deployment, "nothing")

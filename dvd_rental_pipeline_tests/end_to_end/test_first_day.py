@@ -1,4 +1,4 @@
-"""A new user's first day: from an empty folder to reports, business goes on, the reports follow."""
+"""A new user's first day: from an empty home to reports, which follow changes of the source."""
 
 import json
 
@@ -28,7 +28,7 @@ def raw_row_counts(command_line: CommandLine) -> dict[str, int]:
     return {row["name"]: row["n"] for row in command_line.json("query", union)}
 
 
-def test_the_first_command_fills_every_table(first_run: CommandLine) -> None:
+def test_the_first_run_fills_every_table(first_run: CommandLine) -> None:
     counts = raw_row_counts(first_run)
     assert all(counts.values())
     assert counts["rental"] > 10_000
@@ -40,7 +40,7 @@ def test_the_first_command_fills_every_table(first_run: CommandLine) -> None:
     assert row["by_genre"] == row["paid"] > 0
 
 
-def test_the_source_tells_where_it_is_and_what_it_holds(first_run: CommandLine) -> None:
+def test_source_status_shows_address_and_row_counts(first_run: CommandLine) -> None:
     first_run.ok("source", "start")
     status = first_run.json("source", "status")
     assert status["running"] is True
@@ -49,44 +49,44 @@ def test_the_source_tells_where_it_is_and_what_it_holds(first_run: CommandLine) 
     assert status["row_counts"] == raw_row_counts(first_run)
 
 
-def test_after_more_business_a_second_run_makes_raw_and_source_equal_again(first_run: CommandLine) -> None:
+def test_after_traffic_a_second_run_makes_raw_and_source_agree(first_run: CommandLine) -> None:
     first_run.ok("source", "simulate", "--events", "500", "--seed", "7")
     assert raw_row_counts(first_run) != first_run.json("source", "status")["row_counts"]
-    (rentals,) = [it for it in first_run.json("source", "verify") if it["table"] == "rental"]
+    (rentals,) = [row for row in first_run.json("source", "verify") if row["table"] == "rental"]
     assert (rentals["agrees"], rentals["pending"] > 0) == (True, True)
-    # Part of the marts is now newer than the rest: what compares the two is no alarm, but left for a whole run.
+    # Part of the marts is now newer than the rest: checks that compare the two are left to a whole run.
     done = first_run.run("run", "--select", '+key:"reports/genre_performance"')
     assert done.returncode == 0, done.stderr
-    assert "is_paid_by_renter" in done.stderr, "what compares what was built is checked"
+    assert "is_paid_by_renter" in done.stderr, "checks of the selected models are evaluated"
     assert raw_row_counts(first_run) == first_run.json("source", "status")["row_counts"]
-    assert all(it["agrees"] and it["pending"] == 0 for it in first_run.json("source", "verify"))
+    assert all(row["agrees"] and row["pending"] == 0 for row in first_run.json("source", "verify"))
 
 
-def test_a_spoilt_row_is_found_and_a_full_refresh_mends_it(first_run: CommandLine) -> None:
+def test_verify_finds_a_corrupted_row_and_a_full_refresh_repairs_it(first_run: CommandLine) -> None:
     with duckdb.connect(first_run.home / "warehouse.duckdb") as warehouse:
         warehouse.execute("update dvd_rental.payment set amount = amount + 1 where payment_id = 5")
     done = first_run.run("source", "verify")
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     assert "payment_id=5" in done.stdout
     assert "--full-refresh" in done.stderr
     first_run.ok("run", "--full-refresh", "--select", 'key:"dvd_rental/*"')
     assert "level with" in first_run.run("source", "verify").stderr
 
 
-def test_a_selection_runs_alone(first_run: CommandLine) -> None:
+def test_a_selection_runs_only_what_it_selects(first_run: CommandLine) -> None:
     done = first_run.run("run", "--select", 'key:"reports/top_films"')
     assert done.returncode == 0, done.stderr
     assert "reports" in done.stderr
     assert "staging" not in done.stderr
 
 
-def test_the_run_has_published_what_its_checks_found(first_run: CommandLine) -> None:
+def test_a_run_publishes_the_check_report(first_run: CommandLine) -> None:
     published = (first_run.home / "site" / "checks" / "index.html").read_text(encoding="utf-8")
     assert "Every row has its own" in published
     assert "Data as of" in published
 
 
-def test_the_report_on_the_checks_is_printed_as_asked(first_run: CommandLine) -> None:
+def test_checks_report_prints_or_writes_the_requested_formats(first_run: CommandLine) -> None:
     report = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
     assert report["blocking_failures"] == 0
     assert report["data_as_of"] is not None
@@ -97,27 +97,25 @@ def test_the_report_on_the_checks_is_printed_as_asked(first_run: CommandLine) ->
     assert {path.name for path in folder.iterdir()} == {"checks.md", "checks.xml"}
 
 
-def test_a_check_that_fails_is_found_by_the_checks_alone_and_turns_the_report_red(
-    first_run: CommandLine,
-) -> None:
+def test_checks_run_finds_a_failure_that_fails_the_report(first_run: CommandLine) -> None:
     warehouse = first_run.home / "warehouse.duckdb"
     key = "(select min(film_id) from marts.dim_film)"
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"insert into marts.dim_film from marts.dim_film where film_id = {key}")
     select = ("--select", 'key:"marts/dim_film"')
     done = first_run.run("checks", "run", *select)
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     assert "marts/dim_film:unique_dim_film_film_id failed: 1 row fails." in done.stderr
     reported = first_run.run("checks", "report", "--format", "json", "--output", "-")
-    assert reported.returncode == 1, "as a CI job needs it"
+    assert reported.returncode == 1, "a CI job must fail"
     worst = json.loads(reported.stdout)["checks"][0]
     assert (worst["check"], worst["outcome"]) == ("unique_dim_film_film_id", "failed")
     assert worst["sample"][0]["n_records"] == 2
 
     first_run.ok("run", "--select", 'key:"marts/dim_film"')
-    released = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
-    assert released["blocking_failures"] == 0
-    history = next(check for check in released["checks"] if check["check"] == worst["check"])["history"]
+    repaired = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
+    assert repaired["blocking_failures"] == 0
+    history = next(check for check in repaired["checks"] if check["check"] == worst["check"])["history"]
     assert [past["outcome"] for past in history][-3:] == ["passed", "failed", "passed"]
 
 
@@ -144,11 +142,11 @@ def test_the_doctor_finds_nothing_to_fix(first_run: CommandLine) -> None:
         (["query", "select 1"], {"DVD_RENTAL_HOME": "/nonexistent"}, "dvd-rental run"),
     ],
 )
-def test_a_mistake_gets_one_clear_message(
+def test_a_user_error_gets_one_message(
     first_run: CommandLine, arguments: list[str], environment: dict[str, str], message: str
 ) -> None:
     done = first_run.run(*arguments, **environment)
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

@@ -1,6 +1,6 @@
-"""The first half of the graph in production, with the resources that its settings make, over real sockets.
+"""Raw tables and their checks in production, with the resources built from settings, over real sockets.
 
-Quick enough for every run of the tests: no dbt, and one process. The whole of it is in test_production.py.
+Quick enough for every test run: no dbt, one process. test_production.py has the whole graph.
 """
 
 import json
@@ -32,7 +32,8 @@ from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELIN
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline_tests.end_to_end.production_site import DestinationAsConfigured
+from dvd_rental_pipeline_tests.end_to_end.production_services import ConfiguredDestination
+from dvd_rental_pipeline_tests.end_to_end.run_result import assert_succeeded
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
@@ -40,11 +41,13 @@ from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStan
 
 SECRET = "dvd-rental/settings"
 PASSPHRASE = "planted-passphrase"
+COMMIT_LAG = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
+CHECKS = build_replication_checks(DVD_RENTAL, COMMIT_LAG, "ingestion")
 
 
 @dataclass
-class Production:
-    """The services, the source as its owner sees it, and the environment of a task."""
+class ProductionIngestion:
+    """The stand-ins, a connection to the source as its owner, and the environment of a task."""
 
     source: psycopg.Connection
     airbyte: AirbyteStandIn
@@ -53,16 +56,15 @@ class Production:
     instance: dg.DagsterInstance
 
     def run(self, *, sync: bool) -> dg.ExecuteInProcessResult:
-        """Sync and check, or check alone, as a process that begins with the environment."""
+        """Sync and check, or only check, as a process that starts with the environment."""
         with mock.patch.dict(os.environ, self.environment):
             no_dbt: Any = None
-            made = resource_factories(Settings.load(Path("/nonexistent")), no_dbt, [DVD_RENTAL_PIPELINE])
-            lag = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
+            factories = resource_factories(Settings.load(Path("/nonexistent")), no_dbt, [DVD_RENTAL_PIPELINE])
             everything = dg.AssetSelection.all()
             return dg.materialize(
-                [build_raw_assets(DVD_RENTAL_PIPELINE), build_replication_checks(DVD_RENTAL, lag, "ingestion")],
+                [build_raw_assets(DVD_RENTAL_PIPELINE), CHECKS],
                 instance=self.instance,
-                resources={name: made[name]() for name in ("ingestion", "warehouse")},
+                resources={name: factories[name]() for name in ("ingestion", "warehouse")},
                 selection=everything if sync else dg.AssetSelection.all_asset_checks(),
                 raise_on_error=False,
             )
@@ -71,7 +73,7 @@ class Production:
 @pytest.fixture(scope="module")
 def production(
     postgres: EmbeddedPostgres, aws_server: AwsStandIn, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Production]:
+) -> Iterator[ProductionIngestion]:
     folder, token = tmp_path_factory.mktemp("production"), secrets.token_hex(4)
     database, role = f"wiring_{token}", f"reader_{token}"
     owner_url = postgres.url(database)
@@ -83,22 +85,22 @@ def production(
         snowflake = stack.enter_context(
             SnowflakeStandIn(folder / "snowflake", users=["ADMIN", "AIRBYTE", "DVD_RENTAL_TRANSFORMER"])
         )
-        # The rest of the account is for test_production.py: to make it takes longer than these tests.
+        # The minimum of an account: setting up all of it takes longer than these tests.
         with snowflake.connect(database=None) as admin, admin.cursor() as cursor:
             cursor.execute("create database dvd_rentals")
             cursor.execute("create schema dvd_rentals.dvd_rental")
         snowflake.write_key(folder / "key.p8", PASSPHRASE)
-        destination = DestinationAsConfigured(snowflake)
+        destination = ConfiguredDestination(snowflake)
         airbyte = stack.enter_context(AirbyteStandIn(destination).running())
         destination.workspace = airbyte.workspace
-        given = conninfo_to_dict(owner_url)
-        place = f"{given['host']}:{given['port']}/{database}"
+        server = conninfo_to_dict(owner_url)
+        address = f"{server['host']}:{server['port']}/{database}"
         settings = boto3.client("secretsmanager", endpoint_url=aws_server.endpoint, region_name=REGION)
         settings.create_secret(
             Name=SECRET,
             SecretString=json.dumps(
                 {
-                    "DVD_RENTAL_SOURCE_URL": f"postgresql://{role}:planted-password@{place}?sslmode=disable",
+                    "DVD_RENTAL_SOURCE_URL": f"postgresql://{role}:planted-password@{address}?sslmode=disable",
                     "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "client-secret",
                     "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PASSPHRASE": PASSPHRASE,
                     "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY": (folder / "key.p8").read_text(),
@@ -130,7 +132,7 @@ def production(
             connection_id = apply_plan(client, desired, make_plan(client, desired, None))
             environment["DVD_RENTAL_AIRBYTE_CONNECTION_ID"] = connection_id
         instance = stack.enter_context(dg.DagsterInstance.ephemeral())
-        yield Production(owner, airbyte, snowflake, environment, instance)
+        yield ProductionIngestion(owner, airbyte, snowflake, environment, instance)
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [role])
         server.execute(
@@ -143,14 +145,14 @@ def production(
 
 
 @pytest.fixture(scope="module")
-def first_run(production: Production) -> dg.ExecuteInProcessResult:
+def first_run(production: ProductionIngestion) -> dg.ExecuteInProcessResult:
     result = production.run(sync=True)
-    assert result.success
+    assert_succeeded(result)
     return result
 
 
-def failed(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """What the checks that did not pass say, by table and check."""
+def failed_checks(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """The descriptions of the failed checks, by table and check."""
     return {
         f"{check.asset_key.path[-1]}:{check.check_name}": str(check.description)
         for check in result.get_asset_check_evaluations()
@@ -158,11 +160,13 @@ def failed(result: dg.ExecuteInProcessResult) -> dict[str, str]:
     }
 
 
-def test_every_row_of_the_source_comes_to_snowflake_and_every_check_passes(
-    production: Production, first_run: dg.ExecuteInProcessResult
+def test_every_source_row_is_in_snowflake_and_every_check_passes(
+    production: ProductionIngestion, first_run: dg.ExecuteInProcessResult
 ) -> None:
-    assert failed(first_run) == {}
-    assert len(first_run.get_asset_check_evaluations()) > 100
+    assert failed_checks(first_run) == {}
+    evaluations = first_run.get_asset_check_evaluations()
+    evaluated = {dg.AssetCheckKey(check.asset_key, check.check_name) for check in evaluations}
+    assert evaluated == {spec.key for spec in CHECKS.check_specs}
 
     def counts(schema: str) -> str:
         return " union all ".join(
@@ -175,51 +179,55 @@ def test_every_row_of_the_source_comes_to_snowflake_and_every_check_passes(
     assert event.metadata["airbyte_job_rows"].value
 
 
-def test_what_airbyte_wrote_has_the_sums_of_the_source_until_somebody_changes_a_value(
-    production: Production, first_run: dg.ExecuteInProcessResult
+def test_column_sums_match_the_source_until_a_value_is_changed(
+    production: ProductionIngestion, first_run: dg.ExecuteInProcessResult
 ) -> None:
-    said = {
+    descriptions = {
         check.asset_key.path[-1]: str(check.description)
         for check in first_run.get_asset_check_evaluations()
         if check.check_name == "source_and_raw_agree"
     }
-    assert all("every column adds up to the same" in told for told in said.values())
-    one = "update dvd_rental.payment set amount = amount + {} where payment_id = (select min(payment_id) from"
-    one += " dvd_rental.payment)"
-    production.snowflake.query(one.format("0.01"))
+    assert all("every column has the same sum" in text for text in descriptions.values())
+    update = (
+        "update dvd_rental.payment set amount = amount + {}"
+        " where payment_id = (select min(payment_id) from dvd_rental.payment)"
+    )
+    production.snowflake.query(update.format("0.01"))
     result = production.run(sync=False)
-    production.snowflake.query(one.format("-0.01"))
-    ((name, told),) = failed(result).items()
+    production.snowflake.query(update.format("-0.01"))
+    ((name, description),) = failed_checks(result).items()
     assert name == "payment:source_and_raw_agree"
-    assert "other values in amount" in told
+    assert "other values in amount" in description
 
 
 def test_every_statement_names_the_deployment_and_the_run(
-    production: Production, first_run: dg.ExecuteInProcessResult
+    production: ProductionIngestion, first_run: dg.ExecuteInProcessResult
 ) -> None:
     tags = [
-        json.loads(each["query_tag"])
-        for each in production.snowflake.statements()
-        if each["user"] == "DVD_RENTAL_TRANSFORMER"
+        json.loads(statement["query_tag"])
+        for statement in production.snowflake.statements()
+        if statement["user"] == "DVD_RENTAL_TRANSFORMER"
     ]
     assert {"app": "dvd_rental", "deployment": "production", "run": first_run.run_id} in tags
 
 
-def test_a_stream_that_somebody_took_from_the_connection_stops_what_is_built_on_its_table(
-    production: Production, first_run: dg.ExecuteInProcessResult
+def test_a_stream_removed_from_the_connection_fails_the_checks(
+    production: ProductionIngestion, first_run: dg.ExecuteInProcessResult
 ) -> None:
     (connection,) = production.airbyte.workspace.connections.values()
     streams = connection.streams
     try:
-        connection.fields["configurations"]["streams"] = [one for one in streams if one["name"] != "payment"]
+        connection.fields["configurations"]["streams"] = [
+            stream for stream in streams if stream["name"] != "payment"
+        ]
         connection.fields["schedule"] = {"scheduleType": "cron", "cronExpression": "0 0 * * * ?"}
         result = production.run(sync=False)
     finally:
         connection.fields["configurations"]["streams"] = streams
         connection.fields["schedule"] = {"scheduleType": "manual"}
     assert not result.success
-    told: dict[str, Any] = failed(result)
-    assert told.pop("payment:table_is_captured") == "The connection does not sync it."
-    ((name, shared),) = told.items()
+    failed: dict[str, str] = failed_checks(result)
+    assert failed.pop("payment:table_is_captured") == "The connection does not sync it."
+    ((name, description),) = failed.items()
     assert name.endswith(":capture_matches_catalogue")
-    assert "schedule.scheduleType is cron, should be manual" in shared
+    assert "schedule.scheduleType is cron, should be manual" in description

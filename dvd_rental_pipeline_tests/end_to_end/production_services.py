@@ -1,4 +1,4 @@
-"""Production on stand-ins, set up by the pipeline's own commands, as the guide tells to."""
+"""Production on stand-ins, set up by the pipeline's own commands in the order of the guide."""
 
 import json
 import os
@@ -35,7 +35,7 @@ SETTINGS_SECRET = "dvd-rental/settings"
 SITE_BUCKET, LOG_BUCKET, LOG_GROUP = "dvd-rental-site", "dvd-rental-logs", "/dvd-rental/runs"
 SCALE = "0.1"
 
-# Each must be nowhere but where it belongs.
+# Secrets that must not appear in any output.
 PLANTED = {
     "source password": "planted-source-password",
     "password of the owner": "planted-admin-password",
@@ -62,8 +62,8 @@ telemetry:
 """
 
 
-class DestinationAsConfigured:
-    """Logs in to Snowflake with what the workspace was told, and with nothing else."""
+class ConfiguredDestination:
+    """Logs in to Snowflake with the configuration in the Airbyte workspace, and nothing else."""
 
     def __init__(self, server: SnowflakeStandIn) -> None:
         self._server = server
@@ -72,35 +72,35 @@ class DestinationAsConfigured:
     def write(self, schema: str, table: FinalTable, rows: pa.Table, *, replace: bool) -> None:
         assert self.workspace is not None
         (destination,) = self.workspace.destinations.values()
-        told = destination.configuration
-        credentials = told["credentials"]
+        configuration = destination.configuration
+        credentials = configuration["credentials"]
         key = serialization.load_pem_private_key(
             credentials["private_key"].encode(), credentials["private_key_password"].encode()
         )
         arguments = {
-            "account": told["host"].removesuffix(".snowflakecomputing.com"),
-            "user": told["username"],
-            "role": told["role"],
-            "warehouse": told["warehouse"],
-            "database": told["database"],
+            "account": configuration["host"].removesuffix(".snowflakecomputing.com"),
+            "user": configuration["username"],
+            "role": configuration["role"],
+            "warehouse": configuration["warehouse"],
+            "database": configuration["database"],
             "private_key": key.private_bytes(
                 serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
-            # The name of the host leads to the stand-in.
+            # In place of the configured host: the stand-in.
             "host": "127.0.0.1",
             "port": self._server.port,
             "protocol": "http",
             "network_timeout": 60,
         }
-        SnowflakeDestination(arguments, told["database"]).write(schema, table, rows, replace=replace)
+        SnowflakeDestination(arguments, configuration["database"]).write(schema, table, rows, replace=replace)
 
 
 @dataclass
-class ProductionSite:
-    """The services, a local deployment on the same source, and the commands of both.
+class ProductionServices:
+    """The stand-ins, a local deployment on the same source, and the commands of both deployments.
 
-    `environment` is what a task definition would hold; the secrets among the settings stand in Secrets Manager.
-    `owner_url` is the source as its owner enters it.
+    `environment` has the variables of a task definition; secret settings are in Secrets Manager. `owner_url` is
+    the source database as its owner. `output` has what all commands printed.
     """
 
     folder: Path
@@ -112,20 +112,20 @@ class ProductionSite:
     planted: dict[str, str]
     alerts_queue: str
     owner_url: str
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
         return self.folder / "production"
 
     def run(self, *arguments: str, **environment: str) -> Any:
-        """A command in production, and how it ended; what it says is kept."""
+        """Run a command in production, whatever its exit code."""
         done = CommandLine(self.home, seconds=900).run(*arguments, **{**self.environment, **environment})
-        self.said += [done.stdout, done.stderr]
+        self.output += [done.stdout, done.stderr]
         return done
 
     def ok(self, *arguments: str, **environment: str) -> str:
-        """What a command in production prints, once it has succeeded."""
+        """Run a command in production, which must succeed; returns what it printed to stdout."""
         done = self.run(*arguments, **environment)
         assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}\n{done.stderr}"
         return str(done.stdout)
@@ -138,15 +138,15 @@ class ProductionSite:
         stored: dict[str, str] = json.loads(secret)
         return stored
 
-    def keep(self, **settings: str) -> None:
-        """Put settings into the secret, besides those that stand there."""
+    def add_settings(self, **settings: str) -> None:
+        """Add settings to the secret."""
         self.client("secretsmanager").put_secret_value(
             SecretId=SETTINGS_SECRET, SecretString=json.dumps({**self.settings(), **settings})
         )
 
     @contextmanager
     def only_allowed(self, *actions: str) -> Iterator[dict[str, str]]:
-        """Credentials with which AWS allows these actions and no other, while the context lasts."""
+        """Credentials that allow only these actions of AWS, until the context ends."""
         iam = self.client("iam")
         iam.create_user(UserName="limited")
         policy = {
@@ -155,7 +155,7 @@ class ProductionSite:
         }
         iam.put_user_policy(UserName="limited", PolicyName="p", PolicyDocument=json.dumps(policy))
         key = iam.create_access_key(UserName="limited")["AccessKey"]
-        # From now on it looks who asks.
+        # From now on the stand-in checks permissions.
         requests.post(f"{self.aws.endpoint}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
         try:
             yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
@@ -163,7 +163,7 @@ class ProductionSite:
             requests.post(f"{self.aws.endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What has come to the queue of alerts since the last look."""
+        """The alerts published since the last call."""
         sqs = self.client("sqs")
         found = []
         while messages := sqs.receive_message(QueueUrl=self.alerts_queue, MaxNumberOfMessages=10).get(
@@ -188,15 +188,15 @@ class ProductionSite:
 
 
 @contextmanager
-def running_production(folder: Path) -> Iterator[ProductionSite]:
-    """All services, set up with the pipeline's commands, with sample data in the source and nothing synced."""
+def running_production(folder: Path) -> Iterator[ProductionServices]:
+    """All services, set up by the pipeline's commands, with sample data in the source, before any sync."""
     local = CommandLine(folder / "local", seconds=900)
     aws_environment = {"AWS_SECRET_ACCESS_KEY": PLANTED["AWS secret key"]}
     with ExitStack() as stack:
         aws = stack.enter_context(running_aws())
         stack.enter_context(mock.patch.dict(os.environ, {**aws.environment(), **aws_environment}))
         snowflake = stack.enter_context(SnowflakeStandIn(folder / "snowflake", users=["ADMIN"]))
-        destination = DestinationAsConfigured(snowflake)
+        destination = ConfiguredDestination(snowflake)
         airbyte = stack.enter_context(
             AirbyteStandIn(destination, client=("client", PLANTED["Airbyte client secret"])).running()
         )
@@ -209,7 +209,7 @@ def running_production(folder: Path) -> Iterator[ProductionSite]:
         stack.enter_context(password_logins(stack.enter_context(psycopg.connect(admin_url, autocommit=True))))
 
         keys = {name: _key_pair(folder, name) for name in ("LOADER", "TRANSFORMER")}
-        site = ProductionSite(
+        services = ProductionServices(
             folder,
             local,
             airbyte,
@@ -220,22 +220,22 @@ def running_production(folder: Path) -> Iterator[ProductionSite]:
             alerts_queue=_make_aws_resources(aws),
             owner_url=admin_url,
         )
-        site.environment.update(_environment(site, admin_url, keys))
-        site.planted |= {f"key of {name}": _some_of(path) for name, path in keys.items()}
-        site.client("secretsmanager").create_secret(
+        services.environment.update(_environment(services, admin_url, keys))
+        services.planted |= {f"key of {name}": _middle_line(path) for name, path in keys.items()}
+        services.client("secretsmanager").create_secret(
             Name=SETTINGS_SECRET, SecretString=json.dumps(_secret_settings(admin_url, keys))
         )
-        _set_up(site, admin_url, keys)
-        yield site
+        _set_up(services, admin_url, keys)
+        yield services
 
 
-def _environment(site: ProductionSite, admin_url: str, keys: Mapping[str, Path]) -> dict[str, str]:
-    instance = site.folder / "instance"
+def _environment(services: ProductionServices, admin_url: str, keys: Mapping[str, Path]) -> dict[str, str]:
+    instance = services.folder / "instance"
     instance.mkdir()
     (instance / "dagster.yaml").write_text(
-        INSTANCE.format(bucket=LOG_BUCKET, folder=site.folder / "compute_logs")
+        INSTANCE.format(bucket=LOG_BUCKET, folder=services.folder / "compute_logs")
     )
-    topic = site.client("sns").list_topics()["Topics"][0]["TopicArn"]
+    topic = services.client("sns").list_topics()["Topics"][0]["TopicArn"]
     return {
         "DAGSTER_HOME": str(instance),
         "DVD_RENTAL_DEPLOYMENT": "production",
@@ -244,8 +244,8 @@ def _environment(site: ProductionSite, admin_url: str, keys: Mapping[str, Path])
         "DVD_RENTAL_SITE_BUCKET": SITE_BUCKET,
         "DVD_RENTAL_ALERTS_TOPIC": topic,
         "DVD_RENTAL_LOG_GROUP": LOG_GROUP,
-        "DVD_RENTAL_AIRBYTE_URL": site.airbyte.url,
-        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": site.airbyte.workspace.id,
+        "DVD_RENTAL_AIRBYTE_URL": services.airbyte.url,
+        "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": services.airbyte.workspace.id,
         "DVD_RENTAL_AIRBYTE_CLIENT_ID": "client",
         "DVD_RENTAL_AIRBYTE_POLL_INTERVAL": "0.2",
         "DVD_RENTAL_AIRBYTE_REQUEST_RETRY_DELAY": "0.5",
@@ -254,16 +254,16 @@ def _environment(site: ProductionSite, admin_url: str, keys: Mapping[str, Path])
         "DVD_RENTAL_SNOWFLAKE_ACCOUNT": ACCOUNT,
         "DVD_RENTAL_SNOWFLAKE_USER": "DVD_RENTAL_TRANSFORMER",
         "DVD_RENTAL_SNOWFLAKE_HOST": "127.0.0.1",
-        "DVD_RENTAL_SNOWFLAKE_PORT": str(site.snowflake.port),
+        "DVD_RENTAL_SNOWFLAKE_PORT": str(services.snowflake.port),
         "DVD_RENTAL_SNOWFLAKE_PROTOCOL": "http",
     }
 
 
 def _secret_settings(admin_url: str, keys: Mapping[str, Path]) -> dict[str, str]:
     server = conninfo_to_dict(admin_url)
-    place = f"{server['host']}:{server['port']}/{server['dbname']}"
+    address = f"{server['host']}:{server['port']}/{server['dbname']}"
     return {
-        "DVD_RENTAL_SOURCE_URL": (f"postgresql://airbyte:{PLANTED['source password']}@{place}?sslmode=disable"),
+        "DVD_RENTAL_SOURCE_URL": f"postgresql://airbyte:{PLANTED['source password']}@{address}?sslmode=disable",
         "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": PLANTED["Airbyte client secret"],
         "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PASSPHRASE": PLANTED["passphrase"],
         "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY": keys["TRANSFORMER"].read_text(),
@@ -271,24 +271,24 @@ def _secret_settings(admin_url: str, keys: Mapping[str, Path]) -> dict[str, str]
     }
 
 
-def _set_up(site: ProductionSite, admin_url: str, keys: Mapping[str, Path]) -> None:
-    """What the guide has an administrator do once."""
+def _set_up(services: ProductionServices, admin_url: str, keys: Mapping[str, Path]) -> None:
+    """The steps that the guide has an administrator do once."""
     with psycopg.connect(admin_url, autocommit=True) as admin:
         admin.execute(f"create role owner superuser login password '{PLANTED['password of the owner']}'")
     server = conninfo_to_dict(admin_url)
-    place = f"{server['host']}:{server['port']}/{server['dbname']}"
-    owner_url = f"postgresql://owner:{PLANTED['password of the owner']}@{place}"
-    site.ok("source", "setup", "apply", DVD_RENTAL_SOURCE_ADMIN_URL=owner_url)
+    address = f"{server['host']}:{server['port']}/{server['dbname']}"
+    owner_url = f"postgresql://owner:{PLANTED['password of the owner']}@{address}"
+    services.ok("source", "setup", "apply", DVD_RENTAL_SOURCE_ADMIN_URL=owner_url)
     public = [f"--public-key={role}={path.with_suffix('.pub')}" for role, path in keys.items()]
-    admin_key = f"--private-key={site.snowflake.private_key_path}"
-    site.ok("snowflake", "apply", *public, "--user=ADMIN", admin_key)
-    told = site.ok("airbyte", "apply").splitlines()[-1]
-    name, _, connection_id = told.partition("=")
-    site.environment[name] = connection_id
+    admin_key = f"--private-key={services.snowflake.private_key_path}"
+    services.ok("snowflake", "apply", *public, "--user=ADMIN", admin_key)
+    assignment = services.ok("airbyte", "apply").splitlines()[-1]
+    name, _, connection_id = assignment.partition("=")
+    services.environment[name] = connection_id
 
 
 def _make_aws_resources(aws: AwsStandIn) -> str:
-    """Buckets, log group, topic, and a queue that hears of alerts; returns the queue's URL."""
+    """Create buckets, log group, topic, and a queue subscribed to the topic; returns the queue's URL."""
 
     def client(service: str) -> Any:
         return boto3.client(service, endpoint_url=aws.endpoint, region_name=REGION)
@@ -306,7 +306,7 @@ def _make_aws_resources(aws: AwsStandIn) -> str:
 
 
 def _key_pair(folder: Path, name: str) -> Path:
-    """A private key with a passphrase, and its public key beside it."""
+    """The path of a new private key with a passphrase; its public key is next to it."""
     path = folder / f"{name.lower()}.p8"
     key: rsa.RSAPrivateKey = new_private_key(path)
     write_private_key(key, path, PLANTED["passphrase"])
@@ -318,6 +318,6 @@ def _key_pair(folder: Path, name: str) -> Path:
     return path
 
 
-def _some_of(key: Path) -> str:
-    """A line out of the middle of a private key: enough to know it by."""
+def _middle_line(key: Path) -> str:
+    """A line from the middle of a private key, which identifies it."""
     return key.read_text().splitlines()[5]

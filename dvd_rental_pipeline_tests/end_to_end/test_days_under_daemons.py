@@ -1,7 +1,7 @@
-"""Days in the life of a deployment, under Dagster's own daemons: each run has its cause, each word its reason.
+"""Whole days of a deployment under Dagster's own daemons: which runs start, and which alerts are sent.
 
-The source is real and business goes on in it; syncs and their checks are the pipeline's own. The models are
-steps that do nothing: what starts them, and what holds them, is what is looked at.
+The source is real, with traffic; syncs and their checks are the pipeline's own. The steps of the models do
+nothing, since the tests are about what starts and what blocks them.
 """
 
 from collections import Counter
@@ -33,35 +33,38 @@ from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.automation.conftest import KEYS
 from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
-from dvd_rental_pipeline_tests.end_to_end.daemon_harness import DaemonHarness, living, started_by
+from dvd_rental_pipeline_tests.end_to_end.daemon_harness import DaemonHarness, count_by_origin, running_daemons
+from dvd_rental_pipeline_tests.end_to_end.run_result import assert_succeeded
 from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(3600)]
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
-LITTLE = timedelta(minutes=5)
+STEP = timedelta(minutes=5)
 TABLES = {"film", "payment", "rental"}
 COMMIT_LAG = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
 SMALL = replace(DVD_RENTAL, tables=tuple(table for table in DVD_RENTAL.tables if table.name in TABLES))
 
 
 class Shop:
-    """The source: open from nine to ten, and sometimes away."""
+    """The source: it has traffic from 09:00 to 22:00, and can be made unreachable."""
 
     def __init__(self, url: str, admin_url: str) -> None:
         self.url, self._admin_url = url, admin_url
         self._name = str(conninfo_to_dict(url)["dbname"])
-        self._is_away = False
+        self._is_reachable = True
 
-    def goes_on(self, now: datetime) -> None:
-        if 9 <= now.hour < 22 and now.minute == 0 and not self._is_away:
+    def simulate_hour(self, now: datetime) -> None:
+        """Add the traffic of an hour at each full hour while the shop is open."""
+        if 9 <= now.hour < 22 and now.minute == 0 and self._is_reachable:
             simulate(self.url, events=30 if now.hour in {12, 18, 19} else 8, seed=now.hour)
 
-    def away(self, away: bool) -> None:
-        self._is_away = away
+    def set_reachable(self, reachable: bool) -> None:
+        """Allow or refuse new connections to the database."""
+        self._is_reachable = reachable
         with psycopg.connect(self._admin_url, autocommit=True) as admin:
-            admin.execute(f"alter database {self._name} with allow_connections {not away}")
+            admin.execute(f"alter database {self._name} with allow_connections {reachable}")
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def shop(database_url: str, postgres: EmbeddedPostgres) -> Shop:
 
 @pytest.fixture
 def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DaemonHarness]:
-    """All was built at ten to twelve, the night before."""
+    """A deployment in which everything was built at 23:50 of the previous day."""
     warehouse = tmp_path / "warehouse.duckdb"
     definitions = graph_subset_of(
         build_definitions(Settings(home=tmp_path)),
@@ -87,80 +90,80 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             "ingestion": EmbeddedIngestion(
                 postgres_dir=str(tmp_path / "none"),
                 warehouse_path=str(warehouse),
-                slot="living_day",
+                slot="days_under_daemons",
                 source_url=shop.url,
             ),
         },
     )
     SENT.clear()
-    with living(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
+    with running_daemons(definitions, tmp_path / "dagster", MIDNIGHT - timedelta(minutes=10)) as deployment:
         monkeypatch.setattr(alert_sensor, "_now", lambda: datetime.timestamp(deployment.now))
         monkeypatch.setattr(durations, "utc_now", lambda: deployment.now)
         parse_time = evaluations.parse_time
-        monkeypatch.setattr(evaluations, "parse_time", lambda text: deployment.told(parse_time(text)))
+        monkeypatch.setattr(evaluations, "parse_time", lambda text: deployment.daemon_time(parse_time(text)))
         everything = definitions.resolve_implicit_global_asset_job_def()
         with freeze_time(deployment.now):
-            assert everything.execute_in_process(instance=deployment.instance).success
-        # The first look of a condition, and that of a schedule, starts nothing.
+            assert_succeeded(everything.execute_in_process(instance=deployment.instance, raise_on_error=False))
+        # The first evaluation of conditions and schedules only initializes them.
         assert deployment.tick(timedelta(minutes=1)) == []
-        deployment.now = MIDNIGHT - LITTLE
+        deployment.now = MIDNIGHT - STEP
         yield deployment
 
 
-def live(deployment: DaemonHarness, shop: Shop, until: datetime, step: timedelta = LITTLE) -> Counter[str]:
-    """Tick until then, every five minutes or `step`; how many runs each schedule and sensor has started."""
+def run_until(deployment: DaemonHarness, shop: Shop, until: datetime, step: timedelta = STEP) -> Counter[str]:
+    """Tick every `step` until then, with traffic; returns how many runs each schedule and sensor launched."""
     started: Counter[str] = Counter()
     while deployment.now + step <= until:
-        shop.goes_on(deployment.now)
+        shop.simulate_hour(deployment.now)
         runs = deployment.tick(step)
-        started += started_by(runs)
+        started += count_by_origin(runs)
         if deployment.now.minute % 15:
-            again = {"dvd_rental_sync", "models_follow_source"} & set(started_by(runs))
-            assert not again, f"at {deployment.now} nothing has changed"
+            unexpected = {"dvd_rental_sync", "models_follow_source"} & set(count_by_origin(runs))
+            assert not unexpected, f"at {deployment.now} nothing has changed"
     return started
 
 
-def test_a_day_without_trouble_starts_what_it_should_and_nobody_is_told(
+def test_a_normal_day_starts_the_expected_runs_and_sends_no_alert(
     deployment: DaemonHarness, shop: Shop
 ) -> None:
     deployment.now = MIDNIGHT - QUARTER / 2
-    started = live(deployment, shop, MIDNIGHT + timedelta(days=1) - QUARTER / 2, QUARTER / 2)
+    started = run_until(deployment, shop, MIDNIGHT + timedelta(days=1) - QUARTER / 2, QUARTER / 2)
     assert started == {"dvd_rental_sync": 96, "models_follow_source": 96, "reports_every_morning": 1}
     assert SENT == []
     runs = deployment.instance.get_runs()
-    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert [run.run_id for run in runs if run.status is not dg.DagsterRunStatus.SUCCESS] == []
 
 
-def test_an_outage_is_one_story_for_each_who_must_know(deployment: DaemonHarness, shop: Shop) -> None:
+def test_an_outage_sends_one_alert_and_one_resolution_per_owner(deployment: DaemonHarness, shop: Shop) -> None:
     def at(clock: str) -> datetime:
         hours, minutes = clock.split(":")
         return MIDNIGHT + timedelta(hours=int(hours), minutes=int(minutes))
 
     deployment.now = at("08:55")
-    live(deployment, shop, at("10:05"))
+    run_until(deployment, shop, at("10:05"))
     SENT.clear()
 
-    # Half an hour: nothing was late yet, but two syncs have failed.
-    shop.away(True)
-    started = live(deployment, shop, at("10:40"))
-    assert started == {"dvd_rental_sync": 2}, "nothing is built of what did not come"
-    shop.away(False)
-    live(deployment, shop, at("12:05"))
+    # Half an hour: nothing is overdue yet, but two syncs fail.
+    shop.set_reachable(False)
+    started = run_until(deployment, shop, at("10:40"))
+    assert started == {"dvd_rental_sync": 2}, "nothing is built without new rows"
+    shop.set_reachable(True)
+    run_until(deployment, shop, at("12:05"))
     assert [(alert.subject, alert.resolved) for alert in SENT] == [
         ("runs of dvd_rental_sync", False),
         ("runs of dvd_rental_sync", True),
     ]
 
-    # Nearly three hours: the tables and the models are late, and that is told to whom they belong.
+    # Nearly three hours: tables and models are overdue, and their owners get alerts.
     SENT.clear()
-    shop.away(True)
-    started = live(deployment, shop, at("14:50"))
+    shop.set_reachable(False)
+    started = run_until(deployment, shop, at("14:50"))
     assert started == {"dvd_rental_sync": 11, "dvd_rental_catch_up": 1}
-    shop.away(False)
-    started = live(deployment, shop, at("16:00"))
-    assert started["dvd_rental_catch_up"] == 0, "the schedule has brought it"
+    shop.set_reachable(True)
+    started = run_until(deployment, shop, at("16:00"))
+    assert started["dvd_rental_catch_up"] == 0, "the schedule has synced already"
     assert started["models_follow_source"] == started["dvd_rental_sync"] == 5
-    told = [(alert.owner, alert.resolved) for alert in SENT]
+    alerts = [(alert.owner, alert.resolved) for alert in SENT]
     owners = ["team:data_engineering", "team:data_platform", "team:analytics_engineering"]
-    assert sorted(told) == sorted((owner, resolved) for owner in owners for resolved in (False, True))
-    assert [resolved for _, resolved in told] == [False] * 3 + [True] * 3
+    assert sorted(alerts) == sorted((owner, resolved) for owner in owners for resolved in (False, True))
+    assert [resolved for _, resolved in alerts] == [False] * 3 + [True] * 3
