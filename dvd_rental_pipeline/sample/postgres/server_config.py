@@ -1,0 +1,64 @@
+"""The configuration of the embedded server: names, access rules, settings."""
+
+from pathlib import Path
+
+ROLE = "dvd_rental"
+DEFAULT_DATABASE = "dvdrental"
+HOST = "127.0.0.1"
+
+# One rule for the one role per kind of connection; PostgreSQL rejects what no rule allows.
+PG_HBA_CONF = f"""\
+local all         {ROLE}              scram-sha-256
+local replication {ROLE}              scram-sha-256
+host  all         {ROLE} {HOST}/32 scram-sha-256
+host  replication {ROLE} {HOST}/32 scram-sha-256
+"""
+
+_POSTGRESQL_CONF = """\
+# Overwritten at every start. ALTER SYSTEM takes precedence.
+listen_addresses = '{host}'
+port = {port}
+unix_socket_directories = {sockets}
+unix_socket_permissions = 0700
+password_encryption = 'scram-sha-256'
+max_connections = 60
+
+wal_level = 'logical'
+max_wal_senders = 20
+max_replication_slots = 20
+# An unused slot is invalidated before it fills the disk.
+max_slot_wal_keep_size = '4GB'
+max_wal_size = '1GB'
+
+shared_buffers = '64MB'
+work_mem = '8MB'
+maintenance_work_mem = '64MB'
+jit = off
+
+# Commits are durable: replication confirms its position against them, and a source that lost a commit in a
+# crash would differ from the warehouse for good. Bulk loads are few commits.
+fsync = on
+synchronous_commit = on
+
+timezone = 'UTC'
+log_timezone = 'UTC'
+datestyle = 'iso, mdy'
+lc_messages = 'C'
+lc_monetary = 'C'
+lc_numeric = 'C'
+lc_time = 'C'
+default_text_search_config = 'pg_catalog.english'
+
+log_destination = 'stderr'
+logging_collector = off
+log_checkpoints = off
+log_line_prefix = '%m [%p] %q%u@%d '
+"""
+
+
+def postgresql_conf(port: int, socket_folder: Path | None) -> str:
+    """Return the text of `postgresql.conf`; without a socket folder, the server listens on TCP only."""
+    # A list of names in double quotes, within a string in single quotes.
+    sockets = '"{}"'.format(str(socket_folder).replace('"', '""')) if socket_folder else ""
+    quoted = "'{}'".format(sockets.replace("\\", "\\\\").replace("'", "''"))
+    return _POSTGRESQL_CONF.format(host=HOST, port=port, sockets=quoted)
