@@ -1,4 +1,4 @@
-"""`dvd-rental source ...`: the PostgreSQL database that is replicated."""
+"""`dvd-rental source ...`: manage, fill and compare the source database."""
 
 import json
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ app.add_typer(source_setup.app, name="setup")
 
 @app.command()
 def start() -> None:
-    """Start the embedded PostgreSQL and keep it until `source stop`."""
+    """Start the embedded PostgreSQL and keep it running until `source stop`."""
     source = _source()
-    with progress() as tell:
-        tell("starting PostgreSQL")
+    with progress() as report:
+        report("starting PostgreSQL")
         status = source.embedded.start()
     messages.print(f"PostgreSQL {status.version} is running at {status.url}", soft_wrap=True)
 
@@ -43,7 +43,7 @@ def stop() -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell where the source is, whether it runs, and how many rows it holds. Starts nothing."""
+    """Show the URL of the source, whether it runs, and its row counts. Starts nothing."""
     status = _source().status()
     if as_json:
         print(json.dumps(status.as_dict(), indent=2))
@@ -61,16 +61,16 @@ def status(
 def generate(
     scale: Annotated[
         float,
-        typer.Option(min=0.01, max=1000, help="1 is about the size of the original: 16 thousand rentals."),
+        typer.Option(min=0.01, max=1000, help="1 is about the size of the original: 16,000 rentals."),
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data.")] = 42,
 ) -> None:
-    """Fill the embedded PostgreSQL with sample data; what it held is replaced."""
+    """Replace the data of the embedded PostgreSQL by generated sample data."""
     source = _source()
     from dvd_rental_pipeline.sample.dvd_rental.generator import generate as generator
 
-    with progress() as tell, source.embedded.lease() as url:
-        counts = generator.generate(url, scale=scale, seed=seed, progress=tell)
+    with progress() as report, source.lease() as url:
+        counts = generator.generate(url, scale=scale, seed=seed, on_progress=report)
     show_counts(counts, "rows")
 
 
@@ -78,29 +78,29 @@ def generate(
 def restore(
     path: Annotated[Path, typer.Argument(help="dvdrental.tar, a custom-format dump, or plain SQL.")],
 ) -> None:
-    """Fill the embedded PostgreSQL from a dump; what it held is replaced once the dump is in."""
+    """Replace the data of the embedded PostgreSQL by a dump, once it is restored completely."""
     source = _source()
     from dvd_rental_pipeline.sample.restore import restore as dump
 
-    with progress() as tell, source.embedded.lease() as url:
-        counts = dump.restore(url, path, progress=tell)
+    with progress() as report, source.lease() as url:
+        counts = dump.restore(url, path, source.database.tables, on_progress=report)
     show_counts(counts, "rows")
 
 
 @app.command()
 def simulate(
-    events: Annotated[int, typer.Option(min=1, help="How many business events.")] = 500,
+    events: Annotated[int, typer.Option(min=1, help="Number of business events.")] = 500,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Events a second; without it, all at once.")
+        float | None, typer.Option(min=0.001, help="Events per second; default: without pauses.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same choices.")] = None,
 ) -> None:
-    """Let business go on: rentals, returns, payments, changes and deletions."""
+    """Simulate business activity: rentals, returns, payments, changes and deletions."""
     source = _source()
     from dvd_rental_pipeline.sample.dvd_rental import simulator
 
-    with progress() as tell, source.open(tell) as url:
-        counts = simulator.simulate(url, events=events, rate=rate, seed=seed, progress=tell)
+    with progress() as report, source.open(report) as url:
+        counts = simulator.simulate(url, events=events, rate=rate, seed=seed, on_progress=report)
     show_counts(counts, "events")
 
 
@@ -108,13 +108,16 @@ def simulate(
 def verify(
     sample: Annotated[
         int | None,
-        typer.Option(min=1, help="Compare about this many rows of larger tables, and the number of all."),
+        typer.Option(
+            min=1,
+            help="Of tables with more rows, compare a random sample of about this many, and the row count.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print an array of objects.")] = False,
 ) -> None:
-    """Compare every replicated table with its source, row by row, at one moment; exit code 1 on a difference.
+    """Compare every raw table with its source row by row, at one point in time. Exit code 1 on a difference.
 
-    Changes that the next sync will bring are no difference. Nothing is changed on either side.
+    Changes that the next sync will replicate are not a difference. Changes nothing on either side.
     """
     settings = Settings.load()
     if settings.deployment is not Deployment.LOCAL:
@@ -125,7 +128,7 @@ def verify(
     from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verifier
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
-    with progress() as tell, source.open(tell) as url:
+    with progress() as report, source.open(report) as url:
         verifier = Verifier(
             url,
             settings.warehouse_path,
@@ -133,45 +136,55 @@ def verify(
             source_schema=DVD_RENTAL.source_schema,
             target_schema=DVD_RENTAL.name,
             slot=settings.replication_slot,
-            on_progress=tell,
+            on_progress=report,
         )
-        found = list(verifier.verify(sample_rows=sample).values())
+        verifications = list(verifier.verify(sample_rows=sample).values())
     if as_json:
-        print(json.dumps([{**asdict(table), "agrees": table.agrees} for table in found], indent=2))
+        print(json.dumps([{**asdict(table), "agrees": table.agrees} for table in verifications], indent=2))
     else:
-        _show_verification(found)
-    differing = [table.table for table in found if not table.agrees]
+        _show_verifications(verifications)
+    differing = [table.table for table in verifications if not table.agrees]
     if differing:
-        messages.print(f"[bold red]{len(differing)} of {len(found)} tables differ[/]: {', '.join(differing)}")
-        messages.print("`dvd-rental run --full-refresh` copies every table anew.")
+        messages.print(
+            f"[bold red]{len(differing)} of {len(verifications)} tables differ[/]: {', '.join(differing)}"
+        )
+        messages.print("`dvd-rental run --full-refresh` copies every table again.")
         raise typer.Exit(1)
-    messages.print(f"All {len(found)} tables are level with their source.")
+    messages.print(f"All {len(verifications)} tables equal their source.")
 
 
-def _show_verification(found: Sequence["TableVerification"]) -> None:
+def _show_verifications(verifications: Sequence["TableVerification"]) -> None:
     table = Table()
     table.add_column("table", no_wrap=True)
     for heading in ("in source", "compared", "pending"):
         table.add_column(heading, justify="right")
-    table.add_column("found")
-    for it in found:
-        counts = {"missing": it.missing, "surplus": it.surplus, "differing": it.differing}
-        different = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        numbers = (it.source_rows, it.compared_rows, it.pending)
+    table.add_column("result")
+    for verification in verifications:
+        counts = {
+            "missing": verification.missing,
+            "surplus": verification.surplus,
+            "differing": verification.differing,
+        }
+        differences = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        numbers = (verification.source_rows, verification.compared_rows, verification.pending)
+        keys = "; ".join(verification.keys)
+        result = verification.error or (f"{differences}: {keys}" if differences else "equal")
         table.add_row(
-            it.table,
-            *(f"{number:,}" if it.error is None else "" for number in numbers),
-            escape(it.error or (f"{different}: {'; '.join(it.keys)}" if different else "equal")),
+            verification.table,
+            *(f"{number:,}" if verification.error is None else "" for number in numbers),
+            escape(result),
         )
     Console(highlight=False).print(table)
 
 
 def _source() -> "Source":
+    from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
     from dvd_rental_pipeline.sample.source import Source
 
     settings = Settings.load()
     return Source(
         settings.postgres_dir,
+        DVD_RENTAL_DATABASE,
         external_url=settings.source_url.get_secret_value() if settings.source_url else None,
         port=settings.source_port,
     )

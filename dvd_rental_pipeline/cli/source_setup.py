@@ -1,4 +1,4 @@
-"""`dvd-rental source setup ...`: prepare a PostgreSQL server for change capture."""
+"""`dvd-rental source setup ...`: prepare a PostgreSQL server for change data capture."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,53 +18,53 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole, SetupStep
 
 
-app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change capture.")
+app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change data capture.")
 
 
 @app.command()
 def plan(
     as_sql: Annotated[
-        bool, typer.Option("--sql", help="Print the statements alone, for somebody else to execute.")
+        bool, typer.Option("--sql", help="Print only the SQL statements, for another user to execute.")
     ] = False,
 ) -> None:
-    """Show what the server lacks, and the SQL that mends it. Exit code 2 when it lacks something."""
+    """Show the missing set-up steps and their SQL. Exit code 2 if steps are missing."""
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
-        found = setup_steps(connection, DVD_RENTAL, reader)
+        steps = setup_steps(connection, DVD_RENTAL, reader)
     if as_sql:
-        for step in found:
+        for step in steps:
             for statement in step.shown:
                 print(f"{statement};")
     else:
-        _show_steps(found)
-    if not all(step.is_done for step in found):
+        _show_steps(steps)
+    if not all(step.is_done for step in steps):
         raise typer.Exit(SOMETHING_TO_DO)
 
 
 @app.command()
 def apply() -> None:
-    """Execute that SQL: role, rights, heartbeat table, publication, slot. Does nothing the second time."""
+    """Execute the missing set-up steps: role, privileges, heartbeat table, publication, slot. Idempotent."""
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps, setup_steps
     from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
     with _server_and_reader() as (connection, reader):
-        done = [step for step in apply_steps(connection, DVD_RENTAL, reader) if step.statements]
-        found = setup_steps(connection, DVD_RENTAL, reader)
-    messages.print(f"Done: {', '.join(measure.subject for measure in done) or 'nothing was missing'}.")
-    _show_steps(found)
-    if not all(step.is_done for step in found):
+        applied = [step for step in apply_steps(connection, DVD_RENTAL, reader) if step.statements]
+        steps = setup_steps(connection, DVD_RENTAL, reader)
+    messages.print(f"Done: {', '.join(step.subject for step in applied) or 'nothing was missing'}.")
+    _show_steps(steps)
+    if not all(step.is_done for step in steps):
         raise typer.Exit(SOMETHING_TO_DO)
 
 
 @contextmanager
 def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "CaptureRole"]]:
-    """The source as its administrator, and the role that is to capture its changes."""
+    """Yield a connection to the source as its administrator, and the role that captures its changes."""
     settings = Settings.load()
     settings.require("the set-up of the source", "source_admin_url", "source_url")
     if settings.source_admin_url is None or settings.source_url is None:
-        raise AssertionError("both were required")
+        raise AssertionError("both settings were required above")
     from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
 
@@ -73,11 +73,11 @@ def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "CaptureRole"]]
         yield connection, reader
 
 
-def _show_steps(found: Sequence["SetupStep"]) -> None:
+def _show_steps(steps: Sequence["SetupStep"]) -> None:
     table = Table(show_header=False, box=None)
-    for step in found:
+    for step in steps:
         mark = "[green]ok[/]" if step.is_done else "[yellow]to do[/]"
         table.add_row(mark, step.subject, escape(step.found))
-        for line in (*step.shown, *([f"by hand: {step.manual_step}"] if step.manual_step else [])):
+        for line in (*step.shown, *([f"manual step: {step.manual_step}"] if step.manual_step else [])):
             table.add_row("", "", f"[bold]→[/] {escape(line)}")
     Console(highlight=False).print(table)

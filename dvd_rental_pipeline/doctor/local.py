@@ -14,6 +14,7 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import read_slot
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
+from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password
 from dvd_rental_pipeline.warehouse.duckdb_file import open_duckdb
@@ -41,7 +42,9 @@ def examine_home(settings: Settings) -> Iterator[Diagnosis]:
 def examine_source(settings: Settings) -> Iterator[Diagnosis]:
     """Whether the source runs, or can be started, and how it is replicated by each pipeline."""
     external = settings.source_url.get_secret_value() if settings.source_url else None
-    source = Source(settings.postgres_dir, external_url=external, port=settings.source_port)
+    source = Source(
+        settings.postgres_dir, DVD_RENTAL_DATABASE, external_url=external, port=settings.source_port
+    )
     if external is None:
         try:
             binaries = PostgresBinaries.find()

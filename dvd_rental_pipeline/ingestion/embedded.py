@@ -1,6 +1,7 @@
 """Ingestion without Airbyte: replication of PostgreSQL's snapshot and change stream into DuckDB."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import publication_drift
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verifier
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
+from dvd_rental_pipeline.sample.databases import sample_database
 from dvd_rental_pipeline.sample.source import Source
 
 # Tables up to this size are compared row by row by an inspection; larger ones by a sample and their row count.
@@ -30,8 +32,7 @@ class EmbeddedIngestion(Ingestion):
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
         keys, history = domain.primary_keys(), domain.history()
-        source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
-        with source.open(log.info) as url:
+        with self._open_source(domain, log) as url:
             replicator = Replicator(
                 url,
                 Path(self.warehouse_path),
@@ -49,8 +50,7 @@ class EmbeddedIngestion(Ingestion):
         )
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
-        source = Source(Path(self.postgres_dir), external_url=self.source_url, port=self.source_port)
-        with source.open(log.info) as url:
+        with self._open_source(domain, log) as url:
             verifier = Verifier(
                 url,
                 Path(self.warehouse_path),
@@ -65,6 +65,17 @@ class EmbeddedIngestion(Ingestion):
                 tables=verifier.verify(sample_rows=COMPARED_ROWS),
                 deviations=publication_drift(url, domain, self.slot),
             )
+
+    @contextmanager
+    def _open_source(self, domain: Domain, log: dg.DagsterLogManager) -> Iterator[str]:
+        """Yield the URL of the source, which runs meanwhile."""
+        if self.source_url is not None:
+            # An external source needs no sample database.
+            yield self.source_url
+            return
+        source = Source(Path(self.postgres_dir), sample_database(domain.name), port=self.source_port)
+        with source.open(log.info) as url:
+            yield url
 
     def watched_slot(self) -> WatchedSlot | None:
         return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)

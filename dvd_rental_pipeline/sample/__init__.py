@@ -1,5 +1,6 @@
-"""The embedded PostgreSQL and the sample data in it: server, restore of dumps, and per source its schema,
-generator and simulated traffic.
+"""Sample sources: an embedded PostgreSQL server, and the databases on it that stand in for production systems.
 
-No pipeline and no Dagster in here: the sample databases stand in for what a business already has.
+Belongs here: the server (`postgres`), restoring dumps (`restore`), and one folder per sample database with its
+schema, generator and simulator. Does not belong here: pipelines, catalogues, Dagster. A sample database
+declares its own tables, so that a change of a pipeline's catalogue does not affect it.
 """

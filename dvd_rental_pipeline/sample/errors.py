@@ -1,4 +1,4 @@
-"""What can go wrong with the source database and is the user's to mend."""
+"""The error of the source database."""
 
 from dvd_rental_pipeline.core.errors import PipelineError
 

@@ -1,4 +1,4 @@
-"""Reaching the source database, embedded or external, ready to be read."""
+"""Access to a source database, embedded or external."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,18 +9,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from filelock import FileLock
+from psycopg.conninfo import make_conninfo
 
-from dvd_rental_pipeline.sample.database import is_empty, row_counts
-from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-
-SAMPLE_SCALE = 1.0
+from dvd_rental_pipeline.sample.postgres.server_config import DEFAULT_DATABASE
+from dvd_rental_pipeline.sample.sample_database import SampleDatabase
 
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """What is known of the source without starting it. `row_counts` is by table."""
+    """The state of a source, read without starting it. `kind` is embedded or external.
+
+    `row_counts` are by table; None while the source is empty or does not run.
+    """
 
     kind: str
     running: bool
@@ -30,15 +32,16 @@ class SourceStatus:
     row_counts: Mapping[str, int] | None
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields by name, as JSON takes them."""
+        """Return the fields by name, ready for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where the source database is: in the embedded server of `postgres_dir`, or at `external_url`."""
+    """A source database: `database` of the embedded server in `postgres_dir`, or the one at `external_url`."""
 
     postgres_dir: Path
+    database: SampleDatabase
     external_url: str | None = None
     port: int | None = None
 
@@ -57,48 +60,69 @@ class Source:
         return EmbeddedPostgres(self.postgres_dir, port=self.port)
 
     @contextmanager
-    def open(self, on_progress: Callable[[str], None]) -> Iterator[str]:
-        """Yield the URL of the source database; the embedded one runs, and holds data, meanwhile.
+    def lease(self) -> Iterator[str]:
+        """Yield the URL of the database, possibly empty, on the embedded server, which runs meanwhile.
 
-        An embedded database without any data, as on the very first run, is filled with sample data.
+        Raises:
+            SourceError: the source is an external one, or the server cannot be started.
+        """
+        with self.embedded.lease(self.database.name) as url:
+            yield url
+
+    @contextmanager
+    def open(self, on_progress: Callable[[str], None]) -> Iterator[str]:
+        """Yield the URL of the source database; an embedded one runs meanwhile, and is filled first if empty.
+
+        Raises:
+            SourceError: the embedded server cannot be started, or its database cannot be filled.
         """
         if self.external_url is not None:
             yield self.external_url
             return
-        with self.embedded.lease() as url:
-            # Of two processes that find it empty, one fills it.
+        with self.lease() as url:
+            # If two processes find the database empty, one of them fills it.
             with FileLock(self.postgres_dir / "sample.lock"):
-                if is_empty(url):
-                    on_progress(f"The source is empty: generating sample data at scale {SAMPLE_SCALE:g}")
-                    generate(url, scale=SAMPLE_SCALE, progress=on_progress)
+                if self.database.tables.are_empty(url):
+                    self.database.fill(url, on_progress)
             yield url
 
     def status(self) -> SourceStatus:
-        """Look, without starting or changing anything. The URL is shown without a password.
+        """Read the state without starting or changing anything. The URL is shown without a password.
 
         Raises:
             SourceError: the folder of the embedded server cannot be read.
         """
-        kind = "embedded" if self.external_url is None else "external"
-        url = self.embedded.status().url if self.external_url is None else self.external_url
+        if self.external_url is None:
+            kind, url = "embedded", self.embedded.status(self.database.name).url
+        else:
+            kind, url = "external", self.external_url
+        stopped = SourceStatus(
+            kind,
+            running=False,
+            url=without_password(url) if url else None,
+            version=None,
+            wal_level=None,
+            row_counts=None,
+        )
         if url is None:
-            return SourceStatus(kind, running=False, url=None, version=None, wal_level=None, row_counts=None)
+            return stopped
+        # The embedded server may run before the sample database was created.
+        server_url = make_conninfo(url, dbname=DEFAULT_DATABASE) if self.external_url is None else url
         try:
-            with psycopg.connect(url, connect_timeout=10) as connection:
-                found = connection.execute(
+            with psycopg.connect(server_url, connect_timeout=10) as connection:
+                settings = connection.execute(
                     "select current_setting('server_version'), current_setting('wal_level')"
                 ).fetchone()
-            counts = None if is_empty(url) else row_counts(url)
+            tables = self.database.tables
+            counts = None if tables.are_empty(url) else tables.row_counts(url)
         except psycopg.OperationalError:
-            return SourceStatus(
-                kind, running=False, url=without_password(url), version=None, wal_level=None, row_counts=None
-            )
-        version, wal_level = found or (None, None)
+            return stopped
+        version, wal_level = settings or (None, None)
         return SourceStatus(kind, True, without_password(url), version, wal_level, counts)
 
 
 def without_password(url: str) -> str:
-    """`url` as it may be shown."""
+    """Return `url` with its password removed."""
     parts = urlsplit(url)
     if parts.password is None:
         return url

@@ -16,6 +16,7 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
+from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
 from dvd_rental_pipeline.sample.source import Source
 from dvd_rental_pipeline_tests.end_to_end.run_result import step_failures
 from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAlerts
@@ -36,7 +37,7 @@ class LocalHome:
         self.definitions = build_definitions(self.settings, resource_overrides={"alerts": RecordedAlerts()})
         self.graph = self.definitions.resolve_asset_graph()
         self.resources = self.definitions.resources or {}
-        self.source = Source(self.settings.postgres_dir)
+        self.source = Source(self.settings.postgres_dir, DVD_RENTAL_DATABASE)
         self.cursors: dict[str, Any] = {}
 
     def open_instance(self) -> dg.DagsterInstance:

@@ -17,6 +17,7 @@ from dvd_rental_pipeline.quality.anomaly_bounds import (
     build_anomaly_checks,
     learn_bounds,
 )
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.restore.restore import restore
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
@@ -30,7 +31,7 @@ def passes(history: list[float], value: float) -> bool:
 
 
 def test_the_real_days_pass(database_url: str, real_dump: Path) -> None:
-    restore(database_url, real_dump)
+    restore(database_url, real_dump, DVD_RENTAL_TABLES)
     with psycopg.connect(database_url) as source:
         days = source.execute(
             "select sum(amount)::float, count(*)::float from payment group by payment_date::date"

@@ -1,4 +1,4 @@
-"""Sample databases to look at: made once a session, and not to be changed."""
+"""Sample databases, created once per session, that tests must not change."""
 
 import secrets
 from datetime import datetime
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.restore.restore import restore
 
@@ -15,7 +16,7 @@ UNTIL = datetime(2026, 3, 14, 15, 30)
 
 @pytest.fixture(scope="session")
 def sample_until() -> datetime:
-    """Where the history of the sample databases ends."""
+    """The end of the sample databases' history."""
     return UNTIL
 
 
@@ -39,5 +40,5 @@ def small_sample_url(postgres: EmbeddedPostgres) -> str:
 def real_url(postgres: EmbeddedPostgres, real_dump: Path) -> str:
     """The real DVD rental database."""
     url = postgres.url(f"real_{secrets.token_hex(4)}")
-    restore(url, real_dump)
+    restore(url, real_dump, DVD_RENTAL_TABLES)
     return url

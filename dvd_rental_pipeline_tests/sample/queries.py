@@ -1,10 +1,10 @@
-"""Asking a database in one line."""
+"""One-line queries of a test database."""
 
 from typing import Any, LiteralString
 
 import psycopg
 
-from dvd_rental_pipeline.sample.database import KEYS
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 
 
 def rows(url: str, query: LiteralString) -> list[tuple[Any, ...]]:
@@ -17,17 +17,17 @@ def value(url: str, query: LiteralString) -> Any:
 
 
 def fingerprint(url: str) -> dict[str, str]:
-    """A hash of everything in each of the 15 tables, whatever order it is stored in."""
+    """Return a hash of the content of each DVD rental table, independent of the order of its rows."""
     with psycopg.connect(url) as connection:
-        found = {}
-        for table in KEYS:
+        hashes = {}
+        for table in DVD_RENTAL_TABLES.primary_keys:
             row = connection.execute(
                 f"select md5(string_agg(row_text, '|' order by row_text))"
                 f" from (select t::text as row_text from {table} t) as everything"
             ).fetchone()
             assert row is not None
-            found[table] = row[0]
-        return found
+            hashes[table] = row[0]
+        return hashes
 
 
 def databases(url: str) -> set[str]:

@@ -1,9 +1,9 @@
--- The DVD rental schema: 15 tables, 7 views. Names, types, nullability, defaults and foreign-key actions are
--- those of the well-known sample database, oddities included, because what reads it must cope with them:
--- references narrower than the keys they point to, stores that nothing enforces, a payment whose rental may be
--- "set null" in a column that is not nullable, and a payment table without a time of last change.
+-- The DVD rental schema. Names, types, nullability, defaults and foreign-key actions are those of the well-known
+-- sample database, including its irregularities, which readers must handle: references narrower than the keys
+-- they refer to, store references without a foreign key, a foreign key that sets a non-nullable column to null
+-- (payment.rental_id), and a payment table without a time of last change.
 --
--- The part below the line "-- after loading" holds what is cheaper to build once the rows are there.
+-- The part below the line "-- after loading" is cheaper to execute once the rows are loaded.
 
 CREATE TYPE mpaa_rating AS ENUM ('G', 'PG', 'PG-13', 'R', 'NC-17');
 
@@ -16,7 +16,7 @@ BEGIN
 END
 $body$;
 
--- A comma-separated list that skips nulls. The views below and many a saved query call it by this name.
+-- A comma-separated list without nulls. The views below and existing queries use this name.
 CREATE FUNCTION _group_concat(list text, item text) RETURNS text LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN list IS NULL THEN item WHEN item IS NULL THEN list ELSE concat(list, ', ', item) END;
 
@@ -99,7 +99,7 @@ CREATE TABLE film_category (
     PRIMARY KEY (film_id, category_id)
 );
 
--- Stores, and what stands in them
+-- Stores, staff and copies
 
 CREATE TABLE staff (
     staff_id    serial PRIMARY KEY,
@@ -129,7 +129,7 @@ CREATE TABLE inventory (
     last_update  timestamp NOT NULL DEFAULT now()
 );
 
--- The business
+-- Customers, rentals and payments
 
 CREATE TABLE customer (
     customer_id serial PRIMARY KEY,
@@ -249,7 +249,7 @@ JOIN address USING (address_id)
 JOIN city USING (city_id)
 JOIN country USING (country_id);
 
--- A film without actors is not in the two lists of films.
+-- Films without actors are not in these two lists.
 CREATE VIEW film_list AS
 SELECT film_id AS fid, title, description, name AS category, rental_rate AS price, length, rating,
     group_concat(concat(first_name, ' ', last_name)) AS actors
@@ -300,7 +300,7 @@ JOIN category USING (category_id)
 GROUP BY name
 ORDER BY total_sales DESC;
 
--- What a store earned is what its own copies earned, whoever rented them out.
+-- The sales of a store are those of its own copies, whichever staff rented them out.
 CREATE VIEW sales_by_store AS
 SELECT concat(city, ',', country) AS store, concat(staff.first_name, ' ', staff.last_name) AS manager,
     sum(amount) AS total_sales

@@ -1,4 +1,4 @@
-"""Recognising a dump: what kind of file it is, and unwrapping it from its zip or gzip."""
+"""Detect the format of a dump, and unpack it from a zip or gzip."""
 
 import gzip
 import shutil
@@ -19,12 +19,12 @@ _TAR_FIRST_MEMBER = b"toc.dat\0"
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _DUMP_SUFFIXES = (".tar", ".dump", ".backup", ".pgdump", ".sql", ".gz")
-_SQL_WORDS = (b"create table", b"copy ", b"insert into")
-_LOOK_AT_BYTES = 1 << 20
+_SQL_KEYWORDS = (b"create table", b"copy ", b"insert into")
+_INSPECTED_BYTES = 1 << 20
 
 
 class Format(Enum):
-    """How a dump is restored."""
+    """The program that restores a dump."""
 
     ARCHIVE = auto()  # pg_restore: tar, custom and directory format
     SQL = auto()  # psql
@@ -32,83 +32,83 @@ class Format(Enum):
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump that is ready to be restored; `path` is a file, or the folder of a directory-format dump."""
+    """An unpacked dump; `path` is a file, or the folder of a directory-format dump."""
 
     path: Path
     format: Format
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Dump]:
-    """Recognise the dump at `path` by its content; a wrapped one is unpacked into a temporary folder meanwhile.
+def open_dump(path: Path) -> Iterator[Dump]:
+    """Detect the format of the dump at `path` by its content; unpack a zip or gzip into a temporary folder.
 
     Raises:
-        SourceError: there is no such file, it cannot be read, it is damaged, or it is not a dump.
+        SourceError: the file does not exist, cannot be read, is damaged, or is not a dump.
     """
     if not path.exists():
-        raise SourceError(f"There is no {path}. Give the path of a dump: .tar, .dump or .sql, zipped or not.")
+        raise SourceError(
+            f"{path} does not exist. Give the path of a dump: .tar, .dump or .sql, zipped or not."
+        )
     with TemporaryDirectory(prefix="dvd_rental_dump_") as scratch:
         try:
-            dump = _recognise(path, Path(scratch))
+            dump = _detect(path, Path(scratch))
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise SourceError(
-                f"{path} is damaged or was cut short: {error}. Fetch or copy it again."
-            ) from error
+            raise SourceError(f"{path} is damaged or truncated: {error}. Download or copy it again.") from error
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error}.") from error
         if dump is None:
             raise SourceError(
-                f"{path} is not a PostgreSQL dump. Known are pg_dump's tar, custom, directory and plain SQL "
-                "formats, also within a zip or gzip."
+                f"{path} is not a PostgreSQL dump. Supported are pg_dump's tar, custom, directory and plain "
+                "SQL formats, also within a zip or gzip."
             )
         yield dump
 
 
-def _recognise(path: Path, scratch: Path) -> Dump | None:
+def _detect(path: Path, scratch: Path) -> Dump | None:
     if path.is_dir():
         return Dump(path, Format.ARCHIVE) if any(path.glob("toc.dat*")) else None
     with path.open("rb") as file:
-        start = file.read(_LOOK_AT_BYTES)
+        start = file.read(_INSPECTED_BYTES)
     if start.startswith((_GZIP, _ZIP)):
         unpacked = _gunzip(path, scratch) if start.startswith(_GZIP) else _unzip(path, scratch)
-        return _recognise(unpacked, scratch) if unpacked else None
+        return _detect(unpacked, scratch) if unpacked else None
     if start.startswith((_CUSTOM_FORMAT, _TAR_FIRST_MEMBER)):
         if start.startswith(_TAR_FIRST_MEMBER):
-            _require_whole_tar(path)
+            _require_complete_tar(path)
         return Dump(path, Format.ARCHIVE)
-    if b"\0" not in start and any(word in start.lower() for word in _SQL_WORDS):
+    if b"\0" not in start and any(keyword in start.lower() for keyword in _SQL_KEYWORDS):
         return Dump(path, Format.SQL)
     return None
 
 
-def _require_whole_tar(path: Path) -> None:
-    """pg_restore waits for ever at the end of a tar that lacks its own end."""
+def _require_complete_tar(path: Path) -> None:
+    """Raise `tarfile.ReadError` for a tar without an end marker, on which pg_restore never returns."""
     with tarfile.open(path, "r:") as archive, path.open("rb") as file:
         last = archive.getmembers()[-1]
         file.seek(last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("the tar has no end")
+            raise tarfile.ReadError("the tar has no end marker")
 
 
 def _gunzip(path: Path, scratch: Path) -> Path:
-    unpacked = _fresh_name(scratch)
+    unpacked = _unused_path(scratch)
     with gzip.open(path, "rb") as source, unpacked.open("wb") as target:
         shutil.copyfileobj(source, target)
     return unpacked
 
 
 def _unzip(path: Path, scratch: Path) -> Path | None:
-    """The first member that looks like a dump by its name. It gets a name of our own, whatever its own says."""
+    """Unpack the first member whose name has a dump's suffix. The member's own name is not used as a path."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             name = member.filename
             if name.lower().endswith(_DUMP_SUFFIXES) and not name.startswith("__MACOSX/"):
-                unpacked = _fresh_name(scratch)
+                unpacked = _unused_path(scratch)
                 with archive.open(member) as source, unpacked.open("wb") as target:
                     shutil.copyfileobj(source, target)
                 return unpacked
     return None
 
 
-def _fresh_name(scratch: Path) -> Path:
+def _unused_path(scratch: Path) -> Path:
     return scratch / f"unpacked_{len(list(scratch.iterdir()))}"

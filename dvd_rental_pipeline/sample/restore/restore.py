@@ -1,4 +1,4 @@
-"""Fills the source database from a dump of the user's own."""
+"""Fill a source database from a dump."""
 
 import os
 import subprocess
@@ -11,41 +11,44 @@ from typing import IO
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.sample.database import row_counts, staged_database
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
-from dvd_rental_pipeline.sample.restore.dump import Dump, Format, opened
-from dvd_rental_pipeline.sample.restore.sql_script import harmless_lines
+from dvd_rental_pipeline.sample.required_tables import RequiredTables
+from dvd_rental_pipeline.sample.restore.dump import Dump, Format, open_dump
+from dvd_rental_pipeline.sample.restore.sql_script import filter_statements
+from dvd_rental_pipeline.sample.staged_database import staged_database
 
-_TELL_EVERY_BYTES = 16 << 20
+_PROGRESS_BYTES = 16 << 20
 _SHOWN_ERROR_LINES = 3
 
 
-def restore(url: str, path: Path, progress: Callable[[str], None] | None = None) -> dict[str, int]:
-    """Replace the database that `url` names by the dump at `path`; returns the rows of the 15 tables.
+def restore(
+    url: str, path: Path, tables: RequiredTables, on_progress: Callable[[str], None] | None = None
+) -> dict[str, int]:
+    """Replace the database that `url` names by the dump at `path`; return the number of rows by table.
 
-    Takes pg_dump's tar, custom and directory formats, and plain SQL with COPY blocks or inserts, also within a
-    zip or a gzip. Owners and privileges are ignored; tables and columns beyond the 15 tables are kept. A dump
-    is a program: it runs with the rights of the user of `url`, so restore only what you trust. Statements of a
-    plain dump that would touch other databases are left out, and psql commands refused.
+    Accepts pg_dump's tar, custom and directory formats, and plain SQL with COPY blocks or inserts, also within
+    a zip or gzip. Owners and privileges are ignored; further tables and columns are kept. A dump is a program:
+    it runs with the rights of the user of `url`, so restore only dumps that you trust. Statements on databases
+    are left out, and psql commands refused.
 
     Raises:
-        SourceError: there is no such file, it is not a dump, it is damaged, it is of another database, or the
-            database cannot be replaced. The old data then stay.
+        SourceError: the file does not exist, is not a dump, is damaged, or lacks some of `tables`, or the
+            database cannot be replaced. The old data are then unchanged.
     """
-    tell = progress or (lambda _: None)
-    tell(f"Reading {path}")
-    with opened(path) as dump, staged_database(url) as aside:
-        with _script(dump, path) as script:
-            _run(script, aside, path, tell)
-        with psycopg.connect(aside, autocommit=True) as connection:
+    report = on_progress or (lambda _: None)
+    report(f"Reading {path}")
+    with open_dump(path) as dump, staged_database(url, tables) as staged_url:
+        with _open_script(dump, path) as script:
+            _run(script, staged_url, path, report)
+        with psycopg.connect(staged_url, autocommit=True) as connection:
             connection.execute("analyze")
-        return row_counts(aside)
+        return tables.row_counts(staged_url)
 
 
 @contextmanager
-def _script(dump: Dump, path: Path) -> Iterator[IO[bytes]]:
-    """The dump as SQL, so that of every format the same things can be left out."""
+def _open_script(dump: Dump, path: Path) -> Iterator[IO[bytes]]:
+    """Yield the dump as SQL, so that the same statements are left out of every format."""
     if dump.format is Format.SQL:
         with dump.path.open("rb") as script:
             yield script
@@ -61,7 +64,7 @@ def _script(dump: Dump, path: Path) -> Iterator[IO[bytes]]:
         ) as process,
     ):
         try:
-            yield _present(process.stdout)
+            yield _require_pipe(process.stdout)
         except BaseException:
             process.kill()
             raise
@@ -69,11 +72,11 @@ def _script(dump: Dump, path: Path) -> Iterator[IO[bytes]]:
             raise _failure(path, errors)
 
 
-def _run(script: IO[bytes], aside: str, path: Path, tell: Callable[[str], None]) -> None:
+def _run(script: IO[bytes], url: str, path: Path, report: Callable[[str], None]) -> None:
     with (
         TemporaryFile() as errors,
         subprocess.Popen(
-            # In one transaction no database can be created or dropped, however the dump words it.
+            # Within a transaction no statement can create or drop a database, in whatever form.
             [
                 *(PostgresBinaries.find().psql, "--no-psqlrc", "--quiet", "--single-transaction"),
                 *("--set", "ON_ERROR_STOP=1", "--file", "-"),
@@ -81,11 +84,12 @@ def _run(script: IO[bytes], aside: str, path: Path, tell: Callable[[str], None])
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_environment(aside),
+            env=_psql_environment(url),
         ) as process,
     ):
         try:
-            complete = _feed(_present(process.stdin), harmless_lines(script, str(path)), path, tell)
+            lines = filter_statements(script, str(path))
+            complete = _write(_require_pipe(process.stdin), lines, path, report)
         except BaseException:
             process.kill()
             raise
@@ -93,32 +97,32 @@ def _run(script: IO[bytes], aside: str, path: Path, tell: Callable[[str], None])
             raise _failure(path, errors)
 
 
-def _feed(pipe: IO[bytes], lines: Iterable[bytes], path: Path, tell: Callable[[str], None]) -> bool:
-    """Write the script into psql; false when psql has given up on it."""
-    written = told = 0
-    tell(f"Restoring {path}")
+def _write(pipe: IO[bytes], lines: Iterable[bytes], path: Path, report: Callable[[str], None]) -> bool:
+    """Write the script to psql; return False if psql ended early."""
+    written = reported = 0
+    report(f"Restoring {path}")
     try:
         with pipe:
             for line in lines:
                 pipe.write(line)
                 written += len(line)
-                if written - told >= _TELL_EVERY_BYTES:
-                    told = written
-                    tell(f"Restoring {path}: {written >> 20:,} MB of SQL")
+                if written - reported >= _PROGRESS_BYTES:
+                    reported = written
+                    report(f"Restoring {path}: {written >> 20:,} MB of SQL")
     except BrokenPipeError:
         return False
     return True
 
 
-def _present(pipe: IO[bytes] | None) -> IO[bytes]:
+def _require_pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     if pipe is None:
         raise SourceError("A PostgreSQL program was started without a pipe.")
     return pipe
 
 
-def _environment(url: str) -> dict[str, str]:
-    """What a PostgreSQL program finds the database by; a password is not shown in the list of processes."""
-    names = {
+def _psql_environment(url: str) -> dict[str, str]:
+    """Return libpq's environment variables for `url`: the list of processes then shows no password."""
+    variables = {
         **{
             "host": "PGHOST",
             "hostaddr": "PGHOSTADDR",
@@ -134,16 +138,16 @@ def _environment(url: str) -> dict[str, str]:
             "options": "PGOPTIONS",
         },
     }
-    given = {names[key]: str(value) for key, value in conninfo_to_dict(url).items() if key in names}
+    given = {variables[key]: str(value) for key, value in conninfo_to_dict(url).items() if key in variables}
     return {**os.environ, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C", **given}
 
 
 def _failure(path: Path, stderr: IO[bytes]) -> SourceError:
     stderr.seek(0)
     lines = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()] or lines
-    shown = "\n  ".join(told[:_SHOWN_ERROR_LINES]) or "it ended without a message"
+    errors = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()] or lines
+    shown = "\n  ".join(errors[:_SHOWN_ERROR_LINES]) or "it ended without a message"
     return SourceError(
-        f"{path} cannot be restored: it is damaged, cut short, or made for a newer PostgreSQL. The data that "
-        f"were there before are unchanged. PostgreSQL says:\n  {shown}"
+        f"{path} cannot be restored: it is damaged, truncated, or of a newer PostgreSQL. The existing data are "
+        f"unchanged. PostgreSQL reports:\n  {shown}"
     )

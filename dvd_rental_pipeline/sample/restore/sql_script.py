@@ -1,6 +1,7 @@
-"""A plain SQL dump as it may be run: without what reaches beyond the one database that is being restored.
+"""Filter the statements of a plain SQL dump.
 
-Ownership and privileges are left out as well, since they name roles of the server the dump came from.
+Statements that affect other databases are left out, as are ownership and privileges, which refer to roles of
+the dumped server.
 """
 
 import re
@@ -13,7 +14,7 @@ _COPY_END = b"\\."
 _DOLLAR_QUOTE = re.compile(rb"\$(?:[A-Za-z_][A-Za-z_0-9]*)?\$")
 
 # pg_dump writes each of these on a line of its own.
-_LEFT_OUT = re.compile(
+_IGNORED_STATEMENT = re.compile(
     rb"""
       (?: (?:create|drop|alter|comment\s+on|security\s+label.*on)\s+database\b
       | alter\s+.*\sowner\s+to\s
@@ -27,21 +28,21 @@ _LEFT_OUT = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_LEFT_OUT_COMMAND = re.compile(rb"\\(?:c|connect|restrict|unrestrict|encoding)\b")
+_IGNORED_COMMAND = re.compile(rb"\\(?:c|connect|restrict|unrestrict|encoding)\b")
 _HEADER = b"-- PostgreSQL database dump"
 _TRAILER = b"-- PostgreSQL database dump complete"
 _ROLES_DUMP = b"-- PostgreSQL database cluster dump"
 
 
-def harmless_lines(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """The lines of the dump `name` to be run in the database that it is restored to.
+def filter_statements(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yield the lines of the dump `name` to run in the database that it is restored to.
 
     Statements on databases, owners, privileges and roles are left out, as is `\\connect`. The data of COPY
-    blocks and the bodies of functions pass as they are.
+    blocks and the bodies of functions are unchanged.
 
     Raises:
-        SourceError: the dump has other psql commands (`\\!`, `\\i`, ...), is one of a whole server, or ends
-            in the middle.
+        SourceError: the dump contains other psql commands (`\\!`, `\\i`, ...), is of a whole server, or is
+            truncated.
     """
     inside_copy = False
     quote: bytes | None = None
@@ -55,30 +56,30 @@ def harmless_lines(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
             text = line.strip()
             if text == _ROLES_DUMP:
                 raise SourceError(
-                    f"{name} is a dump of a whole server (pg_dumpall), which may hold other databases and "
-                    "roles. Restore a pg_dump of the DVD rental database alone."
+                    f"{name} is a dump of a whole server (pg_dumpall), which may contain other databases and "
+                    "roles. Restore a pg_dump of the one database."
                 )
             header |= text == _HEADER
             trailer |= text == _TRAILER
             if text.startswith(b"\\"):
-                if _LEFT_OUT_COMMAND.match(text):
+                if _IGNORED_COMMAND.match(text):
                     continue
                 command = text[:40].decode(errors="replace")
                 raise SourceError(
                     f"Line {number} of {name} is a psql command, {command!r}, that "
-                    "may reach beyond the database. Remove it, or dump in the custom format (pg_dump -Fc)."
+                    "may affect more than the database. Remove it, or dump in the custom format (pg_dump -Fc)."
                 )
-            if _LEFT_OUT.match(text):
+            if _IGNORED_STATEMENT.match(text):
                 continue
             inside_copy = _COPY.match(text) is not None
         quote = _quote_after(line, quote)
         yield line
     if inside_copy or quote is not None or (header and not trailer):
-        raise SourceError(f"{name} was cut short: its end is missing. Fetch or copy it again.")
+        raise SourceError(f"{name} is truncated: its end is missing. Download or copy it again.")
 
 
 def _quote_after(line: bytes, quote: bytes | None) -> bytes | None:
-    """The dollar quote that is open after `line`, when `quote` was open before it."""
+    """Return the dollar quote that is open after `line`, given the one that was open before it."""
     if quote is None and line.lstrip().startswith(b"--"):
         return None
     for found in _DOLLAR_QUOTE.findall(line):

@@ -1,4 +1,4 @@
-"""The sample data: the same for the same seed, consistent, and as awkward as the original."""
+"""The generated data: deterministic, consistent, and with the irregularities of the original."""
 
 import subprocess
 import sys
@@ -9,14 +9,14 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.sample.database import row_counts
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline_tests.sample.queries import fingerprint, rows, value
 
 
-def test_scale_1_is_about_the_size_of_the_original(sample_url: str) -> None:
-    counts = row_counts(sample_url)
+def test_scale_1_has_about_the_size_of_the_original(sample_url: str) -> None:
+    counts = DVD_RENTAL_TABLES.row_counts(sample_url)
 
     assert {name: counts[name] for name in ("rental", "customer", "film", "inventory", "store", "staff")} == {
         "rental": 16_044, "customer": 599, "film": 1000, "inventory": 4581, "store": 2, "staff": 2,
@@ -26,7 +26,7 @@ def test_scale_1_is_about_the_size_of_the_original(sample_url: str) -> None:
     assert 4_500 < counts["film_actor"] < 6_500
 
 
-def test_the_same_seed_gives_the_same_rows_and_another_seed_others(
+def test_same_seed_gives_identical_rows_and_another_seed_others(
     database_url: str, small_sample_url: str, sample_until: datetime
 ) -> None:
     generate(database_url, scale=0.05, until=sample_until)
@@ -39,17 +39,17 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(
         assert other[table] != again[table], table
 
 
-def test_it_returns_what_is_there_and_tells_what_it_does(database_url: str) -> None:
-    told: list[str] = []
+def test_row_counts_are_returned_and_progress_reported(database_url: str) -> None:
+    progress: list[str] = []
 
-    counts = generate(database_url, scale=0.05, progress=told.append)
+    counts = generate(database_url, scale=0.05, on_progress=progress.append)
 
-    assert counts == row_counts(database_url)
-    assert any("rentals" in text for text in told)
+    assert counts == DVD_RENTAL_TABLES.row_counts(database_url)
+    assert any("rentals" in text for text in progress)
 
 
 @pytest.mark.parametrize("hour", [2, 23])
-def test_even_a_tiny_history_is_fresh_at_any_time_of_the_day(database_url: str, hour: int) -> None:
+def test_smallest_history_is_recent_at_any_time_of_day(database_url: str, hour: int) -> None:
     until = datetime(2026, 7, 1, hour, 5)
 
     generate(database_url, scale=0.01, until=until)
@@ -58,14 +58,14 @@ def test_even_a_tiny_history_is_fresh_at_any_time_of_the_day(database_url: str, 
     assert timedelta(0) <= until - latest < timedelta(days=2)
 
 
-def test_without_an_end_the_history_ends_now(database_url: str) -> None:
+def test_history_ends_now_by_default(database_url: str) -> None:
     generate(database_url, scale=0.02)
 
     age = value(database_url, "select localtimestamp - max(rental_date) from rental")
     assert timedelta(0) <= age < timedelta(days=2)
 
 
-def test_a_new_row_gets_the_next_key(database_url: str) -> None:
+def test_new_row_gets_the_next_key(database_url: str) -> None:
     generate(database_url, scale=0.02)
 
     with psycopg.connect(database_url) as connection:
@@ -75,12 +75,12 @@ def test_a_new_row_gets_the_next_key(database_url: str) -> None:
     assert added == (110,)
 
 
-_NEVER: dict[str, LiteralString] = {
-    "a copy is rented while it is out": """
+_VIOLATIONS: dict[str, LiteralString] = {
+    "a copy is rented twice at the same time": """
         select from rental a join rental b using (inventory_id)
         where a.rental_id < b.rental_id and b.rental_date < coalesce(a.return_date, 'infinity')
     """,
-    "a copy comes back before it goes out": "select from rental where return_date <= rental_date",
+    "a copy is returned before it is rented": "select from rental where return_date <= rental_date",
     "anything happens after the end": """
         select from rental, (values (timestamp '2026-03-14 15:30')) as history (until)
         where rental_date > until or return_date > until
@@ -90,13 +90,13 @@ _NEVER: dict[str, LiteralString] = {
     "a customer rents before joining": """
         select from rental join customer using (customer_id) where rental_date::date < create_date
     """,
-    "somebody pays before the rental": """
+    "a payment precedes its rental": """
         select from payment join rental using (rental_id) where payment_date < rental_date
     """,
-    "an inactive customer rented lately": """
+    "an inactive customer rented in the last weeks": """
         select from rental join customer using (customer_id) where active = 0 and rental_date > '2026-02-20'
     """,
-    "a store is named that does not exist": """
+    "a store reference is dangling": """
         select from customer where store_id not in (select store_id from store)
         union all select from staff where store_id not in (select store_id from store)
         union all select from inventory where store_id not in (select store_id from store)
@@ -104,34 +104,34 @@ _NEVER: dict[str, LiteralString] = {
     "a film has not exactly one category": """
         select from film left join film_category using (film_id) group by film_id having count(category_id) <> 1
     """,
-    "a price or a term is out of the ordinary": """
+    "a price, duration or length is out of range": """
         select from film where rental_rate not in (0.99, 2.99, 4.99) or rental_duration not between 3 and 7
             or replacement_cost not between 9.99 and 29.99 or length not between 46 and 185
     """,
     "two films share a title": "select from film group by title having count(*) > 1",
     "two people share a user name": "select from staff group by username having count(*) > 1",
-    "a manager works elsewhere": """
+    "a manager belongs to another store": """
         select from store join staff on staff_id = manager_staff_id where staff.store_id <> store.store_id
     """,
-    "money flows back": "select from payment where amount < 0",
-    "keys are not in the order of time": """
+    "an amount is negative": "select from payment where amount < 0",
+    "keys do not follow the order of time": """
         select from (select rental_date, lag(rental_date) over (order by rental_id) as before from rental) as r
         where rental_date < before
         union all
         select from (select payment_date, lag(payment_date) over (order by payment_id) as before from payment) p
         where payment_date < before
     """,
-    "the night shift works": "select from rental where extract(hour from rental_date) between 1 and 7",
+    "a rental is at night": "select from rental where extract(hour from rental_date) between 1 and 7",
 }
 
 
-@pytest.mark.parametrize("mishap", _NEVER)
+@pytest.mark.parametrize("violation", _VIOLATIONS)
 @pytest.mark.parametrize("sample", ["sample_url", "small_sample_url"])
-def test_it_never_happens_that(mishap: str, sample: str, request: pytest.FixtureRequest) -> None:
-    assert rows(request.getfixturevalue(sample), _NEVER[mishap]) == []
+def test_no_row_violates_a_rule(violation: str, sample: str, request: pytest.FixtureRequest) -> None:
+    assert rows(request.getfixturevalue(sample), _VIOLATIONS[violation]) == []
 
 
-_OCCURS: dict[str, tuple[LiteralString, int, int]] = {
+_CASES: dict[str, tuple[LiteralString, int, int]] = {
     "films without a copy": (
         "select count(*) from film where film_id not in (select film_id from inventory)", 42, 42,
     ),
@@ -141,34 +141,34 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
     "names that several actors share": (
         "select count(*) from (select from actor group by first_name, last_name having count(*) > 1) a", 1, 9,
     ),
-    "cities with a namesake abroad": (
+    "cities with the same name in several countries": (
         "select count(*) from (select from city group by city having count(distinct country_id) > 1) c", 1, 20,
     ),
     "country names with a comma": ("select count(*) from country where country like '%,%'", 3, 20),
-    "languages padded with blanks": (
+    "blank-padded languages": (
         "select count(*) from language where octet_length(name) = 20", 6, 6,
     ),
     "late returns": (
         "select count(*) from rental join inventory using (inventory_id) join film using (film_id)"
         " where return_date - rental_date > rental_duration * interval '1 day'", 7_000, 9_000,
     ),
-    "copies out now": (
+    "copies rented now": (
         "select count(*) from rental where return_date is null and rental_date > '2026-02-12'", 30, 200,
     ),
     "copies lost": (
         "select count(*) from rental where return_date is null and rental_date < '2026-01-01'", 10, 100,
     ),
-    "rentals nobody paid": (
+    "unpaid rentals": (
         "select count(*) from rental where rental_id not in (select rental_id from payment)", 1_000, 3_500,
     ),
     "rentals paid five times": (
         "select count(*) from (select from payment group by rental_id having count(*) = 5) as r", 1, 20,
     ),
-    "payments by somebody else": (
+    "payments by another customer": (
         "select count(*) from payment p join rental r using (rental_id)"
         " where p.customer_id <> r.customer_id", 4, 60,
     ),
-    "payments of nothing": ("select count(*) from payment where amount = 0", 10, 50),
+    "payments of zero": ("select count(*) from payment where amount = 0", 10, 50),
     "payments with a late fee": ("select count(*) from payment where amount > 4.99", 1_000, 5_000),
     "payments months later": (
         "select count(*) from payment join rental using (rental_id)"
@@ -207,26 +207,26 @@ _OCCURS: dict[str, tuple[LiteralString, int, int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", _OCCURS)
-def test_it_occurs_as_often_as_it_should(case: str, sample_url: str) -> None:
-    query, least, most = _OCCURS[case]
+@pytest.mark.parametrize("case", _CASES)
+def test_special_cases_occur_as_often_as_intended(case: str, sample_url: str) -> None:
+    query, minimum, maximum = _CASES[case]
 
-    assert least <= value(sample_url, query) <= most
+    assert minimum <= value(sample_url, query) <= maximum
 
 
-def test_the_awkward_cases_are_in_the_smallest_sample_too(small_sample_url: str) -> None:
-    sizeless = {
+def test_small_sample_contains_the_special_cases_too(small_sample_url: str) -> None:
+    required = {
         "films without a copy", "films without an actor", "names that several actors share",
         "inactive customers", "rentals paid five times", "customers who never rented",
-        "customers without e-mail", "copies out now", "rentals nobody paid", "empty phones",
+        "customers without e-mail", "copies rented now", "unpaid rentals", "empty phones",
         "missing second address lines", "late returns",
     }  # fmt: skip
-    missing = [case for case in sizeless if value(small_sample_url, _OCCURS[case][0]) == 0]
+    missing = [case for case in required if value(small_sample_url, _CASES[case][0]) == 0]
 
     assert missing == []
 
 
-def test_trade_grows_and_has_its_seasons(sample_url: str) -> None:
+def test_rentals_grow_and_follow_seasons(sample_url: str) -> None:
     years = dict(
         rows(sample_url, "select extract(year from rental_date)::int, count(*) from rental group by 1")
     )
@@ -250,7 +250,7 @@ def test_trade_grows_and_has_its_seasons(sample_url: str) -> None:
     assert months[1] + months[12] > 1.15 * (months[4] + months[9])
 
 
-def test_some_films_and_customers_are_far_more_popular_than_others(sample_url: str) -> None:
+def test_popularity_of_films_and_customers_is_skewed(sample_url: str) -> None:
     films = [
         count
         for (count,) in rows(
@@ -278,7 +278,7 @@ def test_customers_stop_renting(sample_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         ({"scale": 0}, "scale"),
         ({"scale": float("nan")}, "scale"),
@@ -287,18 +287,18 @@ def test_customers_stop_renting(sample_url: str) -> None:
         ({"until": datetime(2026, 1, 1, tzinfo=UTC)}, "time zone"),
     ],
 )
-def test_an_argument_out_of_range_is_refused_before_anything_is_done(
-    database_url: str, arguments: dict[str, float], complaint: str
+def test_argument_out_of_range_is_refused_before_any_change(
+    database_url: str, arguments: dict[str, float], message: str
 ) -> None:
-    with pytest.raises(SourceError, match=complaint):
+    with pytest.raises(SourceError, match=message):
         generate(database_url, **arguments)  # type: ignore[arg-type]
 
-    assert row_counts(database_url) == {}
+    assert DVD_RENTAL_TABLES.row_counts(database_url) == {}
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-def test_memory_stays_bounded_as_the_data_grow(database_url: str, tmp_path: Path) -> None:
+def test_memory_is_bounded_as_the_data_grow(database_url: str, tmp_path: Path) -> None:
     program = tmp_path / "measure.py"
     program.write_text(
         "import resource, sys\n"
@@ -308,10 +308,10 @@ def test_memory_stays_bounded_as_the_data_grow(database_url: str, tmp_path: Path
     )
 
     def measure(scale: float) -> tuple[int, int]:
-        answer = subprocess.run(
+        output = subprocess.run(
             [sys.executable, program, database_url, str(scale)], capture_output=True, text=True, check=True
         ).stdout.split()
-        return int(answer[0]), int(answer[1])
+        return int(output[0]), int(output[1])
 
     small_rows, small_kilobytes = measure(10)
     large_rows, large_kilobytes = measure(100)

@@ -1,4 +1,4 @@
-"""Simulated traffic: every kind of change, on every table, and the books stay in order."""
+"""Simulated business activity: every kind of change on every table, with consistent data."""
 
 import threading
 import time
@@ -7,34 +7,34 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.sample.database import KEYS, row_counts
 from dvd_rental_pipeline.sample.dvd_rental import simulator
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.dvd_rental.traffic.events import WEIGHTS
-from dvd_rental_pipeline.sample.dvd_rental.traffic.shop import Shop
+from dvd_rental_pipeline.sample.dvd_rental.traffic.session import TrafficSession
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.restore.restore import restore
 from dvd_rental_pipeline_tests.sample.queries import fingerprint, rows, value
 
 
 @pytest.fixture
-def busy_url(database_url: str) -> str:
-    """A database of sample data, with a journal of every change to it."""
+def journaled_url(database_url: str) -> str:
+    """A database of sample data, with a journal of all changes."""
     generate(database_url, scale=0.1)
-    _keep_journal(database_url)
+    _create_journal(database_url)
     return database_url
 
 
 @pytest.fixture
-def busy_real_url(database_url: str, real_dump: Path) -> str:
-    """The real database, with a journal of every change to it."""
-    restore(database_url, real_dump)
-    _keep_journal(database_url)
+def journaled_real_url(database_url: str, real_dump: Path) -> str:
+    """The real database, with a journal of all changes."""
+    restore(database_url, real_dump, DVD_RENTAL_TABLES)
+    _create_journal(database_url)
     return database_url
 
 
-def _keep_journal(url: str) -> None:
+def _create_journal(url: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(
             "create table journal (table_name text, operation text, old jsonb, new jsonb, xid bigint)"
@@ -44,7 +44,7 @@ def _keep_journal(url: str) -> None:
             " insert into journal values (tg_table_name, tg_op, to_jsonb(old), to_jsonb(new), txid_current());"
             " return null; end $$"
         )
-        for table in KEYS:
+        for table in DVD_RENTAL_TABLES.primary_keys:
             connection.execute(
                 psycopg.sql.SQL(
                     "create trigger keep after insert or update or delete on {}"
@@ -53,12 +53,12 @@ def _keep_journal(url: str) -> None:
             )
 
 
-@pytest.mark.parametrize("data", ["busy_url", "busy_real_url"])
-def test_500_events_change_every_table_in_every_way_and_keep_the_books(
+@pytest.mark.parametrize("data", ["journaled_url", "journaled_real_url"])
+def test_500_events_change_every_table_and_keep_data_consistent(
     data: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue(data)
-    before = row_counts(url)
+    before = DVD_RENTAL_TABLES.row_counts(url)
 
     counts = simulate(url, events=500, seed=7)
 
@@ -66,15 +66,17 @@ def test_500_events_change_every_table_in_every_way_and_keep_the_books(
     assert {event.__name__ for event in WEIGHTS} - set(counts) == set()
     done = set(rows(url, "select distinct table_name, operation from journal"))
     assert {
-        (table, operation) for table in KEYS for operation in ("INSERT", "UPDATE", "DELETE")
+        (table, operation)
+        for table in DVD_RENTAL_TABLES.primary_keys
+        for operation in ("INSERT", "UPDATE", "DELETE")
     } - done == set()
-    assert row_counts(url)["rental"] > before["rental"]
-    _assert_books_in_order(url)
-    _assert_keys_changed_and_rows_came_back(url)
+    assert DVD_RENTAL_TABLES.row_counts(url)["rental"] > before["rental"]
+    _assert_consistent(url)
+    _assert_keys_changed_and_rows_restored(url)
     _assert_some_transactions_touch_several_tables(url)
 
 
-def _assert_keys_changed_and_rows_came_back(url: str) -> None:
+def _assert_keys_changed_and_rows_restored(url: str) -> None:
     assert value(
         url,
         "select count(*) from journal where operation = 'UPDATE' and table_name = 'film_category'"
@@ -82,8 +84,9 @@ def _assert_keys_changed_and_rows_came_back(url: str) -> None:
     )
     assert value(
         url,
-        "select count(*) from journal gone join journal back on back.new = gone.old and back.xid > gone.xid"
-        " where gone.operation = 'DELETE' and back.operation = 'INSERT'",
+        "select count(*) from journal deleted join journal restored"
+        " on restored.new = deleted.old and restored.xid > deleted.xid"
+        " where deleted.operation = 'DELETE' and restored.operation = 'INSERT'",
     )
 
 
@@ -95,13 +98,13 @@ def _assert_some_transactions_touch_several_tables(url: str) -> None:
     assert widest >= 3
 
 
-def test_events_happen_now(busy_url: str) -> None:
-    start = value(busy_url, "select localtimestamp")
+def test_events_have_the_current_time(journaled_url: str) -> None:
+    start = value(journaled_url, "select localtimestamp")
 
-    simulate(busy_url, events=100, seed=2)
+    simulate(journaled_url, events=100, seed=2)
 
     for table, moment in (("rental", "rental_date"), ("payment", "payment_date")):
-        with psycopg.connect(busy_url) as connection:
+        with psycopg.connect(journaled_url) as connection:
             latest = connection.execute(
                 psycopg.sql.SQL("select max({}), localtimestamp from {}").format(
                     psycopg.sql.Identifier(moment), psycopg.sql.Identifier(table)
@@ -111,30 +114,30 @@ def test_events_happen_now(busy_url: str) -> None:
         assert start <= latest[0] <= latest[1]
 
 
-def test_an_abandoned_sale_leaves_no_trace(busy_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    abandon = next(event for event in WEIGHTS if event.__name__ == "abandon")
-    monkeypatch.setattr("dvd_rental_pipeline.sample.dvd_rental.simulator.WEIGHTS", {abandon: 1})
-    before = fingerprint(busy_url)
+def test_rolled_back_rental_changes_nothing(journaled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    roll_back = next(event for event in WEIGHTS if event.__name__ == "rent_and_roll_back")
+    monkeypatch.setattr("dvd_rental_pipeline.sample.dvd_rental.simulator.WEIGHTS", {roll_back: 1})
+    before = fingerprint(journaled_url)
 
-    assert simulate(busy_url, events=5) == {"abandon": 5}
+    assert simulate(journaled_url, events=5) == {"rent_and_roll_back": 5}
 
-    assert fingerprint(busy_url) == before
-
-
-def test_the_same_seed_makes_the_same_choices(busy_url: str) -> None:
-    first = simulate(busy_url, events=100, seed=3)
-    generate(busy_url, scale=0.1)
-
-    assert simulate(busy_url, events=100, seed=3) == first
-    assert simulate(busy_url, events=100, seed=4) != first
+    assert fingerprint(journaled_url) == before
 
 
-def test_four_at_once_keep_the_books(busy_url: str) -> None:
+def test_same_seed_makes_the_same_choices(journaled_url: str) -> None:
+    first = simulate(journaled_url, events=100, seed=3)
+    generate(journaled_url, scale=0.1)
+
+    assert simulate(journaled_url, events=100, seed=3) == first
+    assert simulate(journaled_url, events=100, seed=4) != first
+
+
+def test_four_concurrent_simulations_keep_data_consistent(journaled_url: str) -> None:
     failures: list[BaseException] = []
 
     def run(seed: int) -> None:
         try:
-            simulate(busy_url, events=150, seed=seed)
+            simulate(journaled_url, events=150, seed=seed)
         except SourceError as error:
             failures.append(error)
 
@@ -145,26 +148,26 @@ def test_four_at_once_keep_the_books(busy_url: str) -> None:
         thread.join()
 
     assert failures == []
-    _assert_books_in_order(busy_url)
+    _assert_consistent(journaled_url)
 
 
-def test_two_that_wait_for_each_other_go_on(busy_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    both_hold_one = threading.Barrier(2)
-    met = threading.local()
+def test_deadlocked_event_is_retried(journaled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_locked_one = threading.Barrier(2)
+    waited = threading.local()
 
-    def change_two_films(shop: Shop) -> None:
+    def change_two_films(session: TrafficSession) -> None:
         films = ordered[threading.current_thread().name]
-        shop.run("update film set length = length where film_id = %s", films[:1])
-        if not hasattr(met, "once"):
-            met.once = True
-            both_hold_one.wait(timeout=30)
-        shop.run("update film set length = length where film_id = %s", films[1:])
+        session.run("update film set length = length where film_id = %s", films[:1])
+        if not hasattr(waited, "once"):
+            waited.once = True
+            both_locked_one.wait(timeout=30)
+        session.run("update film set length = length where film_id = %s", films[1:])
 
     monkeypatch.setattr(simulator, "WEIGHTS", {change_two_films: 1})
     ordered = {"up": [1, 2], "down": [2, 1]}
     counts: list[dict[str, int]] = []
     threads = [
-        threading.Thread(target=lambda: counts.append(simulate(busy_url, events=3)), name=name)
+        threading.Thread(target=lambda: counts.append(simulate(journaled_url, events=3)), name=name)
         for name in ordered
     ]
     for thread in threads:
@@ -175,28 +178,28 @@ def test_two_that_wait_for_each_other_go_on(busy_url: str, monkeypatch: pytest.M
     assert counts == [{"change_two_films": 3}] * 2
 
 
-def test_the_rate_is_kept_and_progress_told(busy_url: str) -> None:
-    told: list[str] = []
+def test_rate_is_kept_and_progress_reported(journaled_url: str) -> None:
+    progress: list[str] = []
     start = time.monotonic()
 
-    simulate(busy_url, events=50, rate=100, seed=5, progress=told.append)
+    simulate(journaled_url, events=50, rate=100, seed=5, on_progress=progress.append)
 
     assert time.monotonic() - start >= 0.49
-    assert told
+    assert progress
 
 
-def test_it_ends_early_when_told_to(busy_url: str) -> None:
+def test_simulation_ends_early_when_stopped(journaled_url: str) -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     start = time.monotonic()
 
-    counts = simulate(busy_url, events=100_000, rate=20, stop=stop)
+    counts = simulate(journaled_url, events=100_000, rate=20, stop=stop)
 
     assert 1 <= sum(counts.values()) < 1000
     assert time.monotonic() - start < 30
 
 
-def test_without_data_there_is_no_business(database_url: str) -> None:
+def test_empty_database_is_refused(database_url: str) -> None:
     with pytest.raises(SourceError, match="source generate"):
         simulate(database_url)
 
@@ -207,7 +210,7 @@ def test_arguments_out_of_range_are_refused(database_url: str, arguments: dict[s
         simulate(database_url, **arguments)  # type: ignore[arg-type]
 
 
-def _assert_books_in_order(url: str) -> None:
+def _assert_consistent(url: str) -> None:
     assert (
         rows(
             url,
@@ -228,7 +231,7 @@ def _assert_books_in_order(url: str) -> None:
         == []
     )
     assert rows(url, "select from film where film_id not in (select film_id from film_category)") == []
-    # Foreign keys hold by themselves, as long as nothing has switched them off.
+    # The database enforces foreign keys unless they were disabled.
     assert value(url, "select count(*) from pg_constraint where contype = 'f' and not convalidated") == 0
     with psycopg.connect(url) as connection:
         for name, child, column, parent in connection.execute(
@@ -236,7 +239,7 @@ def _assert_books_in_order(url: str) -> None:
             " from pg_constraint join pg_attribute on attrelid = conrelid and attnum = conkey[1]"
             " where contype = 'f'"
         ).fetchall():
-            key = KEYS[parent][0]
+            key = DVD_RENTAL_TABLES.primary_keys[parent][0]
             orphans = connection.execute(
                 psycopg.sql.SQL(
                     "select count(*) from {} as child where not exists"

@@ -1,1 +1,1 @@
-"""The deterministic generator of sample data for the DVD rental database."""
+"""The deterministic generator of sample data. The entry point is `generate.generate`."""

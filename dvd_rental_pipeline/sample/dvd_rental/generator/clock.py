@@ -1,4 +1,4 @@
-"""Points in time as whole numbers: microseconds since 2000-01-01, which is also how PostgreSQL stores them."""
+"""Timestamps as microseconds since 2000-01-01, as PostgreSQL stores them."""
 
 from datetime import datetime, timedelta
 
@@ -13,16 +13,11 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 NEVER = np.iinfo(np.int64).max
-"""Stands for null."""
+"""Represents null."""
 
 _EPOCH = datetime(2000, 1, 1)  # without time zone, as the schema is
 
 
-def micros(moment: datetime) -> int:
-    """`moment`, which has no time zone, as microseconds."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def moment(micros: int) -> datetime:
-    """The inverse of `micros`."""
-    return _EPOCH + timedelta(microseconds=int(micros))
+def micros(timestamp: datetime) -> int:
+    """Convert a timestamp without time zone to microseconds."""
+    return (timestamp - _EPOCH) // timedelta(microseconds=1)

@@ -1,4 +1,4 @@
-"""Films, who plays in them, and the copies that stand in the stores."""
+"""Films, their categories and actors, and the copies in the stores."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.chance import popularity, some
 from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import power_law_weights, random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import (
     CATEGORIES,
     DEEDS,
@@ -25,12 +25,12 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.words import (
 _RATES = np.array([99, 299, 499])
 _RATINGS = ("G", "PG", "PG-13", "R", "NC-17")
 _UNSTOCKED_SHARE = 0.042
-_WITHOUT_ACTORS = 3
+_FILMS_WITHOUT_ACTORS = 3
 
 
 @dataclass(frozen=True)
 class Films:
-    """The films by index (key minus one). Prices are in cents, `days` is how long a copy may be kept."""
+    """The films by index (key minus one). Prices are in cents; `days` is the rental duration."""
 
     rate: NDArray[np.int64]
     replacement_cost: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Films:
 
 @dataclass(frozen=True)
 class Stock:
-    """The copies by index (key minus one): film and store by index, and how much each is asked for."""
+    """The copies by index (key minus one): film and store by index, and the weight of each in draws."""
 
     film: NDArray[np.int64]
     store: NDArray[np.int64]
@@ -56,23 +56,23 @@ class Stock:
 
 
 def make_films(plan: Plan) -> Films:
-    """Prices, terms and popularity of `plan.films` films."""
+    """Generate prices, rental durations and popularity of `plan.films` films."""
     rng = plan.rng("films")
     return Films(
         rate=rng.choice(_RATES, plan.films),
         replacement_cost=100 * rng.integers(9, 30, plan.films) + 99,
         days=rng.integers(3, 8, plan.films),
-        popularity=popularity(rng, plan.films, 0.7),
+        popularity=power_law_weights(rng, plan.films, 0.7),
     )
 
 
 def make_stock(plan: Plan, films: Films, store_shares: NDArray[np.float64]) -> Stock:
-    """Copies of all but a few films, more of the popular ones, divided among the stores."""
+    """Generate copies of all but a few films, more of popular films, distributed among the stores."""
     rng = plan.rng("stock")
-    stocked = np.flatnonzero(~some(rng, films.count, _UNSTOCKED_SHARE))
-    wanted = np.sqrt(films.popularity[stocked])
-    # Every film that is stocked at all has one copy; the others go by popularity.
-    extra = rng.choice(len(stocked), size=plan.copies - len(stocked), p=wanted / wanted.sum())
+    stocked = np.flatnonzero(~random_mask(rng, films.count, _UNSTOCKED_SHARE))
+    weights = np.sqrt(films.popularity[stocked])
+    # One copy of every stocked film; the remaining copies by popularity.
+    extra = rng.choice(len(stocked), size=plan.copies - len(stocked), p=weights / weights.sum())
     film = np.sort(np.concatenate([stocked, stocked[extra]]))
     store = rng.choice(plan.stores, size=len(film), p=store_shares)
     copies = np.bincount(film, minlength=films.count)
@@ -113,20 +113,20 @@ def film_rows(plan: Plan, films: Films) -> Iterator[tuple[Any, ...]]:
 
 
 def film_category_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    """Rows of film_id, category_id, last_update: one category a film, some far more usual than others."""
+    """Yield rows of film_id, category_id, last_update: one category per film, with unequal frequencies."""
     rng = plan.rng("categories")
     for film, category in enumerate(
-        rng.choice(len(CATEGORIES), plan.films, p=popularity(rng, len(CATEGORIES), 0.4)), start=1
+        rng.choice(len(CATEGORIES), plan.films, p=power_law_weights(rng, len(CATEGORIES), 0.4)), start=1
     ):
         yield film, int(category) + 1, plan.start
 
 
 def film_actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    """Rows of actor_id, film_id, last_update: about five actors a film, three films without any."""
+    """Yield rows of actor_id, film_id, last_update: about five actors per film, three films without any."""
     rng = plan.rng("casts")
     sizes = np.clip(rng.poisson(5.5, plan.films), 1, 15)
-    sizes[rng.choice(plan.films, _WITHOUT_ACTORS, replace=False)] = 0
-    fame = np.cumsum(popularity(rng, plan.actors, 0.3))
+    sizes[rng.choice(plan.films, _FILMS_WITHOUT_ACTORS, replace=False)] = 0
+    fame = np.cumsum(power_law_weights(rng, plan.actors, 0.3))
     for film, size in enumerate(sizes, start=1):
         cast = np.minimum(np.searchsorted(fame, rng.random(size)), plan.actors - 1) + 1
         for actor in np.unique(cast):
@@ -134,5 +134,5 @@ def film_actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
 
 
 def dollars(cents: int) -> str:
-    """An amount as PostgreSQL reads it: 99 is '0.99'."""
+    """Format an amount for PostgreSQL: 99 is '0.99'."""
     return f"{cents // 100}.{cents % 100:02d}"

@@ -1,4 +1,4 @@
-"""Fills the source database with sample data."""
+"""Fill the DVD rental database with sample data."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,10 +8,7 @@ import numpy as np
 import psycopg
 from psycopg import sql
 
-from dvd_rental_pipeline.sample.database import KEYS, row_counts, staged_database
-from dvd_rental_pipeline.sample.dvd_rental.generator.business import Business
-from dvd_rental_pipeline.sample.dvd_rental.generator.clock import NEVER, micros
-from dvd_rental_pipeline.sample.dvd_rental.generator.copying import (
+from dvd_rental_pipeline.sample.dvd_rental.generator.bulk_copy import (
     copy_columns,
     copy_rows,
     integers,
@@ -19,6 +16,7 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.copying import (
     smallints,
     timestamps,
 )
+from dvd_rental_pipeline.sample.dvd_rental.generator.clock import NEVER, micros
 from dvd_rental_pipeline.sample.dvd_rental.generator.films import (
     Films,
     Stock,
@@ -35,9 +33,12 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.people import (
 )
 from dvd_rental_pipeline.sample.dvd_rental.generator.places import addresses, read_world
 from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.reference_data import ReferenceData
 from dvd_rental_pipeline.sample.dvd_rental.generator.rentals import Rentals, rental_history
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import CATEGORIES, LANGUAGES
+from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.errors import SourceError
+from dvd_rental_pipeline.sample.staged_database import staged_database
 
 _AFTER_LOADING = "-- after loading"
 _STOCK_CHUNK_ROWS = 200_000
@@ -49,61 +50,62 @@ def generate(
     scale: float = 1.0,
     seed: int = 42,
     until: datetime | None = None,
-    progress: Callable[[str], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
 ) -> dict[str, int]:
-    """Replace the database that `url` names by sample data; returns the rows by table.
+    """Replace the database that `url` names by sample data; return the number of rows by table.
 
-    The same seed, scale and `until` give the same rows, byte for byte. `until` is the end of the four years of
-    history, in the server's local time and without a zone (default: now, in whole minutes). Scale 1 is about
-    the size of the original; `Plan` says how it grows. Rentals and payments stream; memory grows with the
-    copies alone, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
+    The same seed, scale and `until` give identical rows. `until` is the end of the four years of history, in
+    the server's local time and without a zone (default: now, in whole minutes). Scale 1 is about the size of
+    the original; see `Plan` for larger scales. Rentals and payments are streamed; memory grows with the copies
+    only, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
 
     Raises:
-        SourceError: an argument is out of range, or the database cannot be replaced; the old data then stay.
+        SourceError: an argument is out of range, or the database cannot be replaced. The old data are then
+            unchanged.
     """
-    tell = progress or (lambda _: None)
+    report = on_progress or (lambda _: None)
     if until is not None and until.tzinfo is not None:
         raise SourceError("`until` must be without a time zone: the schema's timestamps have none.")
-    Plan.make(scale, seed, until or datetime.max)  # an argument out of range is said before anything is done
-    with staged_database(url) as aside, psycopg.connect(aside) as connection:
+    Plan.make(scale, seed, until or datetime.max)  # fails early if an argument is out of range
+    with staged_database(url, DVD_RENTAL_TABLES) as staged_url, psycopg.connect(staged_url) as connection:
         plan = Plan.make(scale, seed, until or _now(connection))
-        tables, constraints = _schema()
+        tables, constraints = _read_schema()
         connection.execute("set local synchronous_commit = off")
         connection.execute("set local maintenance_work_mem = '128MB'")
         connection.execute(tables)
-        _fill(connection, plan, tell)
-        tell("Building indexes and foreign keys")
+        _fill(connection, plan, report)
+        report("Building indexes and foreign keys")
         connection.execute(constraints)
         _set_sequences(connection)
         connection.execute("analyze")
         connection.commit()
         connection.close()
-        return row_counts(aside)
+        return DVD_RENTAL_TABLES.row_counts(staged_url)
 
 
-def _schema() -> tuple[sql.SQL, sql.SQL]:
-    """What makes the tables, and what is to follow once they are filled."""
+def _read_schema() -> tuple[sql.SQL, sql.SQL]:
+    """Return the statements to execute before and after loading."""
     text = files("dvd_rental_pipeline.sample.dvd_rental").joinpath("schema.sql").read_text(encoding="utf-8")
     tables, _, constraints = text.partition(f"\n{_AFTER_LOADING}\n")
     return sql.SQL(tables), sql.SQL(constraints)
 
 
 def _now(connection: psycopg.Connection) -> datetime:
-    found = connection.execute("select date_trunc('minute', localtimestamp)").fetchone()
-    if not found:
-        raise SourceError("The source database does not tell the time.")
-    now: datetime = found[0]
+    row = connection.execute("select date_trunc('minute', localtimestamp)").fetchone()
+    if not row:
+        raise SourceError("The source database returned no time.")
+    now: datetime = row[0]
     return now
 
 
-def _fill(connection: psycopg.Connection, plan: Plan, tell: Callable[[str], None]) -> None:
-    business = Business.make(plan)
-    tell(f"Generating {plan.films:,} films and {plan.customers:,} customers")
-    _copy_films(connection, plan, business.films)
-    _copy_people(connection, plan, business.customers)
-    tell(f"Generating {plan.copies:,} copies")
-    _copy_stock(connection, plan, business.stock)
-    _copy_trade(connection, business, tell)
+def _fill(connection: psycopg.Connection, plan: Plan, report: Callable[[str], None]) -> None:
+    reference = ReferenceData.make(plan)
+    report(f"Generating {plan.films:,} films and {plan.customers:,} customers")
+    _copy_films(connection, plan, reference.films)
+    _copy_people(connection, plan, reference.customers)
+    report(f"Generating {plan.copies:,} copies")
+    _copy_stock(connection, plan, reference.stock)
+    _copy_rentals_and_payments(connection, reference, report)
 
 
 def _copy_films(connection: psycopg.Connection, plan: Plan, films: Films) -> None:
@@ -200,13 +202,15 @@ def _copy_stock(connection: psycopg.Connection, plan: Plan, stock: Stock) -> Non
         )
 
 
-def _copy_trade(connection: psycopg.Connection, business: Business, tell: Callable[[str], None]) -> None:
-    history = PaymentHistory(business)
+def _copy_rentals_and_payments(
+    connection: psycopg.Connection, reference: ReferenceData, report: Callable[[str], None]
+) -> None:
+    history = PaymentHistory(reference)
     paid = 0
-    for rentals in rental_history(business):
+    for rentals in rental_history(reference):
         _copy_rentals(connection, rentals)
         paid += _copy_payments(connection, history.pay(rentals), paid)
-        tell(f"Generating rentals: {rentals.rental_id[-1]:,} of {business.plan.rentals:,}")
+        report(f"Generating rentals: {rentals.rental_id[-1]:,} of {reference.plan.rentals:,}")
     _copy_payments(connection, history.finish(), paid)
 
 
@@ -226,12 +230,12 @@ def _copy_rentals(connection: psycopg.Connection, rentals: Rentals) -> None:
     )
 
 
-def _copy_payments(connection: psycopg.Connection, payments: Payments, before: int) -> int:
+def _copy_payments(connection: psycopg.Connection, payments: Payments, count_before: int) -> int:
     copy_columns(
         connection,
         "payment",
         {
-            "payment_id": integers(np.arange(before + 1, before + 1 + payments.count)),
+            "payment_id": integers(np.arange(count_before + 1, count_before + 1 + payments.count)),
             "customer_id": smallints(payments.customer + 1),
             "staff_id": smallints(payments.staff_id),
             "rental_id": integers(payments.rental_id),
@@ -243,7 +247,7 @@ def _copy_payments(connection: psycopg.Connection, payments: Payments, before: i
 
 
 def _set_sequences(connection: psycopg.Connection) -> None:
-    for table, key in KEYS.items():
+    for table, key in DVD_RENTAL_TABLES.primary_keys.items():
         if len(key) == 1:
             connection.execute(
                 sql.SQL("select setval(pg_get_serial_sequence({}, {}), max({})) from {}").format(

@@ -1,4 +1,4 @@
-"""Customers, and the staff of the stores."""
+"""Customers, staff and actors."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.chance import popularity, some
 from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import power_law_weights, random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import FIRST_NAMES, LAST_NAMES
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -18,10 +18,10 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers by index (key minus one), in the order in which they joined.
+    """The customers by index (key minus one), in the order of registration.
 
-    `joins` and `leaves` are days since the start of the history; from the day `leaves` on, nothing is rented.
-    `appetite` weighs how often each rents, `tardiness` is the chance that a copy comes back late.
+    `joins` and `leaves` are days since the start of the history: the customer rents from `joins` to the day
+    before `leaves`. `appetite` is the weight in draws, `tardiness` the probability of a late return.
     """
 
     store: NDArray[np.int64]
@@ -37,18 +37,18 @@ class Customers:
 
 
 def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
-    """A quarter is there from the first day, the others join over the years; some leave, some never rent."""
+    """Generate customers: a quarter joins on the first day, the others later; some leave, some never rent."""
     rng = plan.rng("customers")
     count, days = plan.customers, (plan.until - plan.start).days
-    founders = rng.random(count) < 0.25
-    joins = np.sort(np.where(founders, 0, rng.integers(0, days, count)))
+    joins_first_day = rng.random(count) < 0.25
+    joins = np.sort(np.where(joins_first_day, 0, rng.integers(0, days, count)))
     stays = rng.random(count) < 0.55
     leaves = np.where(stays, days + 1, joins + 30 + rng.exponential(400, count).astype(np.int64))
-    inactive = some(rng, count, 0.025)
+    inactive = random_mask(rng, count, 0.025)
     leaves[inactive] = np.minimum(leaves[inactive], days - 30)
-    appetite = popularity(rng, count, 0.5)
-    appetite[some(rng, count, 0.01)] = 0.0
-    # Somebody rents on every day of the history.
+    appetite = power_law_weights(rng, count, 0.5)
+    appetite[random_mask(rng, count, 0.01)] = 0.0
+    # The first customer can rent on every day of the history.
     joins[0], leaves[0], appetite[0], inactive[0] = 0, days + 1, 1 / count, False
     return Customers(
         store=rng.choice(plan.stores, size=count, p=store_shares),
@@ -61,13 +61,13 @@ def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
 
 
 def customer_rows(plan: Plan, customers: Customers, first_address: int) -> Iterator[tuple[Any, ...]]:
-    """Rows of customer_id, store_id, first_name, last_name, email, address_id, activebool, create_date,
-    last_update, active. `activebool` is always true, as in the original: `active` is the flag that is kept.
+    """Yield rows of customer_id, store_id, first_name, last_name, email, address_id, activebool, create_date,
+    last_update, active. `activebool` is always true, as in the original; `active` is the flag in use.
     """
     rng = plan.rng("customer names")
     count = customers.count
     names = _names(rng, count)
-    no_email, never_updated = some(rng, count, 0.01), some(rng, count, 0.01)
+    no_email, never_updated = random_mask(rng, count, 0.01), random_mask(rng, count, 0.01)
     for i, (first, last) in enumerate(names):
         created = plan.start.date() + timedelta(days=int(customers.joins[i]))
         yield (
@@ -87,12 +87,12 @@ def customer_rows(plan: Plan, customers: Customers, first_address: int) -> Itera
 
 
 def staff_rows(plan: Plan, first_address: int) -> Iterator[tuple[Any, ...]]:
-    """Rows of staff_id, first_name, last_name, address_id, email, store_id, active, username, password,
-    last_update, picture. The first of them manage a store each, store by store.
+    """Yield rows of staff_id, first_name, last_name, address_id, email, store_id, active, username, password,
+    last_update, picture. Staff member N manages store N, as far as there are stores.
     """
     rng = plan.rng("staff")
     count = plan.stores * plan.staff_per_store
-    pictured = some(rng, count, 0.5)
+    pictured = random_mask(rng, count, 0.5)
     for i, (first, last) in enumerate(_names(rng, count)):
         yield (
             i + 1,
@@ -110,7 +110,7 @@ def staff_rows(plan: Plan, first_address: int) -> Iterator[tuple[Any, ...]]:
 
 
 def actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
-    """Rows of actor_id, first_name, last_name, last_update. Two of them share both names."""
+    """Yield rows of actor_id, first_name, last_name, last_update. Two actors have the same name."""
     rng = plan.rng("actors")
     names = _names(rng, plan.actors)
     names[plan.actors // 2] = names[plan.actors // 3]
@@ -119,12 +119,12 @@ def actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
 
 
 def email(first: str, last: str, key: int, domain: str) -> str:
-    """An address of at most 50 characters that nobody can own."""
+    """Return an address of at most 50 characters, in a domain reserved for examples."""
     return f"{ascii_letters(first)}.{ascii_letters(last)}.{key}"[: 49 - len(domain)].lower() + f"@{domain}"
 
 
 def ascii_letters(name: str) -> str:
-    """`name` without accents and without what ASCII cannot say."""
+    """Return `name` without accents and without other characters outside ASCII."""
     return "".join(c for c in unicodedata.normalize("NFKD", name) if c.isascii() and c.isalpha())
 
 

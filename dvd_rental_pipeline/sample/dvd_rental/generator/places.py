@@ -7,26 +7,26 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.chance import some
 from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import STREET_KINDS, STREETS
 
 
 @dataclass(frozen=True)
 class World:
-    """The countries by name, and each country's cities. Keys count both from 1, in this order."""
+    """The names of the countries, and of each country's cities. Keys number both from 1, in this order."""
 
     countries: tuple[str, ...]
     cities_of: tuple[tuple[str, ...], ...]
 
     @cached_property
     def cities(self) -> list[tuple[str, int]]:
-        """Each city's name and the key of its country."""
+        """The name of each city and the key of its country."""
         return [(city, key) for key, cities in enumerate(self.cities_of, start=1) for city in cities]
 
 
 def read_world() -> World:
-    """The world of `places.csv`. Some cities share their name with one of another country."""
+    """Read `places.csv`. Some cities have the same name as a city of another country."""
     text = (
         files("dvd_rental_pipeline.sample.dvd_rental.generator")
         .joinpath("places.csv")
@@ -37,9 +37,9 @@ def read_world() -> World:
 
 
 def addresses(plan: Plan, world: World, count: int) -> Iterator[tuple[Any, ...]]:
-    """`count` rows of address_id, address, address2, district, city_id, postal_code, phone, last_update.
+    """Yield `count` rows of address_id, address, address2, district, city_id, postal_code, phone, last_update.
 
-    What is not known is an empty string, or null where the column allows it.
+    Unknown values are empty strings, or null where the column allows it.
     """
     rng = plan.rng("addresses")
     city_keys = rng.integers(1, len(world.cities) + 1, count)
@@ -50,9 +50,9 @@ def addresses(plan: Plan, world: World, count: int) -> Iterator[tuple[Any, ...]]
     phones = rng.integers(10**9, 10**12, count)
     flats = rng.integers(1, 60, count)
     neighbours = rng.random(count)
-    has_flat, no_second_line = some(rng, count, 0.08), some(rng, count, 0.01)
+    has_flat, no_second_line = random_mask(rng, count, 0.08), random_mask(rng, count, 0.01)
     no_district, empty_code, no_code, no_phone = (
-        some(rng, count, share) for share in (0.01, 0.01, 0.005, 0.01)
+        random_mask(rng, count, share) for share in (0.01, 0.01, 0.005, 0.01)
     )
     for i in range(count):
         country = world.cities_of[world.cities[city_keys[i] - 1][1] - 1]

@@ -1,4 +1,4 @@
-"""When the business is busy: growth over the years, the time of year, the day of the week, the hour."""
+"""The distribution of rentals over time: yearly growth, season, day of the week, hour."""
 
 from datetime import timedelta
 
@@ -11,26 +11,26 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
 _YEARLY_GROWTH = 0.14
 _BY_WEEKDAY = np.array([0.78, 0.76, 0.84, 0.92, 1.30, 1.52, 1.12])  # from Monday
 
-# The stores open from eight to midnight; people come after work, at weekends from noon.
+# The stores are open from eight to midnight; most customers come in the evening, at weekends from noon.
 _BY_HOUR = np.array([0] * 8 + [1, 2, 3, 4, 5, 4, 4, 5, 7, 10, 12, 12, 10, 7, 4, 2], dtype=np.float64)
 _BY_HOUR_AT_WEEKENDS = np.array([0] * 8 + [1, 3, 5, 7, 8, 8, 8, 8, 9, 10, 11, 10, 8, 6, 4, 2], dtype=np.float64)
 
 
 def rentals_by_day(plan: Plan) -> NDArray[np.int64]:
-    """How many rentals each day has, `plan.rentals` in all; the last day ends at `plan.until`."""
+    """Return the number of rentals per day, `plan.rentals` in total; the last day ends at `plan.until`."""
     rng = plan.rng("seasons")
     days = np.arange((plan.until - plan.start).days + 1)
     first = plan.start.timetuple().tm_yday
     year = 2 * np.pi * (first + days) / 365.25
     weights = (
         (1 + _YEARLY_GROWTH) ** (days / 365)
-        * (1 + 0.20 * np.cos(year) + 0.08 * np.cos(2 * year))  # a long winter, a short summer
+        * (1 + 0.20 * np.cos(year) + 0.08 * np.cos(2 * year))  # more in winter, less in summer
         * _BY_WEEKDAY[(plan.start.weekday() + days) % 7]
         * rng.lognormal(0, 0.08, len(days))
     )
     weights[-1] *= _share_of_day(plan, len(days) - 1)
     counts: NDArray[np.int64] = rng.multinomial(plan.rentals, weights / weights.sum())
-    # The history is fresh however small it is.
+    # At least one rental on the last whole day, at any scale.
     if counts[-2] == 0:
         counts[np.argmax(counts)] -= 1
         counts[-2] = 1
@@ -38,21 +38,21 @@ def rentals_by_day(plan: Plan) -> NDArray[np.int64]:
 
 
 def times_of_day(plan: Plan, rng: np.random.Generator, day: int, count: int) -> Micros:
-    """`count` times within a day of the history, ascending, in whole seconds as microseconds after midnight."""
+    """Return `count` ascending times of a day, as microseconds after midnight in whole seconds."""
     hours = _hours(plan, day)
-    known = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
+    cumulative = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
     last_day = (plan.until - plan.start).days
     share = rng.random(count) * (_share_of_day(plan, day) if day == last_day else 1.0)
-    seconds = np.interp(share, known, np.arange(25) * 3600.0).astype(np.int64)
+    seconds = np.interp(share, cumulative, np.arange(25) * 3600.0).astype(np.int64)
     return np.sort(seconds) * (HOUR // 3600)
 
 
 def _share_of_day(plan: Plan, day: int) -> float:
-    """The part of a day's trade that is done by the time of day of `plan.until`."""
+    """Return the share of a day's rentals before the time of day of `plan.until`."""
     hours = _hours(plan, day)
     passed = (plan.until - plan.start) % timedelta(days=1)
-    known = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
-    return float(np.interp(passed / timedelta(hours=1), np.arange(25), known))
+    cumulative = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
+    return float(np.interp(passed / timedelta(hours=1), np.arange(25), cumulative))
 
 
 def _hours(plan: Plan, day: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The words that the sample data are made of: names of people, of films, of streets."""
+"""Vocabulary of the sample data: names of people, films and streets, and parts of descriptions."""
 
 # ruff: noqa: SIM905 (hundreds of words read better as text than as quoted items)
 

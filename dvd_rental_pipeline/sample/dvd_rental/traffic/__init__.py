@@ -1,1 +1,4 @@
-"""Business events of the DVD rental stores, by the part of the business that they concern."""
+"""The simulated business events, one module per group of tables.
+
+An event is a function that changes the data within the transaction that the simulator started.
+"""

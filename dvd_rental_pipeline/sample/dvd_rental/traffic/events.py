@@ -1,70 +1,70 @@
-"""The kinds of event, and how often each happens."""
+"""The kinds of event and their frequencies."""
 
 from collections.abc import Callable
 
-from dvd_rental_pipeline.sample.dvd_rental.traffic import films, people, trade
-from dvd_rental_pipeline.sample.dvd_rental.traffic.shop import Shop
+from dvd_rental_pipeline.sample.dvd_rental.traffic import addresses, customers, films, rentals, stores
+from dvd_rental_pipeline.sample.dvd_rental.traffic.session import TrafficSession
 
-Event = Callable[[Shop], None]
+Event = Callable[[TrafficSession], None]
 
 
-def bring_back(shop: Shop) -> None:
-    """Something was deleted by mistake: it comes back with its old key."""
-    shop.bring_back()
+def restore_deleted_rows(session: TrafficSession) -> None:
+    """Rows that were deleted are inserted again with their old keys."""
+    session.restore_deleted()
 
 
 WEIGHTS: dict[Event, int] = {
-    trade.rent: 300,
-    trade.give_back: 270,
-    trade.pay_late: 60,
-    trade.waive: 5,
-    trade.pay_for_another: 5,
-    trade.correct_payment: 15,
-    trade.correct_rental: 5,
-    trade.cancel_rental: 10,
-    trade.refund: 5,
-    trade.change_of_mind: 10,
-    trade.abandon: 10,
-    people.join: 40,
-    people.join_from_afar: 5,
-    people.enter_place: 1,
-    people.move: 20,
-    people.move_to_new_address: 8,
-    people.change_email: 20,
-    people.marry: 5,
-    people.change_home_store: 8,
-    people.leave_or_return: 12,
-    people.forget_customer: 3,
-    people.clear_address: 3,
-    people.clear_place: 1,
-    people.clear_country: 1,
-    people.save_place: 3,
-    people.hire: 1,
-    people.change_staff: 3,
-    people.dismiss: 1,
-    people.open_store: 1,
-    people.close_store: 1,
-    people.change_store: 1,
+    rentals.rent_copy: 300,
+    rentals.return_copy: 270,
+    rentals.pay_unpaid_rental: 60,
+    rentals.record_zero_payment: 5,
+    rentals.pay_other_customers_rental: 5,
+    rentals.correct_payment: 15,
+    rentals.correct_rental: 5,
+    rentals.delete_rental: 10,
+    rentals.delete_payment: 5,
+    rentals.rent_with_savepoint_rollback: 10,
+    rentals.rent_and_roll_back: 10,
+    customers.insert_customer: 40,
+    customers.insert_customer_in_new_city: 5,
+    addresses.insert_city_and_country: 1,
+    customers.change_address: 20,
+    customers.move_to_new_address: 8,
+    customers.change_email: 20,
+    customers.change_last_name: 5,
+    customers.change_home_store: 8,
+    customers.toggle_active: 12,
+    customers.delete_customer: 3,
+    addresses.delete_address: 3,
+    addresses.delete_city: 1,
+    addresses.delete_country: 1,
+    addresses.touch_city_and_country: 3,
+    stores.insert_staff: 1,
+    stores.update_staff: 3,
+    stores.delete_staff: 1,
+    stores.insert_store: 1,
+    stores.delete_store: 1,
+    stores.move_store: 1,
     films.change_price: 25,
-    films.change_prices_of_category: 2,
-    films.describe: 8,
-    films.release: 8,
-    films.announce: 3,
-    films.withdraw: 2,
-    films.restock: 20,
-    films.transfer: 10,
-    films.scrap: 5,
-    films.refile: 3,
-    films.refile_by_hand: 2,
-    films.recast: 3,
-    films.cut: 3,
-    films.meet_actor: 3,
+    films.change_rental_duration_of_category: 2,
+    films.change_description: 8,
+    films.insert_film_with_copies: 8,
+    films.insert_film_without_copies: 3,
+    films.delete_film: 2,
+    films.insert_copies: 20,
+    films.move_copy: 10,
+    films.delete_copy: 5,
+    films.update_film_category: 3,
+    films.replace_film_category: 2,
+    films.update_film_actor: 3,
+    films.delete_film_actor: 3,
+    films.insert_actor: 3,
     films.rename_actor: 3,
-    films.forget_actor: 2,
-    films.add_category_and_language: 1,
-    films.save_category_and_language: 3,
-    films.drop_category: 1,
-    films.drop_language: 1,
-    bring_back: 10,
+    films.delete_actor: 2,
+    films.insert_category_and_language: 1,
+    films.touch_category_and_language: 3,
+    films.delete_category: 1,
+    films.delete_language: 1,
+    restore_deleted_rows: 10,
 }
-"""Each kind of event by its share of all events, in no unit."""
+"""The relative frequency of each kind of event."""

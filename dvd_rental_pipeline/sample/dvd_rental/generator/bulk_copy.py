@@ -1,4 +1,4 @@
-"""Loading rows with COPY: rows of Python values as text, NumPy columns in PostgreSQL's binary format."""
+"""Load rows with COPY: Python values in the text format, NumPy columns in the binary format."""
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,41 +17,41 @@ _END = struct.pack(">h", -1)
 
 
 @dataclass(frozen=True)
-class Values:
-    """A column: numbers laid out as PostgreSQL receives them, and which of them are null."""
+class BinaryColumn:
+    """A column in PostgreSQL's binary format, and a mask of the nulls."""
 
     binary: NDArray[Any]
     null: NDArray[np.bool_] | None = None
 
 
-def smallints(values: NDArray[Any]) -> Values:
-    """smallint"""
-    return Values(values.astype(">i2"))
+def smallints(values: NDArray[Any]) -> BinaryColumn:
+    """Encode as smallint."""
+    return BinaryColumn(values.astype(">i2"))
 
 
-def integers(values: NDArray[Any]) -> Values:
-    """integer"""
-    return Values(values.astype(">i4"))
+def integers(values: NDArray[Any]) -> BinaryColumn:
+    """Encode as integer."""
+    return BinaryColumn(values.astype(">i4"))
 
 
-def timestamps(values: NDArray[np.int64]) -> Values:
-    """timestamp, from microseconds; NEVER is null."""
-    return Values(values.astype(">i8"), values == NEVER)
+def timestamps(values: NDArray[np.int64]) -> BinaryColumn:
+    """Encode microseconds as timestamp; NEVER is null."""
+    return BinaryColumn(values.astype(">i8"), values == NEVER)
 
 
-def money(cents: NDArray[np.int64]) -> Values:
-    """numeric with two decimals, below 10,000. On the wire: two digits of base 10,000, one before the point."""
+def money(cents: NDArray[np.int64]) -> BinaryColumn:
+    """Encode amounts below 10,000.00 as numeric: two base-10,000 digits, one before the decimal point."""
     digits = np.zeros((len(cents), 6), dtype=">i2")
     digits[:, 0] = 2
     digits[:, 3] = 2
     digits[:, 4] = cents // 100
     digits[:, 5] = cents % 100 * 100
-    return Values(digits.view("V12").ravel())
+    return BinaryColumn(digits.view("V12").ravel())
 
 
-def copy_columns(connection: psycopg.Connection, table: str, columns: Mapping[str, Values]) -> None:
+def copy_columns(connection: psycopg.Connection, table: str, columns: Mapping[str, BinaryColumn]) -> None:
     """Append rows given as columns of equal length."""
-    statement = _copy(table, columns, sql.SQL("(format binary)"))
+    statement = _copy_statement(table, columns, sql.SQL("(format binary)"))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_SIGNATURE + _encode(list(columns.values())) + _END)
 
@@ -60,19 +60,22 @@ def copy_rows(
     connection: psycopg.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
     """Append rows of Python values."""
-    with connection.cursor() as cursor, cursor.copy(_copy(table, columns, sql.SQL("(format text)"))) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_copy_statement(table, columns, sql.SQL("(format text)"))) as copy,
+    ):
         for row in rows:
             copy.write_row(row)
 
 
-def _copy(table: str, columns: Iterable[str], options: sql.SQL) -> sql.Composed:
+def _copy_statement(table: str, columns: Iterable[str], options: sql.SQL) -> sql.Composed:
     return sql.SQL("copy {} ({}) from stdin with {}").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), options
     )
 
 
-def _encode(columns: Sequence[Values]) -> bytes:
-    # A row is the number of its fields, then each field's width and value; a null is the width -1 alone.
+def _encode(columns: Sequence[BinaryColumn]) -> bytes:
+    # A row is its number of fields, then each field's width and value; a null has the width -1 and no value.
     layout: list[tuple[str, Any]] = [("fields", ">i2")]
     for number, column in enumerate(columns):
         layout += [(f"width{number}", ">i4"), (f"value{number}", column.binary.dtype)]

@@ -1,4 +1,4 @@
-"""The database as an event sees it: picking rows at random, and remembering what was taken away."""
+"""Database access for events: random rows, inserts, deletes that can be undone."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -9,56 +9,56 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-LARGEST_KEY = 32_000
-"""Keys that others refer to stay below this, since many references are smallint."""
+MAX_REFERENCED_KEY = 32_000
+"""The largest key of tables that others refer to, since many references are smallint."""
 
 Row = dict[str, Any]
 
 
-class NothingToDoError(Exception):
-    """The data have no row that this kind of event could happen to."""
+class NoSuitableRowError(Exception):
+    """The data contain no row that this kind of event applies to."""
 
 
-class Shop:
-    """A connection, and the randomness of the events. The caller begins a transaction for each event."""
+class TrafficSession:
+    """A connection and a random number generator. The caller starts a transaction for each event."""
 
     def __init__(self, connection: psycopg.Connection, rng: random.Random) -> None:
         self._connection = connection
         self.rng = rng
         self._open_rentals: list[int] | None = None
-        self._removed: list[list[tuple[str, Row]]] = []
+        self._deleted_rows: list[list[tuple[str, Row]]] = []
 
     def run(self, statement: LiteralString | sql.Composed, values: Sequence[Any] = ()) -> int:
-        """The number of rows affected."""
+        """Execute a statement; return the number of affected rows."""
         return self._connection.execute(statement, values).rowcount
 
     def find(self, query: LiteralString | sql.Composed, values: Sequence[Any] = ()) -> Any:
-        """The first column of the first row.
+        """Return the first column of the first row.
 
         Raises:
-            NothingToDoError: there is no row.
+            NoSuitableRowError: there is no row.
         """
-        found = self._connection.execute(query, values).fetchone()
-        if found is None:
-            raise NothingToDoError
-        return found[0]
+        row = self._connection.execute(query, values).fetchone()
+        if row is None:
+            raise NoSuitableRowError
+        return row[0]
 
     def pick(self, table: str, condition: LiteralString = "true") -> int:
-        """The key of a row at random, among those that meet the condition. Quick however large the table is.
+        """Return the key of a random row that meets the condition; the cost does not grow with the table.
 
-        A store stays until the transaction ends: what is done with it no foreign key would protect.
+        A store is locked against deletion until the transaction ends, since no foreign key refers to it.
 
         Raises:
-            NothingToDoError: there is none.
+            NoSuitableRowError: no row meets the condition.
         """
         key, name = sql.Identifier(f"{table}_id"), sql.Identifier(table)
         bounds = sql.SQL("select int8range(min({}), max({}), '[]') from {}").format(key, key, name)
         keys = self.find(bounds)
         if keys is None or keys.isempty:
-            raise NothingToDoError
+            raise NoSuitableRowError
         start = self.rng.randrange(keys.lower, keys.upper)
         for comparison in (sql.SQL(">="), sql.SQL("<")):
-            found = self._connection.execute(
+            row = self._connection.execute(
                 sql.SQL(
                     "select {key} from {table} where {key} {comparison} %s and ({condition})"
                     " order by {key} limit 1 {lock}"
@@ -71,15 +71,15 @@ class Shop:
                 ),
                 [start],
             ).fetchone()
-            if found is not None:
-                return int(found[0])
-        raise NothingToDoError
+            if row is not None:
+                return int(row[0])
+        raise NoSuitableRowError
 
-    def add(self, table: str, **values: Any) -> int:
-        """Insert a row; returns its key.
+    def insert(self, table: str, **values: Any) -> int:
+        """Insert a row; return its key.
 
         Raises:
-            NothingToDoError: the keys that references to the table can hold are used up.
+            NoSuitableRowError: the key exceeds the range of references to the table.
         """
         key = self.find(
             sql.SQL("insert into {} ({}) values ({}) returning {}").format(
@@ -90,44 +90,44 @@ class Shop:
             ),
             list(values.values()),
         )
-        if table not in {"rental", "payment", "inventory"} and key > LARGEST_KEY:
-            raise NothingToDoError
+        if table not in {"rental", "payment", "inventory"} and key > MAX_REFERENCED_KEY:
+            raise NoSuitableRowError
         return int(key)
 
     def touch(self, table: str, key: int) -> None:
-        """Save a row as it is, as applications do: only its last_update changes."""
+        """Update a row without changing it, as applications do: only its last_update changes."""
         name = sql.Identifier(f"{table}_id")
         self.run(
             sql.SQL("update {} set {} = {} where {} = %s").format(sql.Identifier(table), name, name, name),
             [key],
         )
 
-    def remove(self, *what: tuple[str, str, int]) -> None:
-        """Delete rows, given as table, column and value, in this order; `bring_back` knows them from now on."""
-        removed: list[tuple[str, Row]] = []
+    def delete(self, *conditions: tuple[str, str, int]) -> None:
+        """Delete the rows of each (table, column, value), in order; `restore_deleted` can insert them again."""
+        deleted: list[tuple[str, Row]] = []
         with self._connection.cursor(row_factory=dict_row) as cursor:
-            for table, column, value in what:
+            for table, column, value in conditions:
                 cursor.execute(
                     sql.SQL("delete from {} where {} = %s returning *").format(
                         sql.Identifier(table), sql.Identifier(column)
                     ),
                     [value],
                 )
-                removed += [(table, row) for row in cursor]
-        if not removed:
-            raise NothingToDoError
-        self._removed.append(removed)
+                deleted += [(table, row) for row in cursor]
+        if not deleted:
+            raise NoSuitableRowError
+        self._deleted_rows.append(deleted)
 
-    def bring_back(self) -> None:
-        """Insert again, with their old keys, rows that were removed together.
+    def restore_deleted(self) -> None:
+        """Insert rows that were deleted together again, with their old keys.
 
         Raises:
-            NothingToDoError: nothing was removed, or the store that they belong to has gone meanwhile.
-            psycopg.IntegrityError: something else that they belong to has.
+            NoSuitableRowError: no rows were deleted, or their store was deleted meanwhile.
+            psycopg.IntegrityError: another row that they refer to was deleted meanwhile.
         """
-        if not self._removed:
-            raise NothingToDoError
-        for table, row in reversed(self._removed.pop(self.rng.randrange(len(self._removed)))):
+        if not self._deleted_rows:
+            raise NoSuitableRowError
+        for table, row in reversed(self._deleted_rows.pop(self.rng.randrange(len(self._deleted_rows)))):
             if table != "store" and "store_id" in row:
                 self.find("select store_id from store where store_id = %s for key share", [row["store_id"]])
             self.run(
@@ -140,30 +140,30 @@ class Shop:
             )
 
     @contextmanager
-    def undone(self) -> Iterator[None]:
-        """What happens inside is rolled back to a savepoint."""
+    def savepoint_rollback(self) -> Iterator[None]:
+        """Roll back to a savepoint on exit."""
         with self._connection.transaction(force_rollback=True):
             yield
 
-    def rented(self, rental: int) -> None:
-        """Remember a rental that is not returned yet."""
+    def add_open_rental(self, rental: int) -> None:
+        """Record a rental that is not returned yet."""
         if self._open_rentals is not None:
             self._open_rentals.append(rental)
 
     def take_open_rental(self) -> int:
-        """A rental that is not returned yet, as far as is known, and that is not taken a second time.
+        """Return a rental that is not returned yet, as far as known; each is returned once.
 
         Raises:
-            NothingToDoError: everything is returned.
+            NoSuitableRowError: there is no open rental.
         """
         if self._open_rentals is None:
-            # Nothing indexes them: they are looked for once.
-            found = self._connection.execute(
+            # No index finds them, so they are read once.
+            rows = self._connection.execute(
                 "select rental_id from rental where return_date is null order by rental_id"
             )
-            self._open_rentals = [key for (key,) in found]
+            self._open_rentals = [key for (key,) in rows]
         if not self._open_rentals:
-            raise NothingToDoError
+            raise NoSuitableRowError
         position = self.rng.randrange(len(self._open_rentals))
         self._open_rentals[position], self._open_rentals[-1] = (
             self._open_rentals[-1],

@@ -1,4 +1,4 @@
-"""Everything that is there before the first rental: the plan, the films, their copies, the customers."""
+"""The data that rentals and payments refer to: films, copies, customers."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,8 +9,8 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
 
 
 @dataclass(frozen=True)
-class Business:
-    """What the history of rentals and payments is drawn from."""
+class ReferenceData:
+    """The plan of the sample data, and the data from which rentals and payments are drawn."""
 
     plan: Plan
     films: Films
@@ -19,7 +19,7 @@ class Business:
 
     @classmethod
     def make(cls, plan: Plan) -> Self:
-        """The business of a plan. Its stores divide the copies and the customers among them, unevenly."""
+        """Generate the data of a plan. Copies and customers are distributed unevenly among the stores."""
         shares = 1.0 + 0.5 * plan.rng("stores").random(plan.stores)
         shares /= shares.sum()
         films = make_films(plan)
