@@ -76,7 +76,8 @@ def test_declared_tables_and_keys_are_those_of_the_schema(small_sample_url: str)
         small_sample_url,
         "select conrelid::regclass::text, array_agg(attname::text order by ordinality)"
         " from pg_constraint, unnest(conkey) with ordinality as k (number, ordinality), pg_attribute"
-        " where contype = 'p' and attrelid = conrelid and attnum = number group by 1",
+        " where contype = 'p' and connamespace = 'public'::regnamespace"
+        " and attrelid = conrelid and attnum = number group by 1",
     )
 
     assert {table: tuple(key) for table, key in keys} == DVD_RENTAL_TABLES.primary_keys
