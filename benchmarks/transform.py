@@ -1,8 +1,8 @@
-"""How long the transformation takes: `python benchmarks/transform.py` prints a table and writes it.
+"""Benchmark of the transformation: `python benchmarks/transform.py` prints a table and writes it to a file.
 
-The raw tables of the warehouse in DVD_RENTAL_HOME (`dvd-rental run` fills it) are copied and multiplied in SQL,
-inside a temporary folder, so that no scale needs PostgreSQL: customers, copies, rentals and payments are
-repeated with keys of their own. The warehouse itself is only read.
+The raw tables of the warehouse in DVD_RENTAL_HOME (`dvd-rental run` fills it) are copied into a temporary
+folder and multiplied in SQL, without PostgreSQL: customers, copies, rentals and payments are repeated with new
+keys. The warehouse itself is only read.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"
 DBT = Path(sys.executable).parent / "dbt"
-# The keys that differ between the repetitions of a table, and the tables that own them.
+# The columns that get new keys in each repetition of a table, with the table whose key they are.
 REPEATED = {
     "customer": {"customer_id": "customer"},
     "inventory": {"inventory_id": "inventory"},
@@ -53,7 +53,7 @@ where payment_id % 100 = 0;
 
 @dataclass(frozen=True)
 class Build:
-    """One `dbt build`: its wall clock, and the seconds of its nodes by kind (summed over threads)."""
+    """One `dbt build`: wall-clock seconds, and the seconds of its nodes by kind, summed over threads."""
 
     seconds: float
     parse_seconds: float
@@ -61,7 +61,7 @@ class Build:
 
 
 def fill(warehouse: Path, base: Path, scale: int) -> int:
-    """Write into `warehouse` the raw tables of `base`, `scale` times as large, and return the rentals in it."""
+    """Write the raw tables of `base` into `warehouse`, `scale` times as large; returns its rentals."""
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"attach '{base}' as base (read_only)")
         connection.execute("create schema dvd_rental")
@@ -86,8 +86,8 @@ def fill(warehouse: Path, base: Path, scale: int) -> int:
     return int(rentals)
 
 
-def build_bare(settings: Settings) -> Build:
-    """`dbt build` as a process of its own."""
+def build_with_dbt(settings: Settings) -> Build:
+    """`dbt build` as a separate process."""
     target = settings.dbt_target_dir
     command = [
         *(str(DBT), "build", "--quiet", "--exclude-resource-type", "unit_test"),
@@ -110,28 +110,28 @@ def build_bare(settings: Settings) -> Build:
     return Build(seconds, parse["load_all_elapsed"], nodes)
 
 
-def build_in_dagster(settings: Settings) -> float:
-    """The same build as one run of the Dagster asset, its history kept as `dvd-rental run` keeps it."""
+def build_with_dagster(settings: Settings) -> float:
+    """Seconds of the same build as a Dagster run, recorded in the same storage as by `dvd-rental run`."""
     project = load_dbt_project(settings)
     assets = build_dbt_assets(project)
     resources = {
         "dbt": build_dbt_resource(project),
         "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
     }
-    with open_instance(settings) as instance, quiet(settings.home / "run.log"):
+    with open_instance(settings) as instance, redirected_output(settings.home / "run.log"):
         started = time.monotonic()
         result = dg.materialize([assets], resources=resources, instance=instance, raise_on_error=False)
         seconds = time.monotonic() - started
     built = {event.asset_key for event in result.asset_materializations_for_node(assets.op.name)}
     if assets.keys - built:
-        told = (settings.home / "run.log").read_text(encoding="utf-8")
-        raise SystemExit(f"The run in Dagster did not build everything:\n{told[-4000:]}")
+        output = (settings.home / "run.log").read_text(encoding="utf-8")
+        raise SystemExit(f"The run in Dagster did not build everything:\n{output[-4000:]}")
     return seconds
 
 
 @contextmanager
-def quiet(log_file: Path) -> Iterator[None]:
-    """What the steps print goes to `log_file`."""
+def redirected_output(log_file: Path) -> Iterator[None]:
+    """Append the output of steps to `log_file`, until the context ends."""
     saved = os.dup(1), os.dup(2)
     with log_file.open("ab") as log:
         os.dup2(log.fileno(), 1)
@@ -145,8 +145,8 @@ def quiet(log_file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def home_of(folder: Path, base: Path, scale: int) -> Iterator[tuple[Settings, int]]:
-    """A home with raw tables of `scale` and a parsed project; taken away afterwards."""
+def temporary_home(folder: Path, base: Path, scale: int) -> Iterator[tuple[Settings, int]]:
+    """A home with raw tables of `scale` and a parsed project, removed when the context ends."""
     settings = Settings(home=folder / f"scale-{scale}")
     settings.home.mkdir()
     rentals = fill(settings.warehouse_path, base, scale)
@@ -158,16 +158,16 @@ def home_of(folder: Path, base: Path, scale: int) -> Iterator[tuple[Settings, in
 
 
 def start_up_seconds() -> float:
-    """What dbt takes to say its version, before any work."""
+    """Seconds until dbt has printed its version: its start-up, without any work."""
     started = time.monotonic()
     subprocess.run([str(DBT), "--version"], capture_output=True, check=True)
     return time.monotonic() - started
 
 
 def measure(base: Path, scales: Sequence[int], rounds: int) -> Iterator[str]:
-    """The lines of the report, as they are known."""
+    """Run the benchmark; yields the lines of the report as soon as they are known."""
     memory = psutil.virtual_memory().total / 2**30
-    yield "# The transformation, measured\n"
+    yield "# Benchmark of the transformation\n"
     yield (
         f"`python benchmarks/transform.py` on {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
         f"{platform.machine()}, Python {platform.python_version()}, DuckDB {duckdb.__version__}, load "
@@ -175,35 +175,35 @@ def measure(base: Path, scales: Sequence[int], rounds: int) -> Iterator[str]:
     )
     yield "| build | rentals | seconds | relative |\n|---|---:|---:|---:|"
     with tempfile.TemporaryDirectory(prefix="transform-") as folder:
-        with home_of(Path(folder), base, 1) as (settings, rentals):
+        with temporary_home(Path(folder), base, 1) as (settings, rentals):
             raw = settings.home / "raw.duckdb"
             shutil.copyfile(settings.warehouse_path, raw)
-            bare, dagster = [], []
+            with_dbt, with_dagster = [], []
             for _ in range(rounds):
                 shutil.copyfile(raw, settings.warehouse_path)
-                bare.append(build_bare(settings))
+                with_dbt.append(build_with_dbt(settings))
                 shutil.copyfile(raw, settings.warehouse_path)
-                dagster.append(build_in_dagster(settings))
-        best = min(bare, key=lambda build: build.seconds)
-        yield f"| `dbt build`, bare | {rentals:,} | {best.seconds:.1f} | 1 |"
-        ratio = min(dagster) / best.seconds
-        yield f"| the same through the Dagster asset | {rentals:,} | {min(dagster):.1f} | {ratio:.2f} |"
+                with_dagster.append(build_with_dagster(settings))
+        best = min(with_dbt, key=lambda build: build.seconds)
+        yield f"| `dbt build` | {rentals:,} | {best.seconds:.1f} | 1 |"
+        ratio = min(with_dagster) / best.seconds
+        yield f"| the same as a Dagster run | {rentals:,} | {min(with_dagster):.1f} | {ratio:.2f} |"
         largest: list[Build] = []
         for scale in sorted(set(scales) - {1}):
-            with home_of(Path(folder), base, scale) as (settings, rentals):
-                full = build_bare(settings)
+            with temporary_home(Path(folder), base, scale) as (settings, rentals):
+                full = build_with_dbt(settings)
                 relative = full.seconds / best.seconds
                 yield f"| full, scale {scale} | {rentals:,} | {full.seconds:.1f} | {relative:.2f} |"
                 if scale != max(scales):
                     continue
                 with duckdb.connect(settings.warehouse_path) as connection:
                     connection.execute(CHANGE)
-                again = build_bare(settings)
+                incremental = build_with_dbt(settings)
                 yield (
-                    f"| incremental after a change of 1%, scale {scale} | {rentals:,} | {again.seconds:.1f} | "
-                    f"{again.seconds / full.seconds:.0%} of the full one |"
+                    f"| incremental after a change of 1%, scale {scale} | {rentals:,} | "
+                    f"{incremental.seconds:.1f} | {incremental.seconds / full.seconds:.0%} of the full build |"
                 )
-                largest = [full, again]
+                largest = [full, incremental]
     yield "\n## Where the time goes\n"
     yield "Seconds; those of models, snapshots and tests are summed over two threads.\n"
     yield "| | scale 1 | largest, full | largest, incremental |\n|---|---:|---:|---:|"
@@ -213,10 +213,11 @@ def measure(base: Path, scales: Sequence[int], rounds: int) -> Iterator[str]:
     yield row("parse (nothing changed)", [build.parse_seconds for build in builds])
     for kind in ("model", "snapshot", "test", "unit_test"):
         yield row(f"{kind.replace('_', ' ')}s", [build.node_seconds.get(kind, 0.0) for build in builds])
-    yield row("Dagster: its start, events, row counts", [min(dagster) - best.seconds])
+    yield row("Dagster: start-up, events, row counts", [min(with_dagster) - best.seconds])
 
 
 def row(name: str, seconds: Sequence[float]) -> str:
+    """A row of the second table; missing values are blank."""
     cells = [f"{value:.1f}" for value in seconds]
     return f"| {' | '.join([name, *cells, *[''] * (3 - len(cells))])} |"
 
@@ -224,11 +225,11 @@ def row(name: str, seconds: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--scales", type=int, nargs="+", default=[1, 10, 100])
-    parser.add_argument("--rounds", type=int, default=2, help="builds of scale 1, of which the best counts")
+    parser.add_argument("--rounds", type=int, default=2, help="builds of scale 1, of which the fastest counts")
     arguments = parser.parse_args()
     base = Settings.load().warehouse_path
     if not base.exists():
-        raise SystemExit(f"There is no warehouse at {base} yet: `dvd-rental run` fills it.")
+        raise SystemExit(f"There is no warehouse at {base}: create it with `dvd-rental run`.")
     lines = []
     for line in measure(base, arguments.scales, arguments.rounds):
         print(line, flush=True)

@@ -1,4 +1,4 @@
-"""What tests of every part share: one real PostgreSQL a session, and an empty database on it for each test."""
+"""Fixtures of all tests: one PostgreSQL per session with an empty database per test, AWS, a log."""
 
 import os
 import secrets
@@ -21,9 +21,9 @@ _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdre
 
 
 def pytest_configure() -> None:
-    # The commands under test are started hundreds of times: they must not be compiled each time.
+    # The commands under test are started hundreds of times: let Python cache their bytecode.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A shell ignores interrupts in what it starts in the background, and so would the commands under test.
+    # A shell starts background processes with SIGINT ignored, which the commands under test would inherit.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,13 +32,13 @@ def pytest_configure() -> None:
 def real_dump() -> Path:
     """The real dvdrental.tar, which the project does not ship."""
     if not _DUMP.is_file():
-        pytest.skip(f"the real sample database is not at {_DUMP}: set DVD_RENTAL_DUMP to compare with it")
+        pytest.skip(f"the real sample database is not at {_DUMP}: set DVD_RENTAL_DUMP")
     return _DUMP
 
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """What a test puts into the environment, as settings do for dbt, ends with it."""
+    """Run each test without DVD_RENTAL_ variables, and restore the environment afterwards."""
     with mock.patch.dict(os.environ):
         for name in [name for name in os.environ if name.startswith("DVD_RENTAL_")]:
             del os.environ[name]
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--postgres",
         type=Path,
         metavar="FOLDER",
-        help="run every test on the PostgreSQL whose programs are in FOLDER, instead of the wheel's",
+        help="run every test on the PostgreSQL whose programs are in FOLDER, not on that of the wheel",
     )
 
 
@@ -58,10 +58,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def postgres(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmbeddedPostgres]:
-    """A server that runs until the session (with xdist: the worker) ends.
+    """A PostgreSQL server that runs until the session (with xdist: the worker) ends.
 
-    Its programs are those in the folder of the option `--postgres`, or that a test asks for by parametrising
-    this fixture, or else the wheel's.
+    Its programs are in the folder with which a test parametrizes this fixture, or in that of the option
+    `--postgres`; the default is the wheel.
     """
     folder = getattr(request, "param", None) or request.config.option.postgres
     binaries = PostgresBinaries.find(folder) if folder else None
@@ -73,13 +73,13 @@ def postgres(
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The URL of an empty database, dropped afterwards together with its replication slots."""
+    """The URL of an empty database, which is dropped afterwards with its replication slots."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute(f"create database {name} template template0")
     yield postgres.url(name)
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
-        # A slot in use cannot be dropped, and its database not while the slot exists.
+        # An active slot cannot be dropped, nor a database that has a slot.
         admin.execute(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = %s", [name]
         )
@@ -98,7 +98,7 @@ def aws_server() -> Iterator[AwsStandIn]:
 
 @pytest.fixture
 def aws(aws_server: AwsStandIn, environment: None) -> Iterator[AwsStandIn]:
-    """An empty stand-in of AWS, which this process and its children take for the real one."""
+    """An empty stand-in of AWS, to which this process and its child processes connect."""
     os.environ.update(aws_server.environment())
     yield aws_server
     aws_server.reset()
@@ -106,5 +106,5 @@ def aws(aws_server: AwsStandIn, environment: None) -> Iterator[AwsStandIn]:
 
 @pytest.fixture
 def log() -> RecordedLog:
-    """Stands for Dagster's log, and keeps what was logged."""
+    """A log that records its lines, for code that takes Dagster's log."""
     return RecordedLog()

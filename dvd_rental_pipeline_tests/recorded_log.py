@@ -1,8 +1,8 @@
-"""A log that keeps its lines, for code that takes Dagster's log."""
+"""A log for tests of code that takes Dagster's log."""
 
 
 class RecordedLog:
-    """Keeps what was logged."""
+    """Records the messages of `info` and `warning`."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
