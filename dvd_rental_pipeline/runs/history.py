@@ -1,7 +1,8 @@
-"""The local history of runs: Dagster's own SQLite files, read and written with less ado.
+"""The local history of runs: Dagster's own SQLite files, accessed with engines that are kept.
 
-Dagster makes an engine for each statement, which is then compiled anew, and closes the file after it, whereupon
-SQLite writes its log back. With engines that are kept, the results of 300 checks take a third of the CPU.
+Dagster creates an engine per statement, so that each statement is compiled again, and closes the file after it,
+whereupon SQLite checkpoints its log. With engines that are kept, the results of 300 checks take a third of the
+CPU.
 """
 
 import os
@@ -19,7 +20,7 @@ from dvd_rental_pipeline.core.private_api.dagster_storage import (
     SqliteEventLogStorage,
 )
 
-# Files that stay open: the index of all runs, and the runs that were used last.
+# Files that stay open: the index of all runs, and the runs used last.
 OPEN_FILES = 4
 # Another process may be writing.
 BUSY_SECONDS = 60
@@ -50,9 +51,9 @@ class EventLog(SqliteEventLogStorage):
                 yield connection
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store it, and wake whoever watches the run.
+        """Store the event and notify watchers of the run.
 
-        The UI looks for changes of the run's file, to which SQLite writes only now and then while it is open.
+        The UI polls the modification time of the run's file, to which SQLite seldom writes while it is open.
         """
         super().store_event(event)
         os.utime(self.path_for_shard(event.run_id))
@@ -75,5 +76,5 @@ class RunHistory(DagsterSqliteStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> Self:
-        """What Dagster calls to make one from a `dagster.yaml`."""
+        """Called by Dagster to create the storage from a `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)

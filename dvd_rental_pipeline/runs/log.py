@@ -1,7 +1,7 @@
-"""The log of runs as lines of JSON, in CloudWatch Logs: what `python_logs` of a Dagster instance plugs in.
+"""The log of runs as lines of JSON, in CloudWatch Logs: the handler for `python_logs` of a Dagster instance.
 
-The daemon, the web server and the code server write to stdout, which ECS sends to CloudWatch by itself. The
-output of a step does not go there, as Dagster captures it: hence a handler for what runs log.
+The daemon, the web server and the code server write to stdout, which ECS sends to CloudWatch. Dagster captures
+the output of a step, which therefore does not go there: runs need a handler of their own.
 """
 
 import atexit
@@ -20,30 +20,30 @@ from dvd_rental_pipeline.core.settings import Settings
 SEND_EVERY_SECONDS = 5
 
 
-class JsonLine(logging.Formatter):
-    """One record as one line of JSON: time, level, message; of a run also job, step, event, asset, check."""
+class JsonFormatter(logging.Formatter):
+    """One record as one line of JSON: time, level, message; in a run also job, step, event, asset, check."""
 
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps({key: value for key, value in _fields(record).items() if value is not None})
 
 
-class PatientHandler(CloudWatchLogHandler):
-    """watchtower's handler, which outlives that Dagster configures its logging anew for each step.
+class PersistentCloudWatchHandler(CloudWatchLogHandler):
+    """watchtower's handler, kept open when Dagster configures logging again for each step.
 
-    That flushes and closes every handler of the process, and a closed one drops what it is given. It also
-    holds a lock meanwhile that sending needs, so that to wait there is to wait for ever.
+    That flushes and closes every handler of the process, and a closed handler drops records. It also holds a
+    lock that sending needs, so that waiting there would be a deadlock.
     """
 
     FLUSH_TIMEOUT = 10
 
     def flush(self) -> None:
-        """Nothing: a thread sends what is waiting every few seconds."""
+        """Do nothing: a thread sends queued records every few seconds."""
 
     def close(self) -> None:
-        """Nothing, for the same reason."""
+        """Do nothing, for the same reason."""
 
-    def send_waiting(self) -> None:
-        """Send what is waiting, now, and wait until it is sent, ten seconds at most."""
+    def send_queued(self) -> None:
+        """Send queued records now, and wait until they are sent, at most ten seconds."""
         super().flush()  # type: ignore[no-untyped-call]
 
 
@@ -51,11 +51,11 @@ class PatientHandler(CloudWatchLogHandler):
 def build_run_log() -> logging.Handler:
     """The handler of this process: to the log group of the settings, or without one to stderr.
 
-    A log group that cannot be written to is told on stderr, and stops nothing.
+    A log group that cannot be written to is reported on stderr and stops nothing.
     """
     group = Settings.load().log_group
     handler = logging.StreamHandler() if group is None else _to_cloudwatch(group)
-    handler.setFormatter(JsonLine())
+    handler.setFormatter(JsonFormatter())
     return handler
 
 
@@ -65,29 +65,29 @@ def _to_cloudwatch(group: str) -> logging.Handler:
     except AwsError as error:
         logging.getLogger(__name__).warning(f"Runs are logged to stderr instead of CloudWatch: {error}")
         return logging.StreamHandler()
-    handler = PatientHandler(
+    handler = PersistentCloudWatchHandler(
         log_group_name=group,
         log_stream_name="{machine_name}/{process_id}",
         boto3_client=client,
-        # Terraform makes the group, with its retention; a run may only write to it.
+        # Terraform creates the group with its retention; a run may only write to it.
         create_log_group=False,
         send_interval=SEND_EVERY_SECONDS,
     )
-    atexit.register(handler.send_waiting)
+    atexit.register(handler.send_queued)
     return handler
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    # What Dagster adds to the records of a run.
+    # Dagster adds this to the records of a run.
     meta: dict[str, Any] = getattr(record, "dagster_meta", {})
     event: DagsterEvent | None = meta.get("dagster_event")
-    happened = evaluated = failure = asset = None
+    event_type = evaluated = failure = asset = None
     if event is not None:
-        happened, asset = event.event_type, event.asset_key
-        if happened is DagsterEventType.ASSET_CHECK_EVALUATION:
+        event_type, asset = event.event_type, event.asset_key
+        if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluated = event.asset_check_evaluation_data
             asset = evaluated.asset_key
-        elif happened is DagsterEventType.STEP_FAILURE:
+        elif event_type is DagsterEventType.STEP_FAILURE:
             failure = event.step_failure_data
     error = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
     return {
@@ -98,8 +98,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "run_id": meta.get("run_id"),
         "job": meta.get("job_name"),
         "step": meta.get("step_key"),
-        # Events of runs still bear the name that runs once had.
-        "event": happened.value.replace("PIPELINE_", "RUN_") if happened else None,
+        # Event types still have the former name of runs.
+        "event": event_type.value.replace("PIPELINE_", "RUN_") if event_type else None,
         "asset": asset.to_user_string() if asset else None,
         "check": evaluated.check_name if evaluated else None,
         "passed": evaluated.passed if evaluated else None,

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
-from dvd_rental_pipeline.runs.log import JsonLine, PatientHandler, build_run_log
+from dvd_rental_pipeline.runs.log import JsonFormatter, PersistentCloudWatchHandler, build_run_log
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
 
 LOG_GROUP = "/dvd-rental/runs"
@@ -62,8 +62,8 @@ def run(instance: dg.DagsterInstance) -> str:
     assert good.success
     assert not result.success
     handler = build_run_log()
-    if isinstance(handler, PatientHandler):
-        handler.send_waiting()
+    if isinstance(handler, PersistentCloudWatchHandler):
+        handler.send_queued()
     return result.run_id
 
 
@@ -124,12 +124,12 @@ def test_the_handler_survives_a_new_logging_configuration(
     boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
     monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
     built = build_run_log()
-    assert isinstance(built, PatientHandler)
+    assert isinstance(built, PersistentCloudWatchHandler)
     for number in range(3):
         built.emit(logging.LogRecord("test", logging.INFO, "", 0, "line %s", (number,), None))
         built.flush()
         built.close()
-    built.send_waiting()
+    built.send_queued()
     assert [line["message"] for line in in_cloudwatch()] == ["line 0", "line 1", "line 2"]
 
 
@@ -138,6 +138,6 @@ def test_an_exception_is_part_of_its_record() -> None:
         raise ValueError("over\ntwo lines")
     except ValueError:
         record = logging.LogRecord("test", logging.ERROR, "", 0, "failed", (), sys.exc_info())
-    line = JsonLine().format(record)
+    line = JsonFormatter().format(record)
     assert "\n" not in line
     assert "ValueError: over\ntwo lines" in json.loads(line)["error"]
