@@ -6,7 +6,7 @@ from dagster import DagsterRunStatus, RunsFilter
 from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.private_api.dagster import UnresolvedAssetJobDefinition
-from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_keys
+from dvd_rental_pipeline.ingestion.asset_keys import leader_key
 
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
@@ -24,7 +24,7 @@ def sync_job_name(domain: Domain) -> str:
 
 def raw_tables(domain: Domain) -> dg.AssetSelection:
     """The raw tables of `domain`."""
-    return dg.AssetSelection.assets(*raw_keys(domain))
+    return dg.AssetSelection.key_prefixes([domain.name])
 
 
 def build_whole_job(domain: Domain, always: dg.AssetSelection) -> UnresolvedAssetJobDefinition:
