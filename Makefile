@@ -43,5 +43,4 @@ format: install ## Format Python and SQL
 
 .PHONY: render
 render: install ## Write the generated files: dbt's sources, docs/data_model.md
-	$(BIN)/python -m dvd_rental_pipeline.transform.sources
-	$(BIN)/python -m dvd_rental_pipeline.publishing.documentation.data_model
+	$(BIN)/python -m dvd_rental_pipeline.pipelines.render

@@ -24,7 +24,10 @@ import dagster as dg
 import duckdb
 import psutil
 
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
@@ -113,7 +116,7 @@ def build_with_dbt(settings: Settings) -> Build:
 def build_with_dagster(settings: Settings) -> float:
     """Seconds of the same build as a Dagster run, recorded in the same storage as by `dvd-rental run`."""
     project = load_dbt_project(settings)
-    assets = build_dbt_assets(project)
+    assets = build_dbt_assets(project, [DVD_RENTAL], LAYER_FRESHNESS, LAYER_CONDITIONS)
     resources = {
         "dbt": build_dbt_resource(project),
         "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),

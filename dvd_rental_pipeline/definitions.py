@@ -48,7 +48,7 @@ def build_definitions(
     overrides = resource_overrides or {}
     factories = resource_factories(settings, dbt_project, pipelines)
     return dg.Definitions(
-        assets=with_links(assets, settings),
+        assets=with_links(assets, [pipeline.domain for pipeline in pipelines], settings),
         asset_checks=merged.asset_checks,
         jobs=merged.jobs,
         schedules=merged.schedules if enabled else [],

@@ -9,12 +9,13 @@ from dagster_dbt import DbtProject
 
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS, after_any_of
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
-from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG
+from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG, LAYER_FRESHNESS
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_lag_alerts
-from dvd_rental_pipeline.publishing.check_report.reading import declared_checks
+from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
 from dvd_rental_pipeline.quality.data_lag import TrackedTable, build_data_lag_checks
@@ -24,6 +25,9 @@ from dvd_rental_pipeline.transform.raw_inputs import ModelInputs
 
 ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"])
 """Downstream of nothing, so that no failure can skip it."""
+
+BUILT_TABLE = dg.AssetKey(["marts", "fct_payment"])
+"""Every build of the models updates it."""
 
 
 def read_tracked_tables(models: Sequence[ModelInputs]) -> Sequence[TrackedTable]:
@@ -42,7 +46,11 @@ def build_shared_definitions(
     captured: Sequence[dg.Definitions],
 ) -> dg.Definitions:
     """The shared definitions; the check report covers them and `captured`, the definitions of each pipeline."""
-    models = [build_dbt_assets(dbt_project), build_docs_asset(dbt_project)]
+    domains = [pipeline.domain for pipeline in pipelines]
+    models = [
+        build_dbt_assets(dbt_project, domains, LAYER_FRESHNESS, LAYER_CONDITIONS),
+        build_docs_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
+    ]
     data_lag = build_data_lag_checks(tracked_tables)
     own = [part for each in captured for part in (*(each.assets or ()), *(each.asset_checks or ()))]
     reported = [part for part in (*own, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
@@ -50,7 +58,13 @@ def build_shared_definitions(
         assets=[
             *models,
             *build_consumer_specs(dbt_project),
-            build_checks_asset(dbt_project, declared_checks(reported)),
+            build_checks_asset(
+                dbt_project,
+                domains,
+                declared_checks(reported),
+                LAYER_FRESHNESS["checks"],
+                after_any_of([*(dg.AssetKey([each.name, each.leader.name]) for each in domains), BUILT_TABLE]),
+            ),
         ],
         asset_checks=[data_lag],
         sensors=[*MODEL_SENSORS, *build_alert_sensors(pipelines)],

@@ -76,14 +76,19 @@ def report(
     with progress() as report_progress:
         report_progress("reading the history of the checks")
         from dvd_rental_pipeline.definitions import build_definitions
-        from dvd_rental_pipeline.publishing.check_report.rendering import read_whole_report, render
+        from dvd_rental_pipeline.pipelines.registry import PIPELINES
+        from dvd_rental_pipeline.publishing.check_report.rendering import read_full_report, render
         from dvd_rental_pipeline.runs.instance import open_instance
         from dvd_rental_pipeline.warehouse.query import query_warehouse
 
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:
-            report = read_whole_report(
-                definitions, instance, settings, lambda sql: query_warehouse(settings, sql, report_progress)
+            report = read_full_report(
+                definitions,
+                [pipeline.domain for pipeline in PIPELINES],
+                instance,
+                settings,
+                lambda sql: query_warehouse(settings, sql, report_progress),
             )
     messages.print(report.verdict)
     if output == "-":

@@ -1,68 +1,71 @@
-"""The asset-check report as an asset, published with the rest of the site.
+"""The check report as an asset, published with the rest of the site.
 
-It depends on no other asset, and has the lowest priority: so it is the last step of its run, and a blocking
-check that fails, which skips everything downstream, cannot skip the report that tells of it.
+It has no upstream assets and the lowest priority: it is the last step of its run, and a failed blocking check,
+which skips everything downstream, cannot skip the report about it.
 """
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtProject
 
-from dvd_rental_pipeline.automation.conditions import after_any_of
-from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
+from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.check_report.as_html import render_html
 from dvd_rental_pipeline.publishing.check_report.as_json import render_json
 from dvd_rental_pipeline.publishing.check_report.as_markdown import render_short_markdown
-from dvd_rental_pipeline.publishing.check_report.reading import (
-    DeclaredCheck,
-    read_data_as_of,
-    read_report,
-    read_unit_tests,
-)
+from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
+from dvd_rental_pipeline.publishing.check_report.reading import read_data_as_of, read_report
 from dvd_rental_pipeline.publishing.check_report.records import Outcome
 from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.failing_rows import private_columns
+from dvd_rental_pipeline.transform.manifest import read_manifest
+from dvd_rental_pipeline.transform.translator import domain_tag
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 CHECKS_KEY = dg.AssetKey([SITE_GROUP, "checks"])
-# What a sync, and a build of the models, always updates.
-TRIGGER_ASSETS = (dg.AssetKey([DVD_RENTAL.name, DVD_RENTAL.leader.name]), dg.AssetKey(["marts", "fct_payment"]))
-AFTER_EVERYTHING = {"dagster/priority": "-1000"}
+LOWEST_PRIORITY = {"dagster/priority": "-1000"}
 
 
-def build_checks_asset(project: DbtProject, checks: Sequence[DeclaredCheck]) -> dg.AssetsDefinition:
-    """The asset ["site", "checks"], which tells of `checks`."""
+def build_checks_asset(
+    project: DbtProject,
+    domains: Sequence[Domain],
+    checks: Sequence[DeclaredCheck],
+    freshness_policy: dg.FreshnessPolicy,
+    automation_condition: dg.AutomationCondition[Any],
+) -> dg.AssetsDefinition:
+    """The asset ["site", "checks"]: the report on `checks`.
+
+    Samples of rows leave out the private columns of `project` and `domains`.
+    """
 
     @dg.asset(
         key=CHECKS_KEY,
         group_name=SITE_GROUP,
         owners=["team:analytics_engineering"],
         kinds={"html"},
-        tags={"layer": SITE_GROUP, "domain": DVD_RENTAL.name},
-        freshness_policy=LAYER_FRESHNESS["checks"],
-        automation_condition=after_any_of(TRIGGER_ASSETS),
-        op_tags=AFTER_EVERYTHING,
-        description="Can the data be trusted today? One page with every check: what failed, what it stops, "
-        "some of the rows, the last ten outcomes, what to do. Made last in its run, even in one that failed.",
+        tags={"layer": SITE_GROUP, **domain_tag([domain.name for domain in domains])},
+        freshness_policy=freshness_policy,
+        automation_condition=automation_condition,
+        op_tags=LOWEST_PRIORITY,
+        description="Can the data be trusted today? One page with every check: what failed, what it blocks, a "
+        "sample of the rows, the last ten outcomes, what to do. Last step of its run, even of a failed one.",
     )
     def checks_page(
         context: dg.AssetExecutionContext, warehouse: Warehouse, site: Site
     ) -> dg.MaterializeResult[None]:
-        manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
+        manifest = read_manifest(project.manifest_path)
         report = read_report(
             context.instance,
             checks,
-            unit_tests=read_unit_tests(manifest),
+            unit_tests=manifest.unit_tests,
             data_as_of=read_data_as_of(warehouse.query),
-            private=private_columns(manifest, DVD_RENTAL),
+            private=private_columns(manifest, domains),
             ending_run=context.run.run_id,
         )
         with tempfile.TemporaryDirectory(prefix="checks-") as folder:

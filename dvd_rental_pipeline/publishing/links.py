@@ -1,4 +1,4 @@
-"""Where to read on, for each asset: its page of the documentation, the report on its checks, and its code."""
+"""Links of each asset, in its metadata: its documentation, its check report, its code."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,23 +7,38 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
+from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 
-DOCUMENTED_LAYERS = frozenset({"dvd_rental", "staging", "snapshots", "marts", "reports"})
+MODEL_LAYERS = frozenset({"staging", "snapshots", "marts", "reports"})
 ANCHOR = "pyproject.toml"
 
 Asset: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 
 
-def with_links(assets: Sequence[Asset], settings: Settings) -> Sequence[Any]:
-    """`assets` with their links: to pages of the site, and to files, of the repository where that is known."""
-    linked = dg.map_asset_specs(lambda spec: spec.merge_attributes(metadata=_pages(spec, settings)), assets)
+def with_links(assets: Sequence[Asset], domains: Sequence[Domain], settings: Settings) -> Sequence[Any]:
+    """`assets` with links to pages of the site, and to code: in the repository if `settings` name it.
+
+    Pages exist for the raw tables of `domains` and for models.
+    """
+    documented = MODEL_LAYERS | {domain.name for domain in domains}
+    linked = dg.map_asset_specs(
+        lambda spec: (
+            spec.merge_attributes(metadata=_pages(spec.key, settings))
+            if spec.key.path[0] in documented
+            else spec
+        ),
+        assets,
+    )
     with warnings.catch_warnings():
-        # The version is pinned, and nobody who runs the pipeline can do anything about its being in beta.
+        # Code references are in beta; the version of Dagster is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        # dbt's models refer to their SQL already.
-        written = [one for one in linked if not _refers_to_code(one)]
-        referring = [*dg.with_source_code_references(written), *(one for one in linked if _refers_to_code(one))]
+        # dbt models already refer to their SQL.
+        without = [asset for asset in linked if not _refers_to_code(asset)]
+        referring = [
+            *dg.with_source_code_references(without),
+            *(asset for asset in linked if _refers_to_code(asset)),
+        ]
         if settings.code_url is None:
             return referring
         return dg.link_code_references_to_git(
@@ -42,17 +57,15 @@ def _refers_to_code(asset: Asset) -> bool:
     return any("dagster/code_references" in spec.metadata for spec in specs)
 
 
-def _pages(spec: dg.AssetSpec, settings: Settings) -> dict[str, dg.MetadataValue]:
-    if spec.key.path[0] not in DOCUMENTED_LAYERS:
-        return {}
+def _pages(key: dg.AssetKey, settings: Settings) -> dict[str, dg.MetadataValue]:
     return {
-        "documentation": _page(f"docs/lineage.html#{'.'.join(spec.key.path)}", settings),
+        "documentation": _page(f"docs/lineage.html#{'.'.join(key.path)}", settings),
         "checks_report": _page("checks/index.html", settings),
     }
 
 
 def _page(page: str, settings: Settings) -> dg.MetadataValue:
-    """A link where the site has an address; else where the file is, as a browser follows no link to a file."""
+    """A URL if the site has one; else the path of the file, since a browser follows no link to a file."""
     if settings.site_url is not None:
         return dg.MetadataValue.url(f"{settings.site_url.rstrip('/')}/{page}")
     if settings.site_bucket is not None:

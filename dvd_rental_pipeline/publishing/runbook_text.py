@@ -1,4 +1,4 @@
-"""docs/runbook.md by sections, as HTML that can stand inside a page."""
+"""The sections of docs/runbook.md as HTML for a page."""
 
 import re
 from collections.abc import Mapping
@@ -19,20 +19,20 @@ class RunbookSection:
 
 
 def read_runbook(path: Path) -> Mapping[str, RunbookSection]:
-    """The sections of the runbook at `path` by their anchors, in its order; none if there is no such file.
+    """The sections of the runbook at `path` by their anchors, in their order; none if the file does not exist.
 
-    A section begins with a heading of the second or third level; its anchor is the one that GitHub gives it.
+    A section starts at a heading of level 2 or 3; its anchor is the same as on GitHub.
     """
     if not path.is_file():
         return {}
     parts = re.split(r"^#{2,3} +(.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    # Raw HTML stays text, so that nothing in the file can break a page.
+    # Raw HTML is escaped.
     markdown = MarkdownIt("commonmark", {"html": False})
     return {
         section.anchor: section
         for title, text in zip(parts[1::2], parts[2::2], strict=True)
         for section in [
-            RunbookSection(heading_anchor(title), title, Markup(markdown.render(text)))  # noqa: S704 - rendered
+            RunbookSection(heading_anchor(title), title, Markup(markdown.render(text)))  # noqa: S704 - escaped by the renderer
         ]
     }
 

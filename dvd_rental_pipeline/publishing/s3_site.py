@@ -1,4 +1,4 @@
-"""The site on S3, for CloudFront or an internal proxy to serve: the bucket stays closed to the public."""
+"""The site in an S3 bucket without public access, served by CloudFront or an internal proxy."""
 
 import mimetypes
 from pathlib import Path
@@ -10,16 +10,16 @@ from dvd_rental_pipeline.core.aws import AwsError, aws_client, translate_aws_err
 from dvd_rental_pipeline.publishing.site import Site
 
 INDEX = "index.html"
-# The names stay the same when the content changes: a browser asks each time, and is told `304 Not Modified`.
+# File names stay the same when the content changes: browsers must revalidate.
 CACHE_CONTROL = "no-cache"
-BATCH = 1000
+DELETE_LIMIT = 1000  # objects per request
 
 
 class S3Site(Site):
     """Parts are prefixes of a bucket.
 
-    A part changes page by page, its index last: until then whoever opens the part sees the old index. When an
-    upload fails, the old index stays and nothing is removed; to publish again mends it.
+    Files are uploaded one by one, the index page last, and files that are no longer part of it deleted after
+    that. If an upload fails, the old index page stays and nothing is deleted; publishing again fixes it.
     """
 
     bucket: str = Field(description="Name of the bucket")
@@ -43,7 +43,7 @@ class S3Site(Site):
             with translate_aws_errors():
                 for name in sorted(files, key=lambda name: (name == INDEX, name)):
                     self._upload(client, files[name], f"{part}/{name}")
-                self._remove_others(client, part, {f"{part}/{name}" for name in files})
+                self._delete_others(client, part, {f"{part}/{name}" for name in files})
         except AwsError as error:
             raise self._failure(error) from None
         address = self.url.rstrip("/") if self.url else f"s3://{self.bucket}"
@@ -56,11 +56,11 @@ class S3Site(Site):
         extra = {"ContentType": kind, "CacheControl": CACHE_CONTROL}
         client.upload_file(str(file), self.bucket, key, ExtraArgs=extra)
 
-    def _remove_others(self, client: Any, part: str, kept: set[str]) -> None:
+    def _delete_others(self, client: Any, part: str, kept: set[str]) -> None:
         listing = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{part}/")
         old = [item["Key"] for page in listing for item in page.get("Contents", []) if item["Key"] not in kept]
-        for start in range(0, len(old), BATCH):
-            objects = [{"Key": key} for key in old[start : start + BATCH]]
+        for start in range(0, len(old), DELETE_LIMIT):
+            objects = [{"Key": key} for key in old[start : start + DELETE_LIMIT]]
             client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
 
     def _failure(self, error: AwsError) -> AwsError:

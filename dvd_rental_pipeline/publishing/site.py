@@ -1,4 +1,4 @@
-"""The role of the site: where pages for people are published."""
+"""The site resource: where pages are published."""
 
 import secrets
 import shutil
@@ -11,14 +11,14 @@ from dvd_rental_pipeline.core.errors import UnwritableFolderError
 
 
 class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
-    """Static pages, in parts that are published whole."""
+    """Static pages, in parts that are replaced as a whole."""
 
     @abstractmethod
     def publish(self, part: str, pages: Path) -> str:
-        """Replace `part` of the site by the files in the folder `pages`, and return the address of its index.
+        """Replace `part` of the site with the files in `pages`; returns the address of its index page.
 
         Raises:
-            PipelineError: the site cannot be written; the part is as it was.
+            PipelineError: the site cannot be written; the part is unchanged.
         """
 
     @abstractmethod
@@ -27,7 +27,7 @@ class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
 
 
 class FolderSite(Site):
-    """A folder that a browser opens, or a web server serves."""
+    """A local folder, opened in a browser or served by a web server."""
 
     path: str
 
@@ -38,22 +38,22 @@ class FolderSite(Site):
         site = Path(self.path)
         published = site / part
         token = secrets.token_hex(4)
-        # Beside the part, so that only names change when it is complete.
-        coming, going = site / f".{part}-{token}-new", site / f".{part}-{token}-old"
+        # Next to the part, so that publishing only renames folders.
+        new, old = site / f".{part}-{token}-new", site / f".{part}-{token}-old"
         try:
             site.mkdir(parents=True, exist_ok=True)
             try:
-                shutil.copytree(pages, coming)
+                shutil.copytree(pages, new)
                 if published.exists():
-                    published.replace(going)
-                coming.replace(published)
+                    published.replace(old)
+                new.replace(published)
             except OSError:
-                if going.exists() and not published.exists():
-                    going.replace(published)
+                if old.exists() and not published.exists():
+                    old.replace(published)
                 raise
             finally:
-                shutil.rmtree(coming, ignore_errors=True)
-                shutil.rmtree(going, ignore_errors=True)
+                shutil.rmtree(new, ignore_errors=True)
+                shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise UnwritableFolderError(published, error) from error
         return (published / "index.html").as_uri()

@@ -16,7 +16,7 @@ from dvd_rental_pipeline.core.runbook import FAILED_ROWS, RUNBOOK, Section
 from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
 from dvd_rental_pipeline.quality.present_tables import present_tables
-from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, noted_data_times
+from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, stored_data_times
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 # Snowflake prints times to the millisecond: a stored time may be that much too early.
@@ -70,7 +70,7 @@ def build_data_lag_checks(tables: Sequence[TrackedTable]) -> dg.AssetChecksDefin
     )
     def data_lag(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         selected = [tracked[key] for key in tracked if key in context.selected_asset_check_keys]
-        times = noted_data_times(context.instance, [table.asset for table in selected])
+        times = stored_data_times(context.instance, [table.asset for table in selected])
         try:
             backlogs = _read_backlogs(warehouse, [table for table in selected if table.asset in times], times)
         except PipelineError as error:

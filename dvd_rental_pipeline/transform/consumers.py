@@ -1,35 +1,31 @@
-"""Who reads the reports: dbt's exposures as external assets at the end of the graph.
+"""dbt's exposures as external assets at the end of the graph: who reads the reports.
 
-dagster-dbt leaves exposures out.
+dagster-dbt does not map exposures.
 """
 
-import json
 from collections.abc import Sequence
 
 import dagster as dg
 from dagster_dbt import DbtProject
 
-from dvd_rental_pipeline.transform.assets import ModelTranslator
+from dvd_rental_pipeline.transform.manifest import read_manifest
+from dvd_rental_pipeline.transform.translator import domain_tag
 
 CONSUMERS_GROUP = "consumers"
 
 
 def build_consumer_specs(project: DbtProject) -> Sequence[dg.AssetSpec]:
-    """One external asset an exposure, downstream of the models that it reads, keyed ["consumers", name]."""
-    manifest = json.loads(project.manifest_path.read_text(encoding="utf-8"))
-    translator = ModelTranslator()
+    """One external asset per exposure, downstream of the models that it reads, keyed ["consumers", name]."""
+    manifest = read_manifest(project.manifest_path)
     return [
         dg.AssetSpec(
-            key=dg.AssetKey([CONSUMERS_GROUP, exposure["name"]]),
-            deps=[
-                translator.get_asset_spec(manifest, unique_id, project).key
-                for unique_id in exposure["depends_on"]["nodes"]
-            ],
+            key=dg.AssetKey([CONSUMERS_GROUP, exposure.name]),
+            deps=[dg.AssetKey(manifest.table(parent).key) for parent in exposure.parents],
             group_name=CONSUMERS_GROUP,
-            description=exposure["description"],
-            owners=[f"team:{exposure['owner']['name']}"],
-            kinds={exposure["type"]},
-            tags={"layer": CONSUMERS_GROUP, "domain": "dvd_rental"},
+            description=exposure.description,
+            owners=[f"team:{exposure.owner}"],
+            kinds={exposure.type},
+            tags={"layer": CONSUMERS_GROUP, **domain_tag(manifest.domains_of(*exposure.parents))},
         )
-        for exposure in manifest["exposures"].values()
+        for exposure in manifest.exposures
     ]

@@ -1,27 +1,90 @@
-"""As of when each table speaks: the newest commit of the source that may be in it.
+"""The data timestamp of each table: no commit of the source up to it is missing from the table.
 
-A table is as old as the oldest of what it was built from. Views have no time of their own: they show what they
-read.
+A table is as stale as its stalest input. A view has no data timestamp of its own: it shows its inputs.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 DATA_AS_OF = "data_as_of"
-"""Metadata of a materialization: the newest commit of the source that may be in the table, a timestamp."""
+"""Metadata of a materialization: the data timestamp of the table."""
+
+
+@dataclass(frozen=True)
+class DataTimes:
+    """Data timestamps while models are built.
+
+    Attributes:
+        manifest: the models and their inputs.
+        newest: newest commit in the raw tables, by domain; empty if unknown.
+        stored: data timestamps from the latest materializations, by unique id.
+    """
+
+    manifest: Manifest
+    newest: Mapping[str, datetime]
+    stored: Mapping[str, datetime]
+
+    def of(self, unique_ids: Collection[str], built: Collection[str]) -> Mapping[str, datetime]:
+        """The data timestamps of `unique_ids` once `built` are built; without those that are unknown."""
+        if not self.newest:
+            return {}
+        times: dict[str, datetime | None] = {}
+
+        def time_of(unique_id: str) -> datetime | None:
+            model = self.manifest.models.get(unique_id)
+            if model is None:
+                return self.newest.get(self.manifest.sources[unique_id].schema)
+            if unique_id not in times:
+                from_inputs = model.is_view or unique_id in built
+                times[unique_id] = oldest(model.parents) if from_inputs else self.stored.get(unique_id)
+            return times[unique_id]
+
+        def oldest(parents: Sequence[str]) -> datetime | None:
+            inputs = [time_of(parent) for parent in parents]
+            known = [time for time in inputs if time is not None]
+            return min(known, default=max(self.newest.values())) if len(known) == len(inputs) else None
+
+        requested = {unique_id: time_of(unique_id) for unique_id in unique_ids}
+        return {unique_id: time for unique_id, time in requested.items() if time is not None}
+
+
+def read_data_times(
+    manifest: Manifest,
+    domains: Sequence[Domain],
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    warn: Callable[[str], None],
+) -> DataTimes:
+    """The data timestamps before a build. Call it before dbt starts, which may lock the warehouse."""
+    newest: dict[str, datetime] = {}
+    for domain in domains:
+        try:
+            commit = newest_commit(warehouse, domain)
+        except PipelineError as error:
+            warn(f"The data timestamps of tables built from {domain.name} are unknown in this run: {error}")
+        else:
+            if commit is not None:
+                newest[domain.name] = commit
+    if not newest:
+        return DataTimes(manifest, {}, {})
+    keys = {dg.AssetKey(model.key): unique_id for unique_id, model in manifest.models.items()}
+    stored = stored_data_times(instance, list(keys))
+    return DataTimes(manifest, newest, {keys[key]: time for key, time in stored.items()})
 
 
 def newest_commit(warehouse: Warehouse, domain: Domain) -> datetime | None:
-    """When the newest change that the raw tables of `domain` hold was committed; None while they are empty.
+    """Commit time of the newest change in the raw tables of `domain`; None if they are empty.
 
     Raises:
-        PipelineError: the warehouse cannot be asked.
+        PipelineError: the warehouse cannot be queried.
     """
     each = " union all ".join(
         f"select max(cast(_ab_cdc_updated_at as timestamp)) as committed from {domain.name}.{table.name}"
@@ -32,46 +95,15 @@ def newest_commit(warehouse: Warehouse, domain: Domain) -> datetime | None:
     return None if newest is None else datetime.fromisoformat(str(newest)).replace(tzinfo=UTC)
 
 
-def noted_data_times(
+def stored_data_times(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> Mapping[dg.AssetKey, datetime]:
-    """As of when the tables `keys` speak, as the last build of each noted; without those that noted nothing."""
+    """The data timestamps in the latest materializations of `keys`; without assets that have none."""
     times = {}
     for record in instance.get_asset_records(keys):
         event = record.asset_entry.last_materialization
         materialization = event.asset_materialization if event else None
-        noted = materialization.metadata.get(DATA_AS_OF) if materialization else None
-        if isinstance(noted, dg.TimestampMetadataValue):
-            times[record.asset_entry.asset_key] = datetime.fromtimestamp(noted.value, UTC)
+        timestamp = materialization.metadata.get(DATA_AS_OF) if materialization else None
+        if isinstance(timestamp, dg.TimestampMetadataValue):
+            times[record.asset_entry.asset_key] = datetime.fromtimestamp(timestamp.value, UTC)
     return times
-
-
-def data_times(
-    asked: Collection[str],
-    built: Collection[str],
-    nodes: Mapping[str, Any],
-    newest: datetime,
-    known: Callable[[str], datetime | None],
-) -> Mapping[str, datetime]:
-    """As of when each table of `asked` speaks, by dbt's id, once those of `built` are built.
-
-    `nodes` are the nodes of dbt's manifest, `newest` is as of when the sources speak, and `known` tells the
-    same of a table that an earlier build has made. What stands on one of which it is not known is left out.
-    """
-    times: dict[str, datetime | None] = {}
-
-    def time_of(unique_id: str) -> datetime | None:
-        if unique_id not in nodes:
-            return newest
-        if unique_id not in times:
-            is_view = nodes[unique_id]["config"]["materialized"] == "view"
-            times[unique_id] = oldest(unique_id) if is_view or unique_id in built else known(unique_id)
-        return times[unique_id]
-
-    def oldest(unique_id: str) -> datetime | None:
-        inputs = [time_of(parent) for parent in nodes[unique_id]["depends_on"]["nodes"]]
-        found = [time for time in inputs if time is not None]
-        return min(found, default=newest) if len(found) == len(inputs) else None
-
-    told = {unique_id: time_of(unique_id) for unique_id in asked}
-    return {unique_id: time for unique_id, time in told.items() if time is not None}

@@ -1,6 +1,6 @@
-"""Some of the rows that fail a dbt test, as metadata of its check, without anything private.
+"""A sample of the rows that fail a dbt test, as metadata of its check, without private columns.
 
-dbt tells only how many rows fail. The SQL that it ran is asked again, for a few of them.
+dbt reports only their number. The test's SQL is executed again for a few of the rows.
 """
 
 import re
@@ -14,18 +14,19 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain, Privacy
 from dvd_rental_pipeline.core.runbook import ERROR, SAMPLE
+from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError
 from dvd_rental_pipeline.warehouse.resource import Warehouse
 
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
-SAMPLED_TESTS = 30  # a broken source fails hundreds at once, and more samples say no more
+SAMPLED_TESTS = 30  # a broken source fails hundreds of tests at once
 FAILED = {"fail", "warn"}
 
 
 @dataclass(frozen=True)
 class FailedTest:
-    """A test that did not pass, as dbt's run results tell it."""
+    """A test that did not pass, from dbt's run results."""
 
     unique_id: str
     status: str
@@ -34,7 +35,7 @@ class FailedTest:
 
 
 def failed_tests(run_results: Mapping[str, Any]) -> Sequence[FailedTest]:
-    """The tests of `run_results` (dbt's artifact) that failed, warned, or could not be run."""
+    """The tests of `run_results` (dbt's artifact) that failed, warned, or could not be executed."""
     return [
         FailedTest(
             unique_id=result["unique_id"],
@@ -48,13 +49,13 @@ def failed_tests(run_results: Mapping[str, Any]) -> Sequence[FailedTest]:
 
 
 def describe_failures(
-    failures: Sequence[FailedTest], manifest: Mapping[str, Any], domain: Domain, warehouse: Warehouse
+    failures: Sequence[FailedTest], manifest: Manifest, domains: Sequence[Domain], warehouse: Warehouse
 ) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
-    """What the check of each failed test shows beside its count, by dbt's id of the test.
+    """Metadata for the check of each failed test, by the test's unique id: a sample of rows, or dbt's error.
 
-    A test whose rows cannot be asked for has no sample: it has failed anyway.
+    There is no sample if the rows cannot be queried.
     """
-    private = private_columns(manifest, domain)
+    private = private_columns(manifest, domains)
     described: dict[str, Mapping[str, dg.MetadataValue]] = {}
     for failure in failures[:SAMPLED_TESTS]:
         if failure.status == "error":
@@ -64,34 +65,31 @@ def describe_failures(
                 rows = warehouse.query(f"select * from (\n{failure.sql}\n) as failing limit {SAMPLE_ROWS}")
             except WarehouseError:
                 continue
-            declared = _declared_columns(failure.unique_id, manifest)
-            sample = showable(rows, declared, private)
+            sample = public_sample(rows, _declared_columns(failure.unique_id, manifest), private)
             if sample is not None:
                 described[failure.unique_id] = {SAMPLE: sample}
     return described
 
 
-def private_columns(manifest: Mapping[str, Any], domain: Domain) -> Collection[str]:
-    """The names, in lower case, of columns that are private in any table of `manifest` or `domain`."""
-    nodes = [*manifest["nodes"].values(), *manifest["sources"].values()]
-    return {
-        name.lower()
-        for node in nodes
-        for name, column in node.get("columns", {}).items()
-        if {"pii", "private"} & {key for key, value in _meta(column).items() if value}
-    } | {
-        column.name
+def private_columns(manifest: Manifest, domains: Sequence[Domain]) -> Collection[str]:
+    """Names, in lower case, of the columns that are private in any table of `manifest` or `domains`."""
+    return manifest.private_columns() | {
+        column.name.lower()
+        for domain in domains
         for table in domain.tables
         for column in table.columns
         if column.privacy is not Privacy.PUBLIC
     }
 
 
-def showable(rows: Rows, declared: Collection[str], private: Collection[str]) -> dg.TableMetadataValue | None:
-    """`rows` as a table without what is private; none if nothing is left to show.
+def public_sample(
+    rows: Rows, declared: Collection[str], private: Collection[str]
+) -> dg.TableMetadataValue | None:
+    """`rows` as a table without private columns; None if no column is left.
 
-    `declared` are the columns, in lower case, of the tested tables. Under any other name a private column may
-    hide, such as the `unique_field` of dbt's test `unique`: of those only numbers, truths and times are shown.
+    `declared` are the columns, in lower case, of the tested tables. A column of any other name may contain the
+    values of a private one, as `unique_field` does in dbt's test `unique`: only numbers, booleans and times of
+    those are included.
     """
     positions = [
         position
@@ -114,23 +112,17 @@ def showable(rows: Rows, declared: Collection[str], private: Collection[str]) ->
 
 
 def _without_values(message: str) -> str:
-    """`message` without what stands in quotation marks: warehouses quote the value that they stumbled over."""
+    """`message` without quoted text: warehouses quote the value that they cannot convert."""
     return re.sub(r"'[^']*'", "'…'", message)
 
 
-def _declared_columns(test_id: str, manifest: Mapping[str, Any]) -> Collection[str]:
-    tested = manifest["nodes"][test_id]["depends_on"]["nodes"]
-    tables = [manifest["nodes"].get(unique_id) or manifest["sources"][unique_id] for unique_id in tested]
-    return {name.lower() for table in tables for name in table.get("columns", {})}
-
-
-def _meta(column: Mapping[str, Any]) -> Mapping[str, Any]:
-    meta: Mapping[str, Any] = column.get("config", {}).get("meta") or column.get("meta") or {}
-    return meta
+def _declared_columns(test_id: str, manifest: Manifest) -> Collection[str]:
+    tables = [manifest.table(parent) for parent in manifest.tests[test_id].parents]
+    return {column.name.lower() for table in tables for column in table.columns}
 
 
 def _value(value: Any) -> str | int | float | bool | None:
-    """As Dagster's tables take it; a decimal as its digits, which a float would change."""
+    """`value` as a Dagster table accepts it; a decimal as its digits, which a float would change."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime | date):

@@ -1,206 +1,301 @@
-"""dbt's manifest as tables: columns, keys and references. No Dagster and no warehouse in here."""
+"""dbt's manifest as typed records, parsed once per file. No Dagster and no warehouse in here.
 
-import re
+Records have the fields that this project uses; `Manifest.raw` is the whole mapping, for dagster-dbt.
+"""
+
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Domain, FreshnessTier
-
-RAW_LAYER = "raw"
-MARTS_LAYER = "marts"
-SNAPSHOT_LAYER = "snapshots"
-EVENTS_PREFIX = "fct_"
-SHORT_TYPES = {"character varying": "varchar", "character(": "char(", " without time zone": ""}
+# One for each deployment that a process may load.
+CACHED_MANIFESTS = 4
+PRIVATE_META = ("pii", "private")
 
 
 @dataclass(frozen=True)
-class TableColumn:
-    """A column as it is declared; `type` is empty where nobody has declared one."""
+class DbtColumn:
+    """A declared column. `data_type` is empty where none is declared; `is_private` comes from its meta."""
 
     name: str
-    type: str = ""
-    description: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A source table, snapshot or model.
-
-    `name` is schema and table, as in the key of its asset. `is_event` tells tables of events (facts) from those
-    of things.
-    """
-
-    name: str
-    unique_id: str
-    layer: str
+    data_type: str
     description: str
-    columns: tuple[TableColumn, ...]
-    key: tuple[str, ...]
-    is_event: bool
+    is_private: bool
+
+
+@dataclass(frozen=True)
+class DbtSource:
+    """A source table. `schema` is the name of the source."""
+
+    unique_id: str
+    schema: str
+    name: str
+    description: str
+    columns: tuple[DbtColumn, ...]
+    relation_name: str
 
     @property
-    def short_name(self) -> str:
-        """The name without the schema."""
-        return self.name.partition(".")[2]
-
-
-@dataclass(frozen=True, order=True)
-class Reference:
-    """A column whose values are keys of another table."""
-
-    table: str
-    column: str
-    to_table: str
-    to_column: str
+    def key(self) -> tuple[str, str]:
+        """Schema and table: the path of the asset key."""
+        return self.schema, self.name
 
 
 @dataclass(frozen=True)
-class Model:
-    """Tables, by name, and the references between them."""
+class DbtModel:
+    """A model or a snapshot.
 
-    tables: Mapping[str, Table]
-    references: Sequence[Reference]
+    Attributes:
+        schema: the configured schema, without the prefix that a branch deployment adds.
+        materialized: "view", "table", "incremental", "snapshot".
+        parents: unique ids of the models and sources that it reads.
+        domain: `domain` in its meta; empty if its sources decide.
+        relation_name: quoted name in the warehouse; empty for an ephemeral model.
+        compiled_code: its SQL; empty in a project that was parsed but not compiled.
+        updated_at: the column by which a snapshot detects changes; empty for a model.
+    """
 
-    def only(self, layer: str) -> "Model":
-        """The tables of `layer` and the references among them, without what change data capture adds."""
-        added = {column.name for column in CHANGE_CAPTURE_COLUMNS}
-        tables = {
-            name: replace(table, columns=tuple(column for column in table.columns if column.name not in added))
-            for name, table in self.tables.items()
-            if table.layer == layer
+    unique_id: str
+    schema: str
+    name: str
+    description: str
+    columns: tuple[DbtColumn, ...]
+    materialized: str
+    parents: tuple[str, ...]
+    domain: str = ""
+    relation_name: str = ""
+    compiled_code: str = ""
+    updated_at: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Schema and table: the path of the asset key."""
+        return self.schema, self.name
+
+    @property
+    def is_snapshot(self) -> bool:
+        return self.materialized == "snapshot"
+
+    @property
+    def is_view(self) -> bool:
+        return self.materialized == "view"
+
+
+@dataclass(frozen=True)
+class DbtTest:
+    """A data test.
+
+    Attributes:
+        selector: its fully qualified name, which selects it on dbt's command line.
+        kind: name of the generic test, such as "not_null"; empty for a singular test.
+        arguments: of the generic test.
+        description: from its meta or its description; may be empty.
+        parents: unique ids of the models and sources that it reads.
+        tested: unique id of the table that it belongs to; None if it reads no table.
+    """
+
+    unique_id: str
+    name: str
+    selector: str
+    kind: str
+    arguments: Mapping[str, Any]
+    description: str
+    parents: tuple[str, ...]
+    tested: str | None
+
+
+@dataclass(frozen=True)
+class DbtExposure:
+    """A consumer of models, such as a dashboard. `parents` are unique ids."""
+
+    name: str
+    type: str
+    description: str
+    owner: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DbtUnitTest:
+    """A unit test: given rows through the SQL of one model."""
+
+    model: str
+    name: str
+    description: str
+
+    @property
+    def title(self) -> str:
+        """The name with spaces."""
+        return self.name.replace("_", " ")
+
+
+class Manifest:
+    """The records of a manifest, by unique id, and queries on them."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.raw = raw
+        self.adapter_type: str = raw["metadata"]["adapter_type"]
+        self.sources: Mapping[str, DbtSource] = {
+            unique_id: _source(node) for unique_id, node in raw["sources"].items()
         }
-        return Model(
-            tables, [edge for edge in self.references if edge.table in tables and edge.to_table in tables]
+        self.models: Mapping[str, DbtModel] = {
+            unique_id: _model(node)
+            for unique_id, node in raw["nodes"].items()
+            if node["resource_type"] in {"model", "snapshot"}
+        }
+        self.tests: Mapping[str, DbtTest] = {
+            unique_id: _test(node)
+            for unique_id, node in raw["nodes"].items()
+            if node["resource_type"] == "test"
+        }
+        self.exposures: Sequence[DbtExposure] = [_exposure(node) for node in raw["exposures"].values()]
+        self.unit_tests: Sequence[DbtUnitTest] = sorted(
+            map(_unit_test, raw["unit_tests"].values()), key=lambda test: (test.model, test.title)
+        )
+        self._sources_behind: dict[str, frozenset[str]] = {}
+
+    def table(self, unique_id: str) -> DbtModel | DbtSource:
+        """The model, snapshot or source table `unique_id`.
+
+        Raises:
+            KeyError: it is none of these.
+        """
+        model = self.models.get(unique_id)
+        return self.sources[unique_id] if model is None else model
+
+    @property
+    def tables(self) -> Sequence[DbtModel | DbtSource]:
+        """All source tables, models and snapshots."""
+        return [*self.sources.values(), *self.models.values()]
+
+    def sources_behind(self, *unique_ids: str) -> Sequence[DbtSource]:
+        """The source tables that `unique_ids` are built from, directly or through other models; sorted by id.
+
+        A source table is built from itself.
+        """
+        found = frozenset[str]().union(*map(self._source_ids, unique_ids))
+        return [self.sources[source] for source in sorted(found)]
+
+    def _source_ids(self, unique_id: str) -> frozenset[str]:
+        if unique_id in self.sources:
+            return frozenset([unique_id])
+        if unique_id not in self._sources_behind:
+            parents = self.models[unique_id].parents
+            self._sources_behind[unique_id] = frozenset[str]().union(*map(self._source_ids, parents))
+        return self._sources_behind[unique_id]
+
+    def domains_of(self, *unique_ids: str) -> frozenset[str]:
+        """The domains that `unique_ids` belong to: what their meta names, or the sources behind them."""
+        domains: set[str] = set()
+        for unique_id in unique_ids:
+            model = self.models.get(unique_id)
+            if model is not None and model.domain:
+                domains.add(model.domain)
+            else:
+                domains |= {source.schema for source in self.sources_behind(unique_id)}
+        return frozenset(domains)
+
+    def private_columns(self) -> frozenset[str]:
+        """Names, in lower case, of the columns that are private in any table."""
+        return frozenset(
+            column.name.lower() for table in self.tables for column in table.columns if column.is_private
         )
 
-
-def read_model(manifest: Mapping[str, Any], domains: Sequence[Domain]) -> Model:
-    """Every table of `manifest`; what `domains` declare of source tables is taken from there."""
-    keys = _tested_keys(manifest)
-    tables = [
-        *(_source_table(source, domains, keys) for source in manifest["sources"].values()),
-        *(
-            _model_table(node, keys)
-            for node in manifest["nodes"].values()
-            if node["resource_type"] in {"model", "snapshot"}
-        ),
-    ]
-    by_id = {table.unique_id: table for table in tables}
-    references = {*_tested_references(manifest, by_id), *_named_references(domains)}
-    return Model(
-        {table.name: table for table in sorted(tables, key=lambda table: table.name)}, sorted(references)
-    )
+    def generic_tests(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The unique id of the tested table and the arguments of each generic test `kind`."""
+        for test in self.tests.values():
+            if test.kind == kind and test.tested is not None:
+                yield test.tested, test.arguments
 
 
-def table_name(node: Mapping[str, Any]) -> str:
-    """Schema and table of a node of the manifest, without the prefix that a branch puts before its schemas."""
-    if node["resource_type"] == "source":
-        return f"{node['source_name']}.{node['name']}"
-    return f"{node['config'].get('schema') or node['schema']}.{node['name']}"
+def read_manifest(path: Path) -> Manifest:
+    """The manifest at `path`; parsed again only after the file has changed.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return _read_manifest(path, path.stat().st_mtime_ns)
 
 
-def _source_table(
-    source: Mapping[str, Any], domains: Sequence[Domain], keys: Mapping[str, tuple[str, ...]]
-) -> Table:
-    declared = {
-        (domain.name, table.name): (domain, table) for domain in domains for table in domain.tables
-    }.get((source["source_name"], source["name"]))
-    declared_columns = (*declared[1].columns, *CHANGE_CAPTURE_COLUMNS) if declared else ()
-    types = {column.name: _short(column.type) for column in declared_columns}
-    columns = _columns(source)
-    return Table(
-        name=table_name(source),
-        unique_id=source["unique_id"],
-        layer=RAW_LAYER,
-        description=source["description"],
-        columns=tuple(
-            TableColumn(column.name, types.get(column.name, column.type), column.description)
-            for column in columns
-        ),
-        key=declared[1].primary_key if declared else keys.get(source["unique_id"], ()),
-        is_event=declared is not None and declared[1].tier is FreshnessTier.TRANSACTIONS,
-    )
+@lru_cache(maxsize=CACHED_MANIFESTS)
+def _read_manifest(path: Path, _modified_ns: int) -> Manifest:
+    return Manifest(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _short(type_name: str) -> str:
-    for long, short in SHORT_TYPES.items():
-        type_name = type_name.replace(long, short)
-    return type_name
-
-
-def _model_table(node: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> Table:
-    is_snapshot = node["resource_type"] == "snapshot"
-    name = table_name(node)
-    return Table(
-        name=name,
-        unique_id=node["unique_id"],
-        layer=SNAPSHOT_LAYER if is_snapshot else name.partition(".")[0],
-        description=node["description"],
-        columns=_columns(node),
-        key=keys.get(node["unique_id"], ()),
-        is_event=node["name"].startswith(EVENTS_PREFIX),
-    )
-
-
-def _columns(node: Mapping[str, Any]) -> tuple[TableColumn, ...]:
+def _columns(node: Mapping[str, Any]) -> tuple[DbtColumn, ...]:
     return tuple(
-        TableColumn(column["name"], column.get("data_type") or "", column["description"])
+        DbtColumn(
+            name=column["name"],
+            data_type=column.get("data_type") or "",
+            description=column["description"],
+            is_private=any(_meta(column).get(key) for key in PRIVATE_META),
+        )
         for column in node["columns"].values()
     )
 
 
-def _tests(manifest: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The tested table and the arguments of each generic test called `name`."""
-    for node in manifest["nodes"].values():
-        metadata = node.get("test_metadata")
-        if metadata and metadata["name"] == name:
-            tested = node.get("attached_node") or next(iter(node["depends_on"]["nodes"]), None)
-            if tested:
-                yield tested, metadata["kwargs"]
+def _meta(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta: Mapping[str, Any] = node.get("config", {}).get("meta") or node.get("meta") or {}
+    return meta
 
 
-def _tested_keys(manifest: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
-    """The key of each table: what a test `primary_key` names, or else its first column that is unique."""
-    keys: dict[str, tuple[str, ...]] = {}
-    unique: dict[str, set[str]] = {}
-    for tested, arguments in _tests(manifest, "unique"):
-        unique.setdefault(tested, set()).add(arguments["column_name"])
-    for tested, names in unique.items():
-        node = manifest["nodes"].get(tested) or manifest["sources"][tested]
-        first = [name for name in node["columns"] if name in names] or sorted(names)
-        keys[tested] = (first[0],)
-    for tested, arguments in _tests(manifest, "primary_key"):
-        keys[tested] = tuple(arguments["columns"])
-    return keys
+def _parents(node: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(node["depends_on"]["nodes"])
 
 
-def _tested_references(manifest: Mapping[str, Any], by_id: Mapping[str, Table]) -> Iterator[Reference]:
-    """What the tests `relationships` hold."""
-    by_short_name = {table.short_name: table for table in by_id.values() if table.layer != RAW_LAYER}
-    for tested, arguments in _tests(manifest, "relationships"):
-        named = re.search(r"ref\(\s*['\"](\w+)['\"]\s*\)", arguments["to"])
-        if tested in by_id and named and named.group(1) in by_short_name:
-            yield Reference(
-                by_id[tested].name,
-                arguments["column_name"],
-                by_short_name[named.group(1)].name,
-                arguments["field"],
-            )
+def _source(node: Mapping[str, Any]) -> DbtSource:
+    return DbtSource(
+        unique_id=node["unique_id"],
+        schema=node["source_name"],
+        name=node["name"],
+        description=node["description"],
+        columns=_columns(node),
+        relation_name=node["relation_name"],
+    )
 
 
-def _named_references(domains: Sequence[Domain]) -> Iterator[Reference]:
-    """References between source tables, which the catalogue tells by name.
+def _model(node: Mapping[str, Any]) -> DbtModel:
+    config = node["config"]
+    return DbtModel(
+        unique_id=node["unique_id"],
+        schema=config.get("schema") or node["schema"],
+        name=node["name"],
+        description=node["description"].strip(),
+        columns=_columns(node),
+        materialized=config["materialized"],
+        parents=_parents(node),
+        domain=_meta(node).get("domain") or "",
+        relation_name=node.get("relation_name") or "",
+        compiled_code=node.get("compiled_code") or "",
+        updated_at=config.get("updated_at") or "",
+    )
 
-    A column called like the key of another table, perhaps with its role before it (`manager_staff_id`), refers
-    to that table.
-    """
-    for domain in domains:
-        owners = {table.primary_key[0]: table.name for table in domain.tables if len(table.primary_key) == 1}
-        for table in domain.tables:
-            for column in table.columns:
-                for key, owner in owners.items():
-                    if owner != table.name and (column.name == key or column.name.endswith(f"_{key}")):
-                        yield Reference(
-                            f"{domain.name}.{table.name}", column.name, f"{domain.name}.{owner}", key
-                        )
+
+def _test(node: Mapping[str, Any]) -> DbtTest:
+    generic = node.get("test_metadata") or {"name": "", "kwargs": {}}
+    parents = _parents(node)
+    return DbtTest(
+        unique_id=node["unique_id"],
+        name=node["name"],
+        selector=".".join(node["fqn"]),
+        kind=generic["name"],
+        arguments=generic["kwargs"],
+        description=str(_meta(node).get("description") or node["description"]),
+        parents=parents,
+        tested=node.get("attached_node") or next(iter(parents), None),
+    )
+
+
+def _exposure(node: Mapping[str, Any]) -> DbtExposure:
+    return DbtExposure(
+        name=node["name"],
+        type=node["type"],
+        description=node["description"],
+        owner=node["owner"]["name"],
+        parents=_parents(node),
+    )
+
+
+def _unit_test(node: Mapping[str, Any]) -> DbtUnitTest:
+    return DbtUnitTest(model=node["model"], name=node["name"], description=node["description"] or "")

@@ -1,8 +1,7 @@
-"""dbt's declaration of the raw tables, rendered from the catalogue so that the two cannot differ.
+"""dbt's declaration of the raw tables, rendered from a domain's catalogue so that the two cannot differ.
 
-Without tests: a step that checks a table is never held up by that table's other checks, and dbt's must be.
-`checks/replicated_tables.py` has them.
-`python -m dvd_rental_pipeline.transform.sources` writes it; a test tells when it is out of date.
+It has no tests: a blocking check of an asset does not block a step that checks the same asset, and the checks
+of the raw tables, in `quality/raw_tables.py`, must block the dbt step.
 """
 
 from pathlib import Path
@@ -12,15 +11,15 @@ import yaml
 
 from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Column, Domain, Privacy, Table
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 HEADER = (
-    "# Rendered from the catalogue by `python -m dvd_rental_pipeline.transform.sources`: change it there.\n"
+    "# Rendered from the catalogue by `python -m dvd_rental_pipeline.pipelines.render`: "
+    "change the catalogue, not this file.\n"
 )
 
 
 def sources_file(domain: Domain) -> Path:
-    """Where dbt finds the sources of `domain`."""
+    """Path of the file with the sources of `domain`."""
     return DBT_PROJECT_DIR / "models" / "staging" / f"_{domain.name}__sources.yml"
 
 
@@ -30,7 +29,7 @@ def render_sources(domain: Domain) -> str:
         "name": domain.name,
         "schema": domain.name,
         "description": f"{domain.description} Replicated by change data capture.",
-        "tables": [_table(table) for table in domain.tables],
+        "tables": [_render_table(table) for table in domain.tables],
     }
     text: str = yaml.safe_dump(
         {"version": 2, "sources": [source]}, sort_keys=False, width=110, allow_unicode=True
@@ -38,22 +37,18 @@ def render_sources(domain: Domain) -> str:
     return HEADER + text
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _render_table(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "description": f"Replica of {table.name}, {table.grain}; deleted rows stay as tombstones.",
-        "columns": [_column(column) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)],
+        "columns": [_render_column(column) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)],
     }
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _render_column(column: Column) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": column.name, "description": column.description}
     if column.privacy is Privacy.PERSONAL:
         rendered["config"] = {"meta": {"pii": True}}
     elif column.privacy is Privacy.SECRET:
         rendered["config"] = {"meta": {"private": True}}
     return rendered
-
-
-if __name__ == "__main__":
-    sources_file(DVD_RENTAL).write_text(render_sources(DVD_RENTAL), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A small graph whose checks end as a test says, and real instances that remember how they did."""
+"""A small graph whose checks have the outcomes that a test scripts, on a real instance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from dvd_rental_pipeline.core.runbook import FAILED_ROWS, RUNBOOK, SAMPLE, Section
-from dvd_rental_pipeline.publishing.check_report.reading import declared_checks, read_report
+from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
+from dvd_rental_pipeline.publishing.check_report.reading import read_report
 from dvd_rental_pipeline.publishing.check_report.records import CheckRecord, CheckReport
 
 RAW = dg.AssetKey(["dvd_rental", "payment"])
@@ -19,25 +20,27 @@ SAMPLE_ROWS = [
 
 @dataclass
 class Script:
-    """How each check ends: "pass", "fail", "warn" or "raise"."""
+    """The outcome of each check: "pass", "fail", "warn" or "raise"."""
 
-    ends: dict[str, str] = field(default_factory=lambda: dict.fromkeys(["keys", "amounts", "totals"], "pass"))
+    outcomes: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys(["keys", "amounts", "totals"], "pass")
+    )
 
     def result(self, name: str) -> dg.AssetCheckResult:
-        end = self.ends[name]
-        if end == "raise":
+        outcome = self.outcomes[name]
+        if outcome == "raise":
             raise ValueError("the check itself is broken")
         columns = dg.TableSchema([dg.TableColumn(column) for column in SAMPLE_ROWS[0]])
         sample = dg.TableMetadataValue([dg.TableRecord(row) for row in SAMPLE_ROWS], columns)
         return dg.AssetCheckResult(
-            passed=end == "pass",
-            severity=dg.AssetCheckSeverity.WARN if end == "warn" else dg.AssetCheckSeverity.ERROR,
-            metadata={"share": 0.25, **({} if end == "pass" else {FAILED_ROWS: 2, SAMPLE: sample})},
+            passed=outcome == "pass",
+            severity=dg.AssetCheckSeverity.WARN if outcome == "warn" else dg.AssetCheckSeverity.ERROR,
+            metadata={"share": 0.25, **({} if outcome == "pass" else {FAILED_ROWS: 2, SAMPLE: sample})},
         )
 
 
 def build_graph(script: Script) -> dg.Definitions:
-    """raw payment (checks: `keys`, which blocks, and `amounts`), and on it a mart (check: `totals`)."""
+    """A raw table (checks `keys`, blocking, and `amounts`) and a mart downstream of it (check `totals`)."""
 
     @dg.asset(key=RAW, group_name="raw", owners=["team:data_platform"])
     def payment() -> None: ...
@@ -67,14 +70,16 @@ def build_graph(script: Script) -> dg.Definitions:
 
 @dataclass
 class Scene:
-    """The graph on an instance."""
+    """The graph and its instance."""
 
     instance: dg.DagsterInstance
     script: Script = field(default_factory=Script)
 
-    def run(self, ends: Mapping[str, str] | None = None, *, assets: Sequence[dg.AssetKey] = (RAW, MART)) -> str:
-        """Materialize `assets` with their checks, which end as `ends` says or else pass; the run's id."""
-        self.script.ends = {**Script().ends, **(ends or {})}
+    def run(
+        self, outcomes: Mapping[str, str] | None = None, *, assets: Sequence[dg.AssetKey] = (RAW, MART)
+    ) -> str:
+        """Materialize `assets` with their checks, which pass unless in `outcomes`; returns the run id."""
+        self.script.outcomes = {**Script().outcomes, **(outcomes or {})}
         job = self.definitions().resolve_implicit_global_asset_job_def()
         return job.execute_in_process(
             instance=self.instance, asset_selection=list(assets), raise_on_error=False
@@ -94,5 +99,5 @@ class Scene:
         return read_report(self.instance, checks, private={"email"}, ending_run=ending_run)
 
     def records(self) -> Mapping[str, CheckRecord]:
-        """The records of the report by the name of the check."""
+        """The records of the report, by check name."""
         return {record.check: record for record in self.report().records}

@@ -1,4 +1,4 @@
-"""What the report knows of each check, read from the storages that Dagster may have."""
+"""The report reads the state and history of each check from every storage that Dagster supports here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +14,19 @@ from dvd_rental_pipeline_tests.publishing.scripted_checks import MART, RAW, Scen
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """The scripted graph on an instance with its storage in SQLite, and in PostgreSQL."""
+    """The scripted graph on an instance with SQLite storage, and on one with PostgreSQL storage."""
     if request.param == "sqlite":
         with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
             yield Scene(instance)
         return
-    # Dagster's own statements are written for this driver, which SQLAlchemy no longer takes by itself.
+    # Dagster needs this driver, which is no longer SQLAlchemy's default.
     url = request.getfixturevalue("database_url").replace("postgresql://", "postgresql+psycopg2://")
     config = {"storage": {"postgres": {"postgres_url": url}}, "telemetry": {"enabled": False}}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=config) as instance:
         yield Scene(instance)
 
 
-def test_outcomes_are_told_apart(scene: Scene) -> None:
+def test_each_execution_has_its_outcome(scene: Scene) -> None:
     assert {record.outcome for record in scene.records().values()} == {Outcome.NOT_RUN}
 
     scene.run({"amounts": "warn"})
@@ -40,12 +40,12 @@ def test_outcomes_are_told_apart(scene: Scene) -> None:
     assert records["keys"].outcome is Outcome.FAILED
     assert records["keys"].blocks
     assert records["amounts"].outcome is Outcome.ERRORED, "its step raised"
-    assert records["totals"].outcome is Outcome.SKIPPED, "what it looks at was never built"
-    assert "something it needs failed first" in records["totals"].found
+    assert records["totals"].outcome is Outcome.SKIPPED, "its asset was not built"
+    assert "a step that it depends on failed" in records["totals"].found
     assert {record.run_id for record in records.values()} == {run_id}
 
 
-def test_a_record_tells_what_was_found(scene: Scene) -> None:
+def test_a_record_has_what_the_evaluation_found(scene: Scene) -> None:
     scene.run({"keys": "fail"})
     record = scene.records()["keys"]
     assert (record.asset, record.layer, record.owners) == ("dvd_rental/payment", "raw", ["data_platform"])
@@ -54,16 +54,18 @@ def test_a_record_tells_what_was_found(scene: Scene) -> None:
     assert record.found == "2 rows fail."
     assert record.numbers == {"share": 0.25}
     assert record.runbook == "primary-key"
-    assert list(record.sample[0]) == ["payment_id", "note"], "in order, and nothing private"
+    assert list(record.sample[0]) == ["payment_id", "note"], (
+        "in the order of the schema, without private columns"
+    )
 
 
-def test_a_section_of_the_runbook_may_stand_in_the_description(scene: Scene) -> None:
+def test_a_description_may_name_the_runbook_section(scene: Scene) -> None:
     record = scene.records()["amounts"]
     assert record.runbook == "dbt-tests"
     assert record.description == "No amount below zero."
 
 
-def test_the_history_holds_the_last_ten_outcomes_the_latest_last(scene: Scene) -> None:
+def test_the_history_is_the_last_ten_outcomes_oldest_first(scene: Scene) -> None:
     for number in range(12):
         scene.run({"keys": "fail" if number % 3 == 0 else "pass"}, assets=[RAW])
     record = scene.records()["keys"]
@@ -72,7 +74,7 @@ def test_the_history_holds_the_last_ten_outcomes_the_latest_last(scene: Scene) -
     assert [past.at for past in record.history] == sorted(past.at for past in record.history)
 
 
-def test_a_check_is_out_of_date_once_its_asset_is_built_anew_without_it(scene: Scene) -> None:
+def test_a_check_is_out_of_date_after_its_asset_is_built_without_it(scene: Scene) -> None:
     scene.run()
     assert not any(record.stale for record in scene.records().values())
     scene.materialize_without_checks(MART)
@@ -84,7 +86,7 @@ def test_a_check_is_out_of_date_once_its_asset_is_built_anew_without_it(scene: S
     assert not scene.records()["totals"].stale
 
 
-def test_a_check_of_a_run_that_goes_on_is_in_progress_unless_that_run_is_ending(scene: Scene) -> None:
+def test_a_planned_check_is_in_progress_unless_its_run_is_ending(scene: Scene) -> None:
     job = scene.definitions().resolve_implicit_global_asset_job_def()
     run = scene.instance.create_run_for_job(job)
     for node in scene.definitions().resolve_asset_graph().asset_check_nodes:
@@ -114,4 +116,4 @@ def test_the_number_of_queries_is_bounded(scene: Scene) -> None:
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", count)
     reads = [arguments[2] for arguments in queries if "asset_check_executions" in str(arguments[2])]
-    assert len(reads) == 1 + 3, "one for the latest of all, and one for the history of each"
+    assert len(reads) == 1 + 3, "one query for the latest executions, and one per check for its history"

@@ -1,26 +1,26 @@
-"""The diagrams show every table and every reference, and nothing lies on anything else."""
+"""The diagrams show every table and every reference, without overlaps."""
 
 import itertools
 import re
-from collections.abc import Mapping
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.documentation.data_model import DATA_MODEL_FILE, render_data_model
+from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel
 from dvd_rental_pipeline.publishing.documentation.layout import Drawing, lay_out
 from dvd_rental_pipeline.publishing.documentation.mermaid import entity_diagram
-from dvd_rental_pipeline.publishing.documentation.svg import entity_svg
-from dvd_rental_pipeline.transform.manifest import Model
+from dvd_rental_pipeline.publishing.documentation.svg import render_svg
+from dvd_rental_pipeline.transform.manifest import Manifest
 
 LAYERS = ["raw", "marts"]
-GUARDED_BY_NO_KEY = {("customer", "store_id"), ("inventory", "store_id"), ("staff", "store_id")}
+WITHOUT_CONSTRAINT = {("customer", "store_id"), ("inventory", "store_id"), ("staff", "store_id")}
 
 
-def foreign_keys_of_the_source() -> set[tuple[str, str, str]]:
-    """Table, column and the table referred to, as PostgreSQL's own schema declares them."""
+def source_foreign_keys() -> set[tuple[str, str, str]]:
+    """Table, column and referenced table of the foreign keys in the schema of the source."""
     text = (PROJECT_ROOT / "dvd_rental_pipeline" / "sample" / "dvd_rental" / "schema.sql").read_text(
         encoding="utf-8"
     )
@@ -31,52 +31,47 @@ def foreign_keys_of_the_source() -> set[tuple[str, str, str]]:
     return found
 
 
-def test_the_references_of_the_source_are_its_foreign_keys_and_the_stores_that_none_guards(
-    model: Model,
-) -> None:
-    declared = foreign_keys_of_the_source()
-    assert len(declared) == 18
+def test_references_of_the_source_are_its_foreign_keys_and_unconstrained_stores(model: EntityModel) -> None:
+    declared = source_foreign_keys()
+    assert declared
     drawn = {
         (edge.table.split(".")[1], edge.column, edge.to_table.split(".")[1])
         for edge in model.only("raw").references
     }
-    assert drawn == declared | {(table, column, "store") for table, column in GUARDED_BY_NO_KEY}
+    assert drawn == declared | {(table, column, "store") for table, column in WITHOUT_CONSTRAINT}
 
 
-def test_the_references_of_the_marts_are_those_that_tests_hold(
-    model: Model, manifest: Mapping[str, Any]
-) -> None:
+def test_references_of_the_marts_are_asserted_by_dbt_tests(model: EntityModel, manifest: Manifest) -> None:
     marts = model.only("marts")
     tested = {
-        (node["attached_node"].split(".")[-1], node["test_metadata"]["kwargs"]["column_name"])
-        for node in manifest["nodes"].values()
-        if (node.get("test_metadata") or {}).get("name") == "relationships"
-        and f"marts.{node['attached_node'].split('.')[-1]}" in marts.tables
-        and re.search(r"ref\('(dim|fct|bridge)_", node["test_metadata"]["kwargs"]["to"])
+        (tested.split(".")[-1], arguments["column_name"])
+        for tested, arguments in manifest.generic_tests("relationships")
+        if f"marts.{tested.split('.')[-1]}" in marts.tables
+        and re.search(r"ref\('(dim|fct|bridge)_", arguments["to"])
     }
     assert tested
     assert {(edge.table.split(".")[1], edge.column) for edge in marts.references} == tested
 
 
-def test_facts_lead_to_their_dimensions(model: Model) -> None:
+def test_facts_refer_to_their_dimensions(model: EntityModel) -> None:
     edges = {(edge.table, edge.to_table) for edge in model.references}
     for dimension in ("customer", "film", "store", "staff", "date"):
         targets = {target for table, target in edges if table == "marts.fct_rental"}
         assert any(target.startswith(f"marts.dim_{dimension}") for target in targets), dimension
 
 
-def test_every_table_has_a_key(model: Model) -> None:
+def test_every_table_has_a_key(model: EntityModel) -> None:
     without = {
         name
         for layer in LAYERS
         for name, table in model.only(layer).tables.items()
         if not table.key and name != "marts.data_as_of"
     }
-    assert without == set(), "data_as_of is one row; every other table has a key that a test holds"
+    assert without == set(), "every table but data_as_of, which is one row, has a tested key"
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_mermaid_shows_each_table_column_and_reference(layer: str, model: Model) -> None:
+def test_mermaid_shows_each_table_column_and_reference(layer: str, model: EntityModel) -> None:
     part = model.only(layer)
     text = entity_diagram(part)
     for table in part.tables.values():
@@ -89,10 +84,10 @@ def test_mermaid_shows_each_table_column_and_reference(layer: str, model: Model)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_drawing_shows_each_table_column_and_reference(layer: str, model: Model) -> None:
+def test_the_drawing_shows_each_table_column_and_reference(layer: str, model: EntityModel) -> None:
     part = model.only(layer)
-    svg = entity_svg(part, "A title & more")
-    root = ElementTree.fromstring(svg)  # noqa: S314 - our own text
+    svg = render_svg(lay_out(part), "A title & more")
+    root = ElementTree.fromstring(svg)  # noqa: S314 - rendered by this package
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     titles = [element.text for element in root.iter("{http://www.w3.org/2000/svg}title")]
     for table in part.tables.values():
@@ -100,12 +95,12 @@ def test_the_drawing_shows_each_table_column_and_reference(layer: str, model: Mo
         assert {column.name for column in table.columns} <= set(texts)
     for edge in part.references:
         assert f"{edge.table}.{edge.column} refers to {edge.to_table}.{edge.to_column}" in titles
-    assert "href" not in svg, "a drawing that loads nothing shows everywhere"
-    assert entity_svg(part, "A title & more") == svg, "the same model gives the same drawing"
+    assert "href" not in svg, "the image loads nothing"
+    assert render_svg(lay_out(part), "A title & more") == svg, "rendering is deterministic"
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_no_table_lies_on_another_and_no_line_on_a_table(layer: str, model: Model) -> None:
+def test_tables_do_not_overlap_and_lines_do_not_cross_them(layer: str, model: EntityModel) -> None:
     drawing = lay_out(model.only(layer))
     boxes = list(drawing.boxes.values())
     for one, other in itertools.combinations(boxes, 2):
@@ -115,7 +110,7 @@ def test_no_table_lies_on_another_and_no_line_on_a_table(layer: str, model: Mode
             or one.y + one.height <= other.y
             or other.y + other.height <= one.y
         )
-        assert apart, f"{one.table.name} lies on {other.table.name}"
+        assert apart, f"{one.table.name} overlaps {other.table.name}"
     assert crossed_tables(drawing) == []
 
 
@@ -130,7 +125,7 @@ def crossed_tables(drawing: Drawing) -> list[str]:
     ]
 
 
-def test_the_repositorys_picture_of_the_data_model_is_up_to_date(manifest: Mapping[str, Any]) -> None:
-    assert DATA_MODEL_FILE.read_text(encoding="utf-8") == render_data_model(manifest), (
-        "render it again: python -m dvd_rental_pipeline.publishing.documentation.data_model"
+def test_the_rendered_data_model_is_up_to_date(manifest: Manifest) -> None:
+    assert DATA_MODEL_FILE.read_text(encoding="utf-8") == render_data_model(manifest, [DVD_RENTAL]), (
+        "run `python -m dvd_rental_pipeline.pipelines.render`"
     )

@@ -1,4 +1,4 @@
-"""The pages: whole, self-contained, and alive in a browser."""
+"""The documentation pages are complete, self-contained, and work in a browser."""
 
 import re
 import shutil
@@ -9,11 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
+from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel
 from dvd_rental_pipeline.publishing.site import FolderSite
-from dvd_rental_pipeline.transform.manifest import Model
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
@@ -25,7 +28,7 @@ Browse = Callable[[str], str]
 
 @pytest.fixture
 def browse(pages: Path, tmp_path: Path) -> Browse:
-    """Opens a page, by its name and the part after '#', and returns what it shows as HTML."""
+    """Opens a page, given its name and fragment, and returns its HTML after scripts have run."""
     browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
     if browser is None:
         pytest.skip(f"no browser found: install Chromium (looked for {', '.join(BROWSERS)})")
@@ -42,7 +45,7 @@ def browse(pages: Path, tmp_path: Path) -> Browse:
 
 
 @pytest.mark.parametrize("name", OWN_PAGES)
-def test_a_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(name: str, pages: Path) -> None:
+def test_a_page_loads_nothing_external_and_runs_no_inline_script(name: str, pages: Path) -> None:
     text = (pages / name).read_text(encoding="utf-8")
     assert "script-src 'self'" in text
     assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", text)
@@ -51,53 +54,53 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_no_inline_script(name: str
 
 
 @pytest.mark.parametrize("name", OWN_PAGES)
-def test_links_between_pages_lead_somewhere(name: str, pages: Path) -> None:
+def test_links_between_pages_have_targets(name: str, pages: Path) -> None:
     text = (pages / name).read_text(encoding="utf-8")
     for target in re.findall(r"(?:src|href)=\"([^\"#]+)\"", text):
         assert (pages / target).is_file(), target
 
 
 @pytest.mark.browser
-def test_the_path_of_a_column_is_shown_up_to_the_source(browse: Browse) -> None:
+def test_the_inputs_of_a_column_are_shown_up_to_the_source(browse: Browse) -> None:
     shown = browse("lineage.html#reports.revenue_by_month.revenue")
     path = shown.split('id="path"')[1]
     assert 'href="#dvd_rental.payment.amount"' in path
-    assert 'href="#marts.fct_payment.amount"' in path.split("Comes from")[1].split("Goes to")[0]
+    assert 'href="#marts.fct_payment.amount"' in path.split("Computed from")[1].split("Used by")[0]
 
 
 @pytest.mark.browser
-def test_the_path_of_a_column_is_shown_down_to_the_reports(browse: Browse) -> None:
-    down = browse("lineage.html#dvd_rental.payment.amount").split("Goes to")[1]
+def test_the_uses_of_a_column_are_shown_down_to_the_reports(browse: Browse) -> None:
+    down = browse("lineage.html#dvd_rental.payment.amount").split("Used by")[1]
     assert 'href="#marts.fct_payment.amount"' in down
     assert 'href="#reports.revenue_by_month.revenue"' in down
 
 
 @pytest.mark.browser
-def test_every_table_can_be_picked(browse: Browse, model: Model) -> None:
+def test_every_table_can_be_selected(browse: Browse, model: EntityModel) -> None:
     shown = browse("lineage.html").split('id="tables"')[1].split('id="table"')[0]
     assert set(re.findall(r'href="#([\w.]+)"', shown)) == set(model.tables)
 
 
 @pytest.mark.browser
-def test_an_address_that_names_nothing_shows_the_list(browse: Browse) -> None:
+def test_an_unknown_fragment_shows_the_list_of_tables(browse: Browse) -> None:
     shown = browse("lineage.html#no.such.column")
     assert re.search(r'<section id="path"[^>]*></section>', shown)
 
 
 @pytest.mark.browser
-def test_the_docs_of_dbt_open_without_a_server(browse: Browse) -> None:
+def test_dbt_docs_open_without_a_server(browse: Browse) -> None:
     shown = browse("dbt.html#!/model/model.dvd_rental.revenue_by_month")
     assert "How does the revenue of each store develop?" in re.sub(r"\s+", " ", shown.split("<body")[1])
 
 
-def test_the_documentation_is_an_asset_that_publishes_the_pages(tmp_path: Path) -> None:
+def test_the_asset_publishes_the_pages_when_models_have_changed(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     project = load_dbt_project(settings)
     instance = dg.DagsterInstance.ephemeral()
 
     def materialize() -> dg.ExecuteInProcessResult:
         return dg.materialize(
-            [build_docs_asset(project)],
+            [build_docs_asset(project, [DVD_RENTAL], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])],
             instance=instance,
             resources={
                 "dbt": build_dbt_resource(project),
@@ -117,13 +120,11 @@ def test_the_documentation_is_an_asset_that_publishes_the_pages(tmp_path: Path) 
 
     made = (settings.site_dir / "docs").stat().st_mtime_ns
     again = materialize().asset_materializations_for_node("site__docs")[0].metadata
-    assert (settings.site_dir / "docs").stat().st_mtime_ns == made, (
-        "nothing has changed, so nothing is made anew"
-    )
+    assert (settings.site_dir / "docs").stat().st_mtime_ns == made, "without a change nothing is built again"
     assert again == metadata
 
 
-def test_publishing_replaces_the_whole_part_and_leaves_the_others(tmp_path: Path) -> None:
+def test_publishing_replaces_one_part_and_keeps_the_others(tmp_path: Path) -> None:
     site = FolderSite(path=str(tmp_path / "site"))
     for part, name in [("docs", "old.html"), ("checks", "kept.html"), ("docs", "index.html")]:
         pages = tmp_path / name
@@ -135,7 +136,7 @@ def test_publishing_replaces_the_whole_part_and_leaves_the_others(tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["checks", "docs"]
 
 
-def test_a_part_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+def test_a_part_is_unchanged_when_publishing_fails(tmp_path: Path) -> None:
     site = FolderSite(path=str(tmp_path / "site"))
     pages = tmp_path / "pages"
     pages.mkdir()

@@ -1,15 +1,16 @@
-"""Every column is traced to the columns of the source that make its value."""
+"""Every column is traced to the source columns that its value is computed from."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
 from dvd_rental_pipeline.core.catalog import Privacy
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel, read_entity_model
 from dvd_rental_pipeline.publishing.documentation.lineage import ColumnName, Lineage, LineageError, trace
-from dvd_rental_pipeline.transform.manifest import Model, read_model
+from dvd_rental_pipeline.transform.manifest import Manifest
+from dvd_rental_pipeline_tests.transform import small_manifests
+from dvd_rental_pipeline_tests.transform.small_manifests import data_test, manifest_of, source
 
 
 def origins(lineage: Lineage, column: str) -> set[str]:
@@ -35,28 +36,28 @@ def test_a_column_is_traced_to_its_source(column: str, source: str, lineage: Lin
     assert source in origins(lineage, column)
 
 
-def test_a_sum_of_payments_comes_from_their_amounts_alone(lineage: Lineage) -> None:
+def test_a_sum_of_payments_is_computed_from_amounts_alone(lineage: Lineage) -> None:
     assert origins(lineage, "marts.fct_payment.amount") == {"payment.amount"}
     assert origins(lineage, "reports.sales_by_country.revenue") == {"payment.amount"}
 
 
-def test_every_column_of_a_model_comes_from_the_source(lineage: Lineage) -> None:
-    from_nowhere = [
+def test_every_column_of_a_model_has_source_columns(lineage: Lineage) -> None:
+    without_origin = [
         f"{table}.{column}"
         for table, columns in lineage.columns.items()
         if table not in lineage.raw_tables
         for column in columns
         if not lineage.origins(ColumnName(table, column))
     ]
-    assert from_nowhere == []
+    assert without_origin == []
 
 
-def test_the_columns_found_in_the_sql_are_those_that_are_declared(lineage: Lineage, model: Model) -> None:
+def test_the_columns_of_the_sql_are_the_declared_ones(lineage: Lineage, model: EntityModel) -> None:
     for name, table in model.tables.items():
         assert sorted(lineage.columns[name]) == sorted(column.name for column in table.columns), name
 
 
-def test_secret_columns_stay_in_the_raw_tables(lineage: Lineage) -> None:
+def test_secret_columns_are_used_by_no_model(lineage: Lineage) -> None:
     secret = {
         ColumnName(f"{DVD_RENTAL.name}.{table.name}", column.name)
         for table in DVD_RENTAL.tables
@@ -69,52 +70,21 @@ def test_secret_columns_stay_in_the_raw_tables(lineage: Lineage) -> None:
     assert secret & read == set()
 
 
-def test_a_project_that_is_not_compiled_is_told(manifest: Mapping[str, Any], model: Model) -> None:
-    nodes = {
-        unique_id: {key: value for key, value in node.items() if key != "compiled_code"}
-        for unique_id, node in manifest["nodes"].items()
-    }
+def test_a_project_that_is_not_compiled_is_an_error() -> None:
+    manifest = manifest_of(small_manifests.model("reports.report", [], sql=None))
     with pytest.raises(LineageError, match="not compiled"):
-        trace({**manifest, "nodes": nodes}, model)
+        trace(manifest, read_entity_model(manifest, []))
 
 
-def small_project(sql: str) -> Mapping[str, Any]:
-    """A manifest of one model over one source table, as far as lineage reads it."""
-    columns = {name: {"name": name, "description": ""} for name in ("sale_id", "price", "sold_at")}
-    return {
-        "metadata": {"adapter_type": "duckdb"},
-        "sources": {
-            "source.shop.sales": {
-                "unique_id": "source.shop.sales",
-                "resource_type": "source",
-                "source_name": "shop",
-                "name": "sales",
-                "description": "",
-                "columns": columns,
-                "relation_name": '"db"."shop"."sales"',
-            }
-        },
-        "nodes": {
-            "model.shop.report": {
-                "unique_id": "model.shop.report",
-                "resource_type": "model",
-                "name": "report",
-                "schema": "reports",
-                "config": {"schema": "reports"},
-                "description": "",
-                "columns": {},
-                "relation_name": '"db"."reports"."report"',
-                "depends_on": {"nodes": ["source.shop.sales"]},
-                "compiled_code": re.sub(r"\bsales\b", '"db"."shop"."sales"', sql, count=1),
-            },
-            "test.shop.key": {
-                "resource_type": "test",
-                "attached_node": None,
-                "depends_on": {"nodes": ["source.shop.sales"]},
-                "test_metadata": {"name": "primary_key", "kwargs": {"columns": ["sale_id"]}},
-            },
-        },
-    }
+def small_project(sql: str) -> Manifest:
+    """One model, with `sql` over one source table."""
+    sales = source("shop.sales", ["sale_id", "price", "sold_at"])
+    compiled = re.sub(r"\bsales\b", sales["relation_name"], sql, count=1)
+    return manifest_of(
+        sales,
+        small_manifests.model("reports.report", [sales["unique_id"]], sql=compiled),
+        data_test("key", [sales["unique_id"]], kind="primary_key", arguments={"columns": ["sale_id"]}),
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +108,7 @@ def small_project(sql: str) -> Mapping[str, Any]:
         ("select 'a word' as found from sales", set()),
     ],
 )
-def test_what_makes_a_value_is_traced(sql: str, expected: set[str]) -> None:
+def test_only_columns_that_a_value_is_computed_from_are_traced(sql: str, expected: set[str]) -> None:
     manifest = small_project(sql)
-    lineage = trace(manifest, read_model(manifest, []))
+    lineage = trace(manifest, read_entity_model(manifest, []))
     assert {name.column for name in lineage.origins(ColumnName("reports.report", "found"))} == expected

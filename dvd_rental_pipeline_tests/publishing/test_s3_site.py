@@ -1,4 +1,4 @@
-"""Pages on S3: a part is published whole, and what is not published any more goes."""
+"""Pages on S3: a part is replaced as a whole, and pages that it no longer has are deleted."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def keys(client: Any) -> set[str]:
     return {item["Key"] for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
 
 
-def test_a_part_is_published_with_types_that_a_browser_understands(client: Any, pages: Path) -> None:
+def test_a_part_is_published_with_content_types_for_browsers(client: Any, pages: Path) -> None:
     site = S3Site(bucket=BUCKET, url="https://reports.example.com/")
     assert not site.has("docs")
     assert site.publish("docs", pages) == "https://reports.example.com/docs/index.html"
@@ -47,11 +47,11 @@ def test_a_part_is_published_with_types_that_a_browser_understands(client: Any, 
     assert {head["CacheControl"] for head in types.values()} == {"no-cache"}
 
 
-def test_without_an_address_for_browsers_the_object_itself_is_named(client: Any, pages: Path) -> None:
+def test_without_a_url_the_address_is_that_of_the_object(client: Any, pages: Path) -> None:
     assert S3Site(bucket=BUCKET).publish("docs", pages) == "s3://pages/docs/index.html"
 
 
-def test_publishing_again_replaces_and_removes_within_the_part_alone(client: Any, pages: Path) -> None:
+def test_publishing_again_replaces_and_deletes_only_within_the_part(client: Any, pages: Path) -> None:
     site = S3Site(bucket=BUCKET)
     site.publish("docs", pages)
     site.publish("docs2", pages)
@@ -68,14 +68,14 @@ def test_publishing_again_replaces_and_removes_within_the_part_alone(client: Any
     assert client.get_object(Bucket=BUCKET, Key="docs/index.html")["Body"].read() == b"<h1>second</h1>"
 
 
-def test_more_old_pages_than_one_request_may_name_are_removed(client: Any, pages: Path) -> None:
+def test_more_old_pages_than_one_request_allows_are_deleted(client: Any, pages: Path) -> None:
     for number in range(1001):
         client.put_object(Bucket=BUCKET, Key=f"docs/old/{number}.html", Body=b"")
     S3Site(bucket=BUCKET).publish("docs", pages)
     assert keys(client) == {"docs/index.html", "docs/img/graph.svg", "docs/data.json"}
 
 
-def test_when_an_upload_fails_the_old_index_stays_and_nothing_is_removed(
+def test_a_failed_upload_keeps_the_old_index_and_deletes_nothing(
     client: Any, pages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = S3Site(bucket=BUCKET)
@@ -95,6 +95,6 @@ def test_when_an_upload_fails_the_old_index_stays_and_nothing_is_removed(
     assert "docs/data.json" in keys(client)
 
 
-def test_a_bucket_that_is_not_there_is_told(aws: AwsStandIn, pages: Path) -> None:
+def test_a_missing_bucket_is_reported_with_its_setting(aws: AwsStandIn, pages: Path) -> None:
     with pytest.raises(AwsError, match="DVD_RENTAL_SITE_BUCKET"):
         S3Site(bucket="nowhere").publish("docs", pages)

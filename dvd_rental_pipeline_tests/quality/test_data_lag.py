@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
@@ -13,7 +12,7 @@ from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.data_lag import Backlog, TrackedTable, build_data_lag_checks, evaluate_lag
-from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, data_times, newest_commit
+from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, newest_commit
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -120,26 +119,6 @@ def test_the_limit_itself_passes(layer: str) -> None:
 )
 def test_times_are_parsed_as_each_warehouse_prints_them(text: str) -> None:
     assert durations.parse_time(text) == NOON
-
-
-def node(kind: str, *parents: str) -> dict[str, Any]:
-    return {"config": {"materialized": kind}, "depends_on": {"nodes": list(parents)}}
-
-
-def test_a_table_is_as_stale_as_its_stalest_input() -> None:
-    nodes = {
-        "view": node("view", "source"),
-        "mart": node("table", "view"),
-        "other": node("table", "view"),
-        "report": node("table", "mart", "other", "view"),
-        "lost": node("table", "never_noted", "mart"),
-        "never_noted": node("table", "view"),
-    }
-    earlier = NOON - timedelta(hours=1)
-    built = ["mart", "report", "lost"]
-    times = data_times(built, built, nodes, NOON, {"other": earlier}.get)
-    assert times == {"mart": NOON, "report": earlier}, "built from an unknown timestamp: unknown"
-    assert data_times(["report"], ["mart", "other", "report"], nodes, NOON, {}.get)["report"] == NOON
 
 
 def test_the_newest_commit_is_that_of_all_raw_tables(tables: Tables) -> None:

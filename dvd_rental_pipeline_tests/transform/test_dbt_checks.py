@@ -1,4 +1,4 @@
-"""dbt's tests as checks: in words, alone if asked for alone, with the rows that fail but nothing private."""
+"""dbt tests as asset checks: described, executable alone, with a sample of failing rows."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,8 @@ import dagster as dg
 import duckdb
 import pytest
 
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.runbook import ERROR, RUNBOOK, SAMPLE, Section
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
@@ -21,27 +23,21 @@ from dvd_rental_pipeline.transform.failing_rows import (
     describe_failures,
     failed_tests,
 )
+from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.transform.small_manifests import data_test, manifest_of, model
 
 PAYMENTS = dg.AssetKey(["staging", "stg_dvd_rental__payment"])
 CUSTOMERS = dg.AssetKey(["staging", "stg_dvd_rental__customer"])
 EMAIL = "mary@example.org"
-MANIFEST: Mapping[str, Any] = {
-    "nodes": {
-        "test.customers": {"depends_on": {"nodes": ["model.customers"]}},
-        "model.customers": {
-            "columns": {
-                "customer_id": {"config": {"meta": {}}},
-                "customer_name": {"config": {"meta": {"pii": True}}},
-                "city": {},
-            }
-        },
-    },
-    "sources": {},
-}
+CUSTOMERS_TEST = "test.small.customers"
+MANIFEST = manifest_of(
+    model("staging.customers", [], columns=["customer_id", "customer_name", "city"], private=["customer_name"]),
+    data_test("customers", ["model.small.customers"]),
+)
 
 
 @pytest.fixture
@@ -57,13 +53,13 @@ def warehouse(tmp_path: Path) -> DuckDBWarehouse:
 
 def sample_of(sql: str, warehouse: DuckDBWarehouse) -> list[dict[str, Any]]:
     described = describe_failures(
-        [FailedTest("test.customers", "fail", "", sql)], MANIFEST, DVD_RENTAL, warehouse
+        [FailedTest(CUSTOMERS_TEST, "fail", "", sql)], MANIFEST, [DVD_RENTAL], warehouse
     )
-    table = described.get("test.customers", {}).get(SAMPLE)
+    table = described.get(CUSTOMERS_TEST, {}).get(SAMPLE)
     return [] if table is None else [dict(row.data) for row in table.value.records]
 
 
-def test_a_few_of_the_failing_rows_are_shown_without_private_columns(warehouse: DuckDBWarehouse) -> None:
+def test_failing_rows_are_sampled_without_private_columns(warehouse: DuckDBWarehouse) -> None:
     rows = sample_of("select * from customers order by customer_id", warehouse)
     assert len(rows) == SAMPLE_ROWS
     assert rows[0] == {"customer_id": 0, "city": "Lethbridge", "spent": "9.90", "since": "2026-01-01"}
@@ -80,35 +76,35 @@ def test_a_few_of_the_failing_rows_are_shown_without_private_columns(warehouse: 
         "select email::blob as raw_bytes, 1 as n_records from customers",
     ],
 )
-def test_a_private_value_does_not_get_out_under_another_name(sql: str, warehouse: DuckDBWarehouse) -> None:
+def test_a_private_value_is_not_shown_under_another_column_name(sql: str, warehouse: DuckDBWarehouse) -> None:
     rows = sample_of(sql, warehouse)
     assert rows
     assert all(set(row) == {"n_records"} for row in rows)
 
 
-def test_a_sample_that_would_show_nothing_is_left_out(warehouse: DuckDBWarehouse) -> None:
+def test_a_sample_without_public_columns_is_left_out(warehouse: DuckDBWarehouse) -> None:
     assert sample_of("select customer_name from customers", warehouse) == []
     assert sample_of("select null as customer_id from customers", warehouse) == []
 
 
-def test_a_failure_whose_rows_cannot_be_asked_for_has_no_sample(warehouse: DuckDBWarehouse) -> None:
+def test_a_failure_whose_rows_cannot_be_queried_has_no_sample(warehouse: DuckDBWarehouse) -> None:
     assert sample_of("select * from no_such_table", warehouse) == []
 
 
-def test_a_broken_source_is_not_asked_hundreds_of_questions(warehouse: DuckDBWarehouse) -> None:
-    failures = [FailedTest("test.customers", "fail", "", "select 1 as n")] * (SAMPLED_TESTS * 3)
-    asked = []
+def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouse) -> None:
+    failures = [FailedTest(CUSTOMERS_TEST, "fail", "", "select 1 as n")] * (SAMPLED_TESTS * 3)
+    queries = []
 
     class Counting(DuckDBWarehouse):
         def query(self, sql: str) -> Any:
-            asked.append(sql)
+            queries.append(sql)
             return super().query(sql)
 
-    describe_failures(failures, MANIFEST, DVD_RENTAL, Counting(path=warehouse.path))
-    assert len(asked) == SAMPLED_TESTS
+    describe_failures(failures, MANIFEST, [DVD_RENTAL], Counting(path=warehouse.path))
+    assert len(queries) == SAMPLED_TESTS
 
 
-def test_only_tests_that_did_not_pass_are_asked_about() -> None:
+def test_only_tests_that_did_not_pass_are_sampled() -> None:
     results = [
         {"unique_id": f"{kind}.{status}", "status": status, "compiled_code": "select 1", "message": "why"}
         for kind in ("test", "model")
@@ -117,16 +113,16 @@ def test_only_tests_that_did_not_pass_are_asked_about() -> None:
     assert [test.status for test in failed_tests({"results": results})] == ["fail", "warn", "error"]
 
 
-def test_a_test_that_could_not_be_run_says_why(warehouse: DuckDBWarehouse) -> None:
-    told = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
-    failure = FailedTest("test.customers", "error", told, "")
-    (described,) = describe_failures([failure], MANIFEST, DVD_RENTAL, warehouse).values()
+def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWarehouse) -> None:
+    message = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
+    failure = FailedTest(CUSTOMERS_TEST, "error", message, "")
+    (described,) = describe_failures([failure], MANIFEST, [DVD_RENTAL], warehouse).values()
     assert described[ERROR].value == "Conversion Error: Could not convert string '…' to INT32"
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home whose warehouse holds raw tables."""
+    """A home with raw tables in its warehouse."""
     home = tmp_path_factory.mktemp("home")
     with mock.patch.dict(os.environ):
         raw = RawTables(home)
@@ -139,7 +135,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def graph(settings: Settings) -> dg.Definitions:
     project = load_dbt_project(settings)
     return dg.Definitions(
-        assets=[build_dbt_assets(project)],
+        assets=[build_dbt_assets(project, [DVD_RENTAL], LAYER_FRESHNESS, LAYER_CONDITIONS)],
         resources={
             "dbt": build_dbt_resource(project),
             "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
@@ -147,9 +143,11 @@ def graph(settings: Settings) -> dg.Definitions:
     )
 
 
-def test_every_dbt_test_says_what_it_holds_and_where_to_read_on(graph: dg.Definitions) -> None:
+def test_every_dbt_test_has_a_description_and_a_runbook_section(
+    graph: dg.Definitions, settings: Settings
+) -> None:
     nodes = list(graph.resolve_asset_graph().asset_check_nodes)
-    assert len(nodes) > 200
+    assert len(nodes) == len(read_manifest(load_dbt_project(settings).manifest_path).tests)
     assert [node.key.to_user_string() for node in nodes if not node.description] == []
     assert [node.key.to_user_string() for node in nodes if RUNBOOK not in node.metadata] == []
 
@@ -176,13 +174,16 @@ def test_every_dbt_test_says_what_it_holds_and_where_to_read_on(graph: dg.Defini
 def test_a_test_without_a_description_gets_a_sentence(
     kind: str, arguments: Mapping[str, Any], sentence: str, section: Section
 ) -> None:
-    node = {"name": "my_test", "config": {"meta": {}}, "test_metadata": {"name": kind, "kwargs": arguments}}
-    assert describe_test(node) == sentence
-    assert runbook_section(node) is section
+    manifest = manifest_of(data_test("my_test", [], kind=kind, arguments=arguments))
+    (test,) = manifest.tests.values()
+    assert describe_test(test) == sentence
+    assert runbook_section(test) is section
 
 
-def test_checks_alone_are_evaluated_on_what_there_is(graph: dg.Definitions, settings: Settings) -> None:
-    settings.export()  # what dbt reads, and the environment of a test begins without
+def test_selected_checks_are_evaluated_without_building_models(
+    graph: dg.Definitions, settings: Settings
+) -> None:
+    settings.export()  # dbt reads them, and a test starts without them in its environment
     job = graph.resolve_implicit_global_asset_job_def()
     instance = dg.DagsterInstance.ephemeral()
     built = job.execute_in_process(
@@ -204,7 +205,7 @@ def test_checks_alone_are_evaluated_on_what_there_is(graph: dg.Definitions, sett
 
     assert alone.get_asset_materialization_events() == []
     evaluations = {evaluation.asset_check_key: evaluation for evaluation in alone.get_asset_check_evaluations()}
-    assert set(evaluations) == checks, "those asked for, each of them, and no other"
+    assert set(evaluations) == checks, "exactly the selected ones"
     failed = [evaluation for evaluation in evaluations.values() if not evaluation.passed]
     assert {evaluation.asset_key for evaluation in failed} == {CUSTOMERS}
     keys = next(evaluation for evaluation in failed if "primary_key" in evaluation.check_name)
@@ -212,4 +213,6 @@ def test_checks_alone_are_evaluated_on_what_there_is(graph: dg.Definitions, sett
     (row,) = keys.metadata[SAMPLE].value.records
     assert set(row.data) == {"customer_id", "key_rows"}
     assert row.data["key_rows"] == 2
-    assert [path for path in settings.dbt_target_dir.iterdir() if path.is_dir()] == [], "artifacts are left"
+    assert [path for path in settings.dbt_target_dir.iterdir() if path.is_dir()] == [], (
+        "artifacts were not removed"
+    )

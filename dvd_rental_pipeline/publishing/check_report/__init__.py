@@ -1,1 +1,1 @@
-"""The asset-check report: what the instance knows of each check, as records, and four formats of it."""
+"""The report on asset checks: read from the Dagster instance, rendered as HTML, Markdown, JSON and JUnit."""

@@ -1,4 +1,4 @@
-"""The report as one HTML file that loads nothing, runs no script, and that no engineer is needed to read."""
+"""The report as one HTML file that loads nothing and runs no script, for readers who are not engineers."""
 
 import base64
 import hashlib
@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dvd_rental_pipeline.publishing.check_report.records import (
-    TOLD,
+    DETAILED_GROUPS,
     CheckRecord,
     CheckReport,
     Outcome,
@@ -18,54 +17,49 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     Urgency,
 )
 from dvd_rental_pipeline.publishing.runbook_text import RunbookSection
+from dvd_rental_pipeline.publishing.templates import template_environment
 
 PAGES = Path(__file__).parents[1] / "pages"
 EXPLANATIONS = {
-    Urgency.STOPPED: "What is built on these tables is not brought up to date until they are right.",
-    Urgency.FAILED: "Something is wrong, but nothing waits for it.",
-    Urgency.UNKNOWN: "Nobody knows: these checks did not get their turn.",
-    Urgency.STALE: "The last look was fine, but the table has been built anew since.",
-    Urgency.WARNED: "Worth a look; the data can be used.",
+    Urgency.BLOCKING: "Tables downstream of these are not built until the checks pass.",
+    Urgency.FAILED: "These checks failed, but block nothing.",
+    Urgency.UNKNOWN: "These checks have not been evaluated.",
+    Urgency.STALE: "The last evaluation passed, but the table was built again since.",
+    Urgency.WARNED: "The data can be used; look at these when there is time.",
     Urgency.PASSED: "",
 }
 
 
 def render_html(report: CheckReport, runbook: Mapping[str, RunbookSection]) -> str:
-    """The page, with the whole `runbook` at its end so that each check can link to its section."""
-    environment = Environment(
-        loader=PackageLoader("dvd_rental_pipeline.publishing", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"time": _time, "slug": _slug, "told": told_history, "code": _with_code}
+    """The page, with the `runbook` at its end, to whose sections the checks link."""
+    environment = template_environment()
+    environment.filters |= {"time": _time, "slug": _slug, "history": format_history, "code": _with_code}
     style = (PAGES / "checks.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     groups = {group: _by_layer(records) for group, records in report.groups.items()}
     return environment.get_template("checks.html").render(
         report=report,
-        style=Markup(style),  # noqa: S704 - our own file
+        style=Markup(style),  # noqa: S704 - a file of this package
         style_hash=f"sha256-{digest}",
         outcomes=list(Outcome),
         worst=next(iter(report.groups), Urgency.PASSED),
-        told={group: layers for group, layers in groups.items() if group in TOLD},
-        listed={group: layers for group, layers in groups.items() if group not in TOLD},
+        detailed={group: layers for group, layers in groups.items() if group in DETAILED_GROUPS},
+        listed={group: layers for group, layers in groups.items() if group not in DETAILED_GROUPS},
         explanations=EXPLANATIONS,
         runbook=runbook,
     )
 
 
-def told_history(history: Sequence[PastOutcome]) -> str:
-    """The dots in words, oldest first: "3 times passed, then failed"."""
+def format_history(history: Sequence[PastOutcome]) -> str:
+    """The dots as text, oldest first: "3 times passed, then failed"."""
     runs: list[tuple[Outcome, int]] = []
     for past in history:
         if runs and runs[-1][0] is past.outcome:
             runs[-1] = (past.outcome, runs[-1][1] + 1)
         else:
             runs.append((past.outcome, 1))
-    told = [outcome.value if times == 1 else f"{times} times {outcome.value}" for outcome, times in runs]
-    return ", then ".join(told) or "never evaluated"
+    phrases = [outcome.value if times == 1 else f"{times} times {outcome.value}" for outcome, times in runs]
+    return ", then ".join(phrases) or "never evaluated"
 
 
 def _by_layer(records: Sequence[CheckRecord]) -> Mapping[str, Sequence[CheckRecord]]:
@@ -78,7 +72,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """`text`, of which what stands in backticks is code."""
+    """`text` with the parts in backticks as code."""
     parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if position % 2 else part for position, part in enumerate(parts)

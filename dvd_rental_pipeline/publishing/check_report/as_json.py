@@ -1,4 +1,4 @@
-"""The report as JSON, for programs, as `schema.json` beside this module describes it."""
+"""The report as JSON, as described by `schema.json` in this folder."""
 
 import json
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ from dvd_rental_pipeline.core.runbook import RUNBOOK_FILE
 from dvd_rental_pipeline.publishing.check_report.records import CheckRecord, CheckReport
 
 VERSION = 1
-"""Grows when a field goes or changes its meaning; a field that is added does not change it."""
+"""Incremented when a field is removed or changes its meaning, not when a field is added."""
 
 
 def render_json(report: CheckReport) -> str:
-    """An object with the counts and, worst first, one object a check. Times are ISO 8601 in UTC."""
+    """An object with the counts and, worst first, one object per check. Times are ISO 8601 in UTC."""
     return json.dumps(
         {
             "version": VERSION,
@@ -24,7 +24,7 @@ def render_json(report: CheckReport) -> str:
             "stale": report.stale,
             "checks": [_check(record) for record in report.records],
             "unit_tests": [
-                {"model": test.model, "name": test.name, "description": test.description}
+                {"model": test.model, "name": test.title, "description": test.description}
                 for test in report.unit_tests
             ],
         },
@@ -61,5 +61,5 @@ def _check(record: CheckRecord) -> dict[str, Any]:
 def _time(moment: datetime | None) -> str | None:
     if moment is None:
         return None
-    # The warehouse's times have no zone: they are those of the business.
+    # Times in the warehouse have no time zone: they are in that of the business.
     return moment.isoformat() if moment.tzinfo is None else moment.astimezone(UTC).isoformat()

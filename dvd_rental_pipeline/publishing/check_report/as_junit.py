@@ -1,8 +1,8 @@
-"""The report as JUnit XML, for CI servers: a test suite for each layer, a test case for each check.
+"""The report as JUnit XML, for CI servers: a test suite per layer, a test case per check.
 
-A check that failed is a failure, one that could not be evaluated an error, one that was not reached is skipped.
-JUnit has no warnings: a check that warned is a test case that passed and has words in `system-out`. A failure
-would turn the build red, and `skipped` would say that nobody looked.
+A failed check is a failure, one that could not be evaluated an error, one that was not evaluated is skipped.
+JUnit has no warnings: a check that warned is a passed test case with text in `system-out`. A failure would fail
+the build, and `skipped` would mean that the check was not evaluated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ ELEMENTS = {
 
 
 def render_junit(report: CheckReport) -> str:
-    """An XML document with one `testcase` a check."""
+    """An XML document with one `testcase` per check."""
     layers = dict.fromkeys(record.layer for record in report.records)
     root = ET.Element("testsuites", {"name": "asset checks", **_totals(report.records)})
     for layer in layers:
@@ -56,15 +56,15 @@ def _test_case(suite: ET.Element, record: CheckRecord) -> None:
         element = ET.SubElement(case, name, {"message": _xml_text(record.found)})
         if name != "skipped":
             element.set("type", "blocking" if record.blocking else record.severity)
-            element.text = _xml_text(_words(record))
+            element.text = _xml_text(_text(record))
     elif record.outcome is Outcome.WARNED or record.stale:
-        ET.SubElement(case, "system-out").text = _xml_text(_words(record))
+        ET.SubElement(case, "system-out").text = _xml_text(_text(record))
 
 
-def _words(record: CheckRecord) -> str:
+def _text(record: CheckRecord) -> str:
     lines = [f"{record.outcome.value}: {record.found}", record.description]
     if record.stale:
-        lines.append("The asset was materialized after this check last looked at it.")
+        lines.append("The asset was materialized after this evaluation.")
     lines += [
         ", ".join(f"{name}={'null' if value is None else value}" for name, value in row.items())
         for row in record.sample
@@ -75,7 +75,8 @@ def _words(record: CheckRecord) -> str:
 
 
 def _xml_text(text: str) -> str:
-    """`text` without the control characters that XML cannot hold, and that data may."""
+    """`text` without control characters, which XML does not allow."""
     return "".join(
-        letter if letter >= " " or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in text
+        character if character >= " " or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
     )

@@ -1,15 +1,21 @@
-"""The report as Markdown: short for the metadata of an asset, long for the summary of a CI job."""
+"""The report as Markdown: short for the metadata of an asset, long for a CI job summary."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from dvd_rental_pipeline.core.runbook import RUNBOOK_FILE
-from dvd_rental_pipeline.publishing.check_report.records import TOLD, CheckRecord, CheckReport, Outcome, Urgency
+from dvd_rental_pipeline.publishing.check_report.records import (
+    DETAILED_GROUPS,
+    CheckRecord,
+    CheckReport,
+    Outcome,
+    Urgency,
+)
 
 SHORT_LIMIT = 1000
-"""Letters that Dagster's UI shows inline."""
+"""Characters that Dagster's UI shows inline."""
 LONG_LIMIT = 100
-"""Checks that a long report tells of one by one; a CI summary has an end too."""
+"""Checks that the long report shows in detail; CI summaries are limited in size."""
 DOTS = {
     Outcome.FAILED: "✖",
     Outcome.ERRORED: "!",
@@ -22,13 +28,13 @@ DOTS = {
 
 
 def render_short_markdown(report: CheckReport) -> str:
-    """The counts and as many of the worst as fit, in fewer than `SHORT_LIMIT` letters."""
+    """The counts and as many of the worst checks as fit into `SHORT_LIMIT` characters."""
     lines = [f"**{report.verdict}**", "", f"{_counts(report)}. {_as_of(report)}", ""]
-    problems = [record for group in TOLD for record in report.groups.get(group, [])]
-    for told, record in enumerate(problems):
-        name = _cut(f"{record.asset}: {record.check}", 90)
-        line = f"- {DOTS[record.outcome]} `{name}`: {_plain(_cut(record.found, 90))}"
-        more = f"- and {len(problems) - told} more"
+    problems = [record for group in DETAILED_GROUPS for record in report.groups.get(group, [])]
+    for position, record in enumerate(problems):
+        name = _truncate(f"{record.asset}: {record.check}", 90)
+        line = f"- {DOTS[record.outcome]} `{name}`: {_escape(_truncate(record.found, 90))}"
+        more = f"- and {len(problems) - position} more"
         if len("\n".join([*lines, line, more])) >= SHORT_LIMIT:
             lines.append(more)
             break
@@ -37,7 +43,7 @@ def render_short_markdown(report: CheckReport) -> str:
 
 
 def render_markdown(report: CheckReport) -> str:
-    """Everything that did not pass, worst first, and a table of the layers."""
+    """All checks that did not pass, worst first, and a table of the layers."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -47,28 +53,28 @@ def _lines(report: CheckReport) -> Iterator[str]:
     yield f"**{report.verdict}**"
     yield ""
     yield f"{_counts(report)}. {_as_of(report)} Report of {report.made_at:%Y-%m-%d %H:%M} UTC."
-    room = LONG_LIMIT
+    remaining = LONG_LIMIT
     for group, records in report.groups.items():
         if group is Urgency.PASSED:
             continue
         yield f"\n## {group.value} ({len(records)})\n"
-        if group not in TOLD:
+        if group not in DETAILED_GROUPS:
             assets = Counter(record.asset for record in records)
             yield ", ".join(f"`{asset}` {checks}" for asset, checks in assets.items())
             continue
-        yield "| asset | check | found | blocks | last ten | what to do |"
+        yield "| asset | check | found | blocking | last ten | what to do |"
         yield "|---|---|---|---|---|---|"
-        for record in records[:room]:
+        for record in records[:remaining]:
             dots = " ".join(DOTS[past.outcome] for past in record.history)
             runbook = f"[runbook]({RUNBOOK_FILE}#{record.runbook})" if record.runbook else ""
             stale = " (out of date)" if record.stale else ""
             yield (
-                f"| `{record.asset}` | `{record.check}` | {_plain(record.found)}{stale}{_sample(record)} "
+                f"| `{record.asset}` | `{record.check}` | {_escape(record.found)}{stale}{_sample(record)} "
                 f"| {'yes' if record.blocking else ''} | {dots} | {runbook} |"
             )
-        if len(records) > room:
-            yield f"\nand {len(records) - room} more"
-        room = max(0, room - len(records))
+        if len(records) > remaining:
+            yield f"\nand {len(records) - remaining} more"
+        remaining = max(0, remaining - len(records))
     yield "\n## Layers\n"
     yield "| layer | checks | " + " | ".join(outcome.value for outcome in Outcome) + " |"
     yield "|---|---:|" + "---:|" * len(Outcome)
@@ -78,7 +84,7 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield f"| {layer} | {len(outcomes)} | {counts} |"
     yield ""
     legend = ", ".join(f"{dot} {outcome.value}" for outcome, dot in DOTS.items())
-    yield f"Dots, of which the latest is on the right: {legend}."
+    yield f"Dots, latest on the right: {legend}."
 
 
 def _counts(report: CheckReport) -> str:
@@ -93,7 +99,7 @@ def _counts(report: CheckReport) -> str:
 
 def _as_of(report: CheckReport) -> str:
     if report.data_as_of is None:
-        return "The warehouse does not tell as of when its data are."
+        return "The data timestamp is unknown."
     return f"Data as of {report.data_as_of:%Y-%m-%d %H:%M}."
 
 
@@ -102,16 +108,16 @@ def _sample(record: CheckRecord) -> str:
         ", ".join(f"{name} {'null' if value is None else value}" for name, value in row.items())
         for row in record.sample
     ]
-    return "".join(f"<br>{_plain(row)}" for row in rows)
+    return "".join(f"<br>{_escape(row)}" for row in rows)
 
 
-def _plain(text: str) -> str:
-    """`text` in one cell of a table, with nothing in it taken for Markdown or HTML."""
+def _escape(text: str) -> str:
+    """`text` for one table cell, with Markdown and HTML escaped."""
     escaped = text.replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
-    for letter in "|`*_[]":
-        escaped = escaped.replace(letter, f"\\{letter}")
+    for character in "|`*_[]":
+        escaped = escaped.replace(character, f"\\{character}")
     return " ".join(escaped.split())
 
 
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+def _truncate(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

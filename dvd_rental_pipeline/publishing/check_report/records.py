@@ -1,4 +1,4 @@
-"""The records of the report: one for each check. No Dagster and no warehouse in here."""
+"""The records of the report: one per check. No Dagster and no warehouse in here."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from dvd_rental_pipeline.transform.manifest import DbtUnitTest
+
 
 class Outcome(StrEnum):
-    """How an evaluation ended, worst first."""
+    """How an execution ended, worst first."""
 
     FAILED = "failed"
-    ERRORED = "errored"  # the check itself could not be evaluated
+    ERRORED = "errored"  # the check could not be evaluated
     WARNED = "warned"
-    SKIPPED = "skipped"  # its run ended, or something it needs failed, before its turn
+    SKIPPED = "skipped"  # its run ended, or a step that it depends on failed, before it was evaluated
     NOT_RUN = "not run"  # never evaluated
     IN_PROGRESS = "in progress"
     PASSED = "passed"
@@ -21,7 +23,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class PastOutcome:
-    """One evaluation: how it ended, when (UTC), and the id of its run, empty if there was none."""
+    """One execution: its outcome, its time (UTC), and the id of its run; empty if there was none."""
 
     outcome: Outcome
     at: datetime
@@ -30,12 +32,18 @@ class PastOutcome:
 
 @dataclass(frozen=True)
 class CheckRecord:
-    """What is known of one check.
+    """One check.
 
-    `asset` is schema/table. `found` says in words what the last evaluation found. `failed_rows` is none where
-    the check does not count rows; `sample` shows some of them, without private columns. `numbers` are the other
-    numeric metadata. `history` holds the last ten evaluations, oldest first, the last one included. `stale`
-    tells that the asset was materialized after the check last looked at it. `runbook` is an anchor.
+    Attributes:
+        asset: schema/table.
+        found: what the latest evaluation found, in a sentence.
+        stale: whether the asset was materialized after the latest evaluation.
+        failed_rows: None if the check does not count rows.
+        sample: some of the failing rows, without private columns.
+        numbers: other numeric metadata, by name.
+        at: time of the latest execution, UTC; None if never executed.
+        history: the last ten executions, oldest first.
+        runbook: anchor of the section for failures.
     """
 
     asset: str
@@ -58,23 +66,14 @@ class CheckRecord:
 
     @property
     def blocks(self) -> bool:
-        """Whether it stops what is built on its asset."""
+        """Whether it blocks the assets downstream."""
         return self.blocking and self.outcome in {Outcome.FAILED, Outcome.ERRORED}
-
-
-@dataclass(frozen=True)
-class UnitTest:
-    """A dbt unit test: made-up rows through the SQL of one model."""
-
-    model: str
-    name: str
-    description: str
 
 
 class Urgency(StrEnum):
     """The groups of the report, most urgent first."""
 
-    STOPPED = "Stopped"
+    BLOCKING = "Blocking"
     FAILED = "Failed"
     UNKNOWN = "Not evaluated"
     STALE = "Out of date"
@@ -82,14 +81,14 @@ class Urgency(StrEnum):
     PASSED = "Passed"
 
 
-TOLD = (Urgency.STOPPED, Urgency.FAILED, Urgency.WARNED)
-"""The groups whose checks have something to tell one by one; the others are lists."""
+DETAILED_GROUPS = (Urgency.BLOCKING, Urgency.FAILED, Urgency.WARNED)
+"""The groups whose checks are shown in detail; the others are lists."""
 
 
 def urgency(record: CheckRecord) -> Urgency:
-    """The group of the report in which `record` stands."""
+    """The group of `record` in the report."""
     if record.blocks:
-        return Urgency.STOPPED
+        return Urgency.BLOCKING
     match record.outcome:
         case Outcome.FAILED | Outcome.ERRORED:
             return Urgency.FAILED
@@ -105,17 +104,17 @@ def urgency(record: CheckRecord) -> Urgency:
 class CheckReport:
     """All records, worst first, then in the order of the data.
 
-    `made_at` is UTC; `data_as_of` is the time for which the data speak, none if the warehouse does not tell.
+    `made_at` is UTC; `data_as_of` is the data timestamp of the marts, None if unknown.
     """
 
     records: Sequence[CheckRecord]
-    unit_tests: Sequence[UnitTest]
+    unit_tests: Sequence[DbtUnitTest]
     made_at: datetime
     data_as_of: datetime | None
 
     @property
     def counts(self) -> Mapping[Outcome, int]:
-        """How many checks ended how, every outcome named."""
+        """Number of checks by outcome; every outcome is a key."""
         counted = Counter(record.outcome for record in self.records)
         return {outcome: counted[outcome] for outcome in Outcome}
 
@@ -129,7 +128,7 @@ class CheckReport:
 
     @property
     def groups(self) -> Mapping[Urgency, Sequence[CheckRecord]]:
-        """The records of each urgency that there is, most urgent first."""
+        """The records by urgency, most urgent first; without empty groups."""
         grouped = {group: [record for record in self.records if urgency(record) is group] for group in Urgency}
         return {group: records for group, records in grouped.items() if records}
 
@@ -141,12 +140,13 @@ class CheckReport:
         group, records = next(iter(self.groups.items()))
         number = len(records)
         checks, was, warns = ("check", "was", "warns") if number == 1 else ("checks", "were", "warn")
+        are = "is" if number == 1 else "are"
         return {
-            Urgency.STOPPED: f"{number} {checks} failed and stopped what is built on the data.",
-            Urgency.FAILED: f"{number} {checks} failed; nothing was stopped.",
+            Urgency.BLOCKING: f"{number} {checks} failed and blocked downstream tables.",
+            Urgency.FAILED: f"{number} {checks} failed; nothing is blocked.",
             Urgency.WARNED: f"The data can be used; {number} {checks} {warns}.",
             Urgency.UNKNOWN: f"No check failed, but {number} {checks} {was} not evaluated.",
-            Urgency.STALE: f"No check failed, but {number} {checks} looked at older data than there are now.",
+            Urgency.STALE: f"No check failed, but {number} {checks} {are} older than the data.",
             Urgency.PASSED: f"All {number} checks passed." if number > 1 else "The only check passed.",
         }[group]
 

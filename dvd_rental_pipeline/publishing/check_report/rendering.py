@@ -1,50 +1,51 @@
-"""The whole report of a deployment, and each form of it, as the command line asks for them."""
+"""The report on every check of a code location, and each of its formats, for the command line."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.check_report.as_html import render_html
 from dvd_rental_pipeline.publishing.check_report.as_json import render_json
 from dvd_rental_pipeline.publishing.check_report.as_junit import render_junit
 from dvd_rental_pipeline.publishing.check_report.as_markdown import render_markdown
-from dvd_rental_pipeline.publishing.check_report.reading import (
-    declared_checks,
-    read_data_as_of,
-    read_report,
-    read_unit_tests,
-)
+from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
+from dvd_rental_pipeline.publishing.check_report.reading import read_data_as_of, read_report
 from dvd_rental_pipeline.publishing.check_report.records import CheckReport
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.transform.failing_rows import private_columns
+from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.warehouse.duckdb_file import Rows
 
 
-def read_whole_report(
+def read_full_report(
     definitions: dg.Definitions,
+    domains: Sequence[Domain],
     instance: dg.DagsterInstance,
     settings: Settings,
     query: Callable[[str], Rows],
 ) -> CheckReport:
-    """What `instance` knows of every check of `definitions`; `query` asks the warehouse."""
-    manifest = json.loads(load_dbt_project(settings).manifest_path.read_text(encoding="utf-8"))
+    """The report on every check of `definitions`; `query` executes SQL in the warehouse."""
+    manifest = read_manifest(load_dbt_project(settings).manifest_path)
     return read_report(
         instance,
         declared_checks(definitions.resolve_asset_graph().assets_defs),
-        unit_tests=read_unit_tests(manifest),
+        unit_tests=manifest.unit_tests,
         data_as_of=read_data_as_of(query),
-        private=private_columns(manifest, DVD_RENTAL),
+        private=private_columns(manifest, domains),
     )
 
 
-def render(report: CheckReport, form: str) -> str:
-    """`report` as `html`, `md`, `json` or `junit`."""
-    match form:
+def render(report: CheckReport, report_format: str) -> str:
+    """`report` as `html`, `md`, `json` or `junit`.
+
+    Raises:
+        ValueError: another format.
+    """
+    match report_format:
         case "html":
             return render_html(report, read_runbook(RUNBOOK_PATH))
         case "md":
@@ -54,4 +55,4 @@ def render(report: CheckReport, form: str) -> str:
         case "junit":
             return render_junit(report)
         case _:
-            raise ValueError(form)
+            raise ValueError(report_format)

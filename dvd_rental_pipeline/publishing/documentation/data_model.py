@@ -1,43 +1,35 @@
-"""The repository's own picture of the data model, `docs/data_model.md`.
+"""The entity-relationship diagrams in this repository, `docs/data_model.md`."""
 
-`python -m dvd_rental_pipeline.publishing.documentation.data_model` writes
-it; a test fails when it is out of date.
-"""
+from collections.abc import Sequence
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
-from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+from dvd_rental_pipeline.publishing.documentation.entity_model import (
+    MARTS_LAYER,
+    RAW_LAYER,
+    read_entity_model,
+)
 from dvd_rental_pipeline.publishing.documentation.mermaid import entity_diagram
-from dvd_rental_pipeline.transform.manifest import MARTS_LAYER, RAW_LAYER, read_model
-from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.transform.manifest import Manifest
 
 DATA_MODEL_FILE = PROJECT_ROOT / "docs" / "data_model.md"
 
 
-def render_data_model(manifest: Mapping[str, Any]) -> str:
+def render_data_model(manifest: Manifest, domains: Sequence[Domain]) -> str:
     """The text of `DATA_MODEL_FILE`."""
-    model = read_model(manifest, [DVD_RENTAL])
+    model = read_entity_model(manifest, domains)
+    schemas = ", ".join(f"`{domain.name}`" for domain in domains)
     return (
-        "<!-- Rendered by `python -m dvd_rental_pipeline.publishing.documentation.data_model` "
-        "from the catalogue and the dbt project. -->\n# The data model\n\n"
-        "`PK` is the key of a table, `FK` a reference to the key of another. Every run publishes the same "
-        "diagrams, with column lineage and the documentation of dbt, as `.dvd_rental/site/docs/index.html`.\n\n"
+        "<!-- Rendered by `python -m dvd_rental_pipeline.pipelines.render` from the catalogues and the dbt "
+        "project. -->\n# The data model\n\n"
+        "`PK` marks primary key columns, `FK` foreign keys. Every run publishes the same diagrams, with column "
+        "lineage and dbt docs, as `.dvd_rental/site/docs/index.html`.\n\n"
         "## The source\n\n"
-        "The tables that are replicated into the schema `dvd_rental`, there with the columns of change data "
-        "capture as well. A column that is called like the key of another table refers to it, also where no "
-        "foreign key guards it.\n\n"
+        f"The replicated tables, in the warehouse schema {schemas}, without the columns of change data "
+        "capture. A column named like the key of another table refers to that table, also where the source "
+        "declares no foreign key.\n\n"
         f"```mermaid\n{entity_diagram(model.only(RAW_LAYER))}```\n\n"
         "## The marts\n\n"
-        "Facts and dimensions, in the schema `marts`. A test holds each reference in every run.\n\n"
+        "Facts and dimensions, in the schema `marts`. A dbt test asserts each reference in every run.\n\n"
         f"```mermaid\n{entity_diagram(model.only(MARTS_LAYER))}```\n"
     )
-
-
-if __name__ == "__main__":
-    project = load_dbt_project(Settings.load())
-    rendered = render_data_model(json.loads(project.manifest_path.read_text(encoding="utf-8")))
-    DATA_MODEL_FILE.parent.mkdir(exist_ok=True)
-    DATA_MODEL_FILE.write_text(rendered, encoding="utf-8")

@@ -1,38 +1,38 @@
-"""Where the boxes and lines of an entity-relationship diagram go; a model always gives the same drawing.
+"""Positions of the boxes and lines of an entity-relationship diagram. The result is deterministic.
 
-Tables of events stand in the middle column. The others move between columns until the references are short
-and the columns about equally high; within a column they are ordered by the height of what they refer to. Lines
-run at right angles: out of the row of the column that refers, along a lane between two columns, into the row
-of the key. Lines to the same key share a lane. A line that passes a column goes through a gap between boxes.
+Within a column, tables are sorted by the vertical position of what they refer to. Lines have right angles: from
+the row of the foreign key, along a lane between two columns, to the row of the primary key. Lines to the same
+key share a lane. A line that crosses a column passes through a gap between boxes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dvd_rental_pipeline.transform.manifest import Model, Reference, Table
+from dvd_rental_pipeline.publishing.documentation.column_assignment import assign_columns
+from dvd_rental_pipeline.publishing.documentation.entity_model import Entity, EntityModel, EntityReference
 
-ROW = 17.0
-HEADER = 26.0
-LETTER = 6.65
+# Pixels.
+ROW_HEIGHT = 17.0
+HEADER_HEIGHT = 26.0
+CHARACTER_WIDTH = 6.65
 PADDING = 10.0
-GAP = 26.0
-PASSAGE = 10.0
-LANE = 9.0
+KEY_MARK_WIDTH = 22.0
+BOX_GAP = 26.0
+PASSAGE_HEIGHT = 10.0
+LANE_WIDTH = 9.0
+STUB_WIDTH = 16.0  # beside a box, for the ends of lines
 MARGIN = 14.0
-TYPE_GAP = 3  # letters
-KEY_MARK = 22.0
-STUB = 16.0  # room beside a box for the ends of lines
 
-FARTHEST_COLUMN = 3
-ROUNDS = 24
+TYPE_GAP = 3  # characters
+MAX_ROUNDS = 24
 
 
 @dataclass(frozen=True)
 class Box:
-    """A table and where it stands."""
+    """A table and its position."""
 
-    table: Table
+    table: Entity
     x: float
     y: float
     width: float
@@ -42,21 +42,21 @@ class Box:
         """The middle of the row of `column`, or of the header if the table does not declare it."""
         names = [declared.name for declared in self.table.columns]
         if column not in names:
-            return self.y + HEADER / 2
-        return self.y + HEADER + (names.index(column) + 0.5) * ROW
+            return self.y + HEADER_HEIGHT / 2
+        return self.y + HEADER_HEIGHT + (names.index(column) + 0.5) * ROW_HEIGHT
 
 
 @dataclass(frozen=True)
 class Line:
-    """A reference and the corners of its line, from the column that refers to the key."""
+    """A reference and the corners of its line, from the foreign key to the primary key."""
 
-    reference: Reference
+    reference: EntityReference
     points: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Everything that is drawn, and the size of the sheet."""
+    """All boxes, by table, all lines, and the size of the diagram."""
 
     boxes: Mapping[str, Box]
     lines: Sequence[Line]
@@ -66,9 +66,8 @@ class Drawing:
 
 @dataclass
 class _Slot:
-    """What stands in a column: a table, or the gap through which a line passes."""
+    """A vertical extent of a column: a table, or a gap through which a line passes."""
 
-    name: str
     height: float
     neighbours: list["_Slot"] = field(default_factory=list)
     y: float = 0.0
@@ -77,172 +76,134 @@ class _Slot:
     def middle(self) -> float:
         return self.y + self.height / 2
 
+    def connect(self, other: "_Slot") -> None:
+        self.neighbours.append(other)
+        other.neighbours.append(self)
 
-def lay_out(model: Model) -> Drawing:
+
+@dataclass(frozen=True)
+class _Grid:
+    """What is placed before the lines are routed. Channel n is to the left of column n.
+
+    `passages` are the gaps that a line passes through, by reference and column. `lane_x` are the positions of
+    the lanes, by channel and the key (table and column) that the lane leads to.
+    """
+
+    column_of: Mapping[str, int]
+    boxes: Mapping[str, Box]
+    passages: Mapping[tuple[EntityReference, int], _Slot]
+    lane_x: Mapping[tuple[int, tuple[str, str]], float]
+
+
+def lay_out(model: EntityModel) -> Drawing:
     """Place the tables of `model` and route its references."""
-    edges = [edge for edge in model.references if edge.table != edge.to_table]
-    column_of = _choose_columns(model, edges)
-    slots, passages = _stack(model, edges, column_of)
-    numbers = range(min(column_of.values(), default=0), max(column_of.values(), default=0) + 1)
-    hops = {edge: _hops(edge, column_of) for edge in edges}
-    lanes = _lanes(hops)
-    x = MARGIN
+    references = [edge for edge in model.references if edge.table != edge.to_table]
+    heights = {name: _height(table) + BOX_GAP for name, table in model.tables.items()}
+    column_of = assign_columns(model, references, heights)
+    slots, passages = _stack(model, references, column_of)
+    channels = {edge: _channels(edge, column_of) for edge in references}
+    boxes, lane_x, right = _place_columns(model, column_of, slots, _lanes(channels))
+    grid = _Grid(column_of, boxes, passages, lane_x)
+    lines = [Line(edge, _route(edge, channels[edge], grid)) for edge in references]
+    bottom = max((box.y + box.height for box in boxes.values()), default=0.0)
+    return Drawing(boxes, lines, right + MARGIN, bottom + MARGIN)
+
+
+def _height(table: Entity) -> float:
+    return HEADER_HEIGHT + ROW_HEIGHT * len(table.columns) + PADDING / 2
+
+
+def _width(table: Entity) -> float:
+    rows = [len(column.name) + TYPE_GAP + len(column.type) for column in table.columns]
+    header = (len(table.short_name) + 2) * CHARACTER_WIDTH * 1.15
+    return max([*(KEY_MARK_WIDTH + count * CHARACTER_WIDTH for count in rows), header]) + 2 * PADDING
+
+
+def _channels(edge: EntityReference, column_of: Mapping[str, int]) -> Sequence[int]:
+    """The channels that a line runs through, in order."""
+    start, end = column_of[edge.table], column_of[edge.to_table]
+    if start == end:
+        return [start if start < 0 else start + 1]
+    return range(start + 1, end + 1) if start < end else range(start, end, -1)
+
+
+def _lanes(channels: Mapping[EntityReference, Sequence[int]]) -> Mapping[int, Sequence[tuple[str, str]]]:
+    """The keys whose lines run through each channel, one lane per key."""
+    lanes: dict[int, dict[tuple[str, str], None]] = defaultdict(dict)
+    for edge, crossed in channels.items():
+        for channel in crossed:
+            lanes[channel][edge.to_table, edge.to_column] = None
+    return {channel: list(keys) for channel, keys in lanes.items()}
+
+
+def _place_columns(
+    model: EntityModel,
+    column_of: Mapping[str, int],
+    slots: Mapping[str, _Slot],
+    lanes: Mapping[int, Sequence[tuple[str, str]]],
+) -> tuple[Mapping[str, Box], Mapping[tuple[int, tuple[str, str]], float], float]:
+    """Columns and channels from left to right: boxes, positions of lanes, and the right edge."""
+    first, last = min(column_of.values(), default=0), max(column_of.values(), default=0)
     boxes: dict[str, Box] = {}
     lane_x: dict[tuple[int, tuple[str, str]], float] = {}
-    for channel in range(numbers.start, numbers.stop + 1):
-        keys = lanes.get(channel, [])
+    x = MARGIN
+    for column in range(first, last + 2):
+        keys = lanes.get(column, [])
         if keys:
-            x += STUB
-            for key in keys:
-                lane_x[channel, key] = x
-                x += LANE
-            x += STUB - LANE
-        elif channel not in (numbers.start, numbers.stop):
-            x += GAP
-        if channel == numbers.stop:
-            break
-        names = [name for name in sorted(column_of) if column_of[name] == channel]
+            for number, key in enumerate(keys):
+                lane_x[column, key] = x + STUB_WIDTH + number * LANE_WIDTH
+            x += 2 * STUB_WIDTH + (len(keys) - 1) * LANE_WIDTH
+        elif first < column <= last:
+            x += BOX_GAP
+        names = [name for name in sorted(column_of) if column_of[name] == column]
         width = max((_width(model.tables[name]) for name in names), default=0.0)
         for name in names:
             table = model.tables[name]
             boxes[name] = Box(table, x, MARGIN + slots[name].y, width, _height(table))
         x += width
-    sheet = _Sheet(column_of, boxes, passages, lane_x)
-    lines = [Line(edge, _route(edge, hops[edge], sheet)) for edge in edges]
-    bottom = max((box.y + box.height for box in boxes.values()), default=0.0)
-    return Drawing(boxes, lines, x + MARGIN, bottom + MARGIN)
-
-
-def _height(table: Table) -> float:
-    return HEADER + ROW * len(table.columns) + PADDING / 2
-
-
-def _width(table: Table) -> float:
-    letters = [len(column.name) + TYPE_GAP + len(column.type) for column in table.columns]
-    return max(
-        [*(KEY_MARK + count * LETTER for count in letters), (len(table.short_name) + 2) * LETTER * 1.15]
-    ) + (2 * PADDING)
-
-
-def _choose_columns(model: Model, edges: Sequence[Reference]) -> Mapping[str, int]:
-    """A column for each table, 0 in the middle: each table in turn moves to where it costs least."""
-    heights = {name: _height(table) + GAP for name, table in model.tables.items()}
-    column_of = {
-        name: 0 if table.is_event else (-1 if number % 2 else 1)
-        for number, (name, table) in enumerate(model.tables.items())
-    }
-    movable = [name for name, table in model.tables.items() if not table.is_event]
-
-    def cost() -> float:
-        column_heights: dict[int, float] = defaultdict(float)
-        for name, column in column_of.items():
-            column_heights[column] += heights[name]
-        spans = (abs(column_of[edge.table] - column_of[edge.to_table]) for edge in edges)
-        length = sum(1.5 if span == 0 else 4.0 * (span - 1) for span in spans)
-        return (
-            length
-            + max(column_heights.values()) / 90
-            + sum(height**2 for height in column_heights.values()) / 4e5
-            + 2.0 * (max(column_heights) - min(column_heights))
-        )
-
-    for _ in range(ROUNDS):
-        before = dict(column_of)
-        for name in movable:
-            # Columns from the middle outward, so that a tie goes to the nearer one.
-            candidates = sorted(
-                range(-FARTHEST_COLUMN, FARTHEST_COLUMN + 1), key=lambda column: (abs(column), column)
-            )
-            best: tuple[float, int] | None = None
-            for candidate in candidates:
-                column_of[name] = candidate
-                price = cost()
-                if best is None or price < best[0] - 1e-9:
-                    best = (price, candidate)
-            if best:
-                column_of[name] = best[1]
-        _swap(movable, column_of, cost)
-        if column_of == before:
-            break
-    return column_of
-
-
-def _swap(movable: Sequence[str], column_of: dict[str, int], cost: Callable[[], float]) -> None:
-    """Exchange two tables where that costs less."""
-    for index, one in enumerate(movable):
-        for other in movable[index + 1 :]:
-            if column_of[one] == column_of[other]:
-                continue
-            before = cost()
-            column_of[one], column_of[other] = column_of[other], column_of[one]
-            if cost() >= before - 1e-9:
-                column_of[one], column_of[other] = column_of[other], column_of[one]
-
-
-def _hops(edge: Reference, column_of: Mapping[str, int]) -> Sequence[int]:
-    """The channels that a line uses, in order; channel n lies to the left of column n."""
-    start, end = column_of[edge.table], column_of[edge.to_table]
-    if start == end:
-        return [start if start < 0 else start + 1]
-    return list(range(start + 1, end + 1)) if start < end else list(range(start, end, -1))
-
-
-def _lanes(hops: Mapping[Reference, Sequence[int]]) -> Mapping[int, Sequence[tuple[str, str]]]:
-    """The keys whose lines run in each channel, a lane for each."""
-    lanes: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for edge, channels in hops.items():
-        for channel in channels:
-            key = (edge.to_table, edge.to_column)
-            if key not in lanes[channel]:
-                lanes[channel].append(key)
-    return lanes
+    return boxes, lane_x, x
 
 
 def _stack(
-    model: Model, edges: Sequence[Reference], column_of: Mapping[str, int]
-) -> tuple[Mapping[str, _Slot], Mapping[tuple[Reference, int], _Slot]]:
-    """Order the tables of each column, and the gaps for lines that pass it, by where their neighbours are."""
-    slots = {name: _Slot(name, _height(table)) for name, table in model.tables.items()}
+    model: EntityModel, references: Sequence[EntityReference], column_of: Mapping[str, int]
+) -> tuple[Mapping[str, _Slot], Mapping[tuple[EntityReference, int], _Slot]]:
+    """Sort the tables and passages of each column by the position of their neighbours."""
+    slots = {name: _Slot(_height(table)) for name, table in model.tables.items()}
     columns: dict[int, list[_Slot]] = defaultdict(list)
     for name in model.tables:
         columns[column_of[name]].append(slots[name])
-    passages: dict[tuple[Reference, int], _Slot] = {}
-    for edge in edges:
+    passages: dict[tuple[EntityReference, int], _Slot] = {}
+    for edge in references:
         start, end = column_of[edge.table], column_of[edge.to_table]
         step = 1 if start < end else -1
         previous = slots[edge.table]
         for column in range(start + step, end, step) if start != end else ():
-            passage = _Slot("", PASSAGE)
-            passages[edge, column] = passage
+            passage = passages[edge, column] = _Slot(PASSAGE_HEIGHT)
             columns[column].append(passage)
-            _connect(previous, passage)
+            previous.connect(passage)
             previous = passage
-        _connect(previous, slots[edge.to_table])
-    _place(columns)
-    best = (_tension(columns), {column: list(stack) for column, stack in columns.items()})
-    for turn in range(ROUNDS):
+        previous.connect(slots[edge.to_table])
+    _place_slots(columns)
+    best_length, best = _line_length(columns), {column: list(stack) for column, stack in columns.items()}
+    for turn in range(MAX_ROUNDS):
         for column in sorted(columns, key=lambda number: (abs(number), number), reverse=turn % 2 == 1):
-            columns[column].sort(key=_pull)
-            _place(columns)
-        tension = _tension(columns)
-        if tension < best[0]:
-            best = (tension, {column: list(stack) for column, stack in columns.items()})
-    _place(best[1])
+            columns[column].sort(key=_mean_neighbour)
+            _place_slots(columns)
+        length = _line_length(columns)
+        if length < best_length:
+            best_length, best = length, {column: list(stack) for column, stack in columns.items()}
+    _place_slots(best)
     return slots, passages
 
 
-def _connect(one: _Slot, other: _Slot) -> None:
-    one.neighbours.append(other)
-    other.neighbours.append(one)
-
-
-def _pull(slot: _Slot) -> float:
+def _mean_neighbour(slot: _Slot) -> float:
     if not slot.neighbours:
         return float("inf")
     return sum(neighbour.middle for neighbour in slot.neighbours) / len(slot.neighbours)
 
 
-def _tension(columns: Mapping[int, Sequence[_Slot]]) -> float:
+def _line_length(columns: Mapping[int, Sequence[_Slot]]) -> float:
+    """Vertical length of all lines."""
     return sum(
         abs(slot.middle - neighbour.middle)
         for stack in columns.values()
@@ -251,10 +212,11 @@ def _tension(columns: Mapping[int, Sequence[_Slot]]) -> float:
     )
 
 
-def _place(columns: Mapping[int, Sequence[_Slot]]) -> None:
-    """Stack each column from its top, centred on the highest one."""
+def _place_slots(columns: Mapping[int, Sequence[_Slot]]) -> None:
+    """Distribute the slots of each column over the height of the tallest one."""
     heights = {
-        column: sum(slot.height for slot in stack) + GAP * (len(stack) - 1) for column, stack in columns.items()
+        column: sum(slot.height for slot in stack) + BOX_GAP * (len(stack) - 1)
+        for column, stack in columns.items()
     }
     tallest = max(heights.values(), default=0.0)
     for column, stack in columns.items():
@@ -262,40 +224,29 @@ def _place(columns: Mapping[int, Sequence[_Slot]]) -> None:
         y = spare
         for slot in stack:
             slot.y = y
-            y += slot.height + GAP + spare
+            y += slot.height + BOX_GAP + spare
 
 
-@dataclass(frozen=True)
-class _Sheet:
-    """What is placed when the lines are drawn."""
-
-    column_of: Mapping[str, int]
-    boxes: Mapping[str, Box]
-    passages: Mapping[tuple[Reference, int], _Slot]
-    lane_x: Mapping[tuple[int, tuple[str, str]], float]
-
-
-def _route(edge: Reference, channels: Sequence[int], sheet: _Sheet) -> Sequence[tuple[float, float]]:
+def _route(edge: EntityReference, channels: Sequence[int], grid: _Grid) -> Sequence[tuple[float, float]]:
     key = (edge.to_table, edge.to_column)
-    source, target = sheet.boxes[edge.table], sheet.boxes[edge.to_table]
-    rightward = channels[0] > sheet.column_of[edge.table]
+    source, target = grid.boxes[edge.table], grid.boxes[edge.to_table]
+    rightward = channels[0] > grid.column_of[edge.table]
     y = source.row_y(edge.column)
     points = [(source.x + source.width if rightward else source.x, y)]
     for channel in channels:
-        x = sheet.lane_x[channel, key]
+        x = grid.lane_x[channel, key]
         points.append((x, y))
-        crossed = channel if rightward else channel - 1
-        passage = sheet.passages.get((edge, crossed))
+        passage = grid.passages.get((edge, channel if rightward else channel - 1))
         y = target.row_y(edge.to_column) if passage is None else MARGIN + passage.middle
         points.append((x, y))
-    enters_left = channels[-1] == sheet.column_of[edge.to_table]
+    enters_left = channels[-1] == grid.column_of[edge.to_table]
     points.append((target.x if enters_left else target.x + target.width, y))
     return list(_without_repeats(points))
 
 
 def _without_repeats(points: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    last = None
+    previous = None
     for point in points:
-        if point != last:
+        if point != previous:
             yield point
-        last = point
+        previous = point

@@ -1,8 +1,8 @@
-"""From which columns each column comes: read by sqlglot from the SQL that dbt has compiled.
+"""Column lineage: the columns that each column is computed from, read by sqlglot from dbt's compiled SQL.
 
-dagster-dbt traces one step for each model that a run builds, with column types asked of the warehouse. Here all
-models are traced at once and without a warehouse. A number of rows comes from the key of the rows that are
-counted. Only what makes a value is traced, not what filters, joins or orders rows.
+dagster-dbt traces one step per model while it builds, with column types queried from the warehouse. Here all
+models are traced at once, without a warehouse. A row count is computed from the key of the counted rows.
+Columns that only filter, join or order rows are not traced.
 """
 
 import graphlib
@@ -16,9 +16,10 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.transform.manifest import RAW_LAYER, Model, Table
+from dvd_rental_pipeline.publishing.documentation.entity_model import RAW_LAYER, Entity, EntityModel
+from dvd_rental_pipeline.transform.manifest import DbtModel, Manifest
 
-ROW = "_row"
+ROW_KEY = "_row"
 
 
 class LineageError(PipelineError):
@@ -38,41 +39,40 @@ class ColumnName:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The columns of every table in their order, and for each column those it is made of."""
+    """The columns of every table in their order, and the direct inputs of each column."""
 
     columns: Mapping[str, Sequence[str]]
     parents: Mapping[ColumnName, Sequence[ColumnName]]
     raw_tables: frozenset[str]
 
     def origins(self, column: ColumnName) -> set[ColumnName]:
-        """The raw columns that `column` comes from."""
+        """The raw columns that `column` is computed from; `column` itself if it is one."""
         found: set[ColumnName] = set()
         seen: set[ColumnName] = set()
-        waiting = [column]
-        while waiting:
-            name = waiting.pop()
+        pending = [column]
+        while pending:
+            name = pending.pop()
             if name in seen:
                 continue
             seen.add(name)
             if name.table in self.raw_tables:
                 found.add(name)
-            waiting.extend(self.parents.get(name, ()))
+            pending.extend(self.parents.get(name, ()))
         return found
 
 
-def trace(manifest: Mapping[str, Any], model: Model) -> Lineage:
-    """The lineage of every column of `model`, from a manifest that holds compiled SQL.
+def trace(manifest: Manifest, model: EntityModel) -> Lineage:
+    """The lineage of every column of `model`, from a manifest with compiled SQL.
 
     Raises:
-        LineageError: the manifest is of a project that was parsed but not compiled.
+        LineageError: the project was parsed but not compiled.
     """
-    dialect = manifest["metadata"]["adapter_type"]
+    dialect = manifest.adapter_type
     by_id = {table.unique_id: table for table in model.tables.values()}
-    nodes = {**manifest["sources"], **manifest["nodes"]}
     relations = {
-        _relation(nodes[unique_id]["relation_name"], dialect): table
+        _relation(relation_name, dialect): table
         for unique_id, table in by_id.items()
-        if nodes[unique_id].get("relation_name")
+        if (relation_name := manifest.table(unique_id).relation_name)
     }
     columns = {
         table.name: [column.name for column in table.columns]
@@ -81,21 +81,16 @@ def trace(manifest: Mapping[str, Any], model: Model) -> Lineage:
     }
     parents: dict[ColumnName, Sequence[ColumnName]] = {}
     order = graphlib.TopologicalSorter(
-        {
-            unique_id: [
-                parent for parent in nodes[unique_id].get("depends_on", {}).get("nodes", ()) if parent in by_id
-            ]
-            for unique_id in sorted(by_id)
-        }
+        {unique_id: manifest.models[unique_id].parents for unique_id in sorted(manifest.models)}
     )
     for unique_id in order.static_order():
-        table, node = by_id[unique_id], nodes[unique_id]
-        if table.layer == RAW_LAYER:
+        table, node = by_id[unique_id], manifest.models.get(unique_id)
+        if node is None:
             continue
-        if not node.get("compiled_code"):
+        if not node.compiled_code:
             raise LineageError(f"{table.name} is not compiled: read the manifest that `dbt compile` writes.")
-        traced = _Query(node["compiled_code"], dialect, relations, columns).trace()
-        if node["resource_type"] == "snapshot":
+        traced = _Query(node.compiled_code, dialect, relations, columns).trace()
+        if node.is_snapshot:
             traced |= _snapshot_columns(table, node, traced)
         columns[table.name] = list(traced)
         for name, sources in traced.items():
@@ -115,7 +110,7 @@ def _parts(table: exp.Table) -> tuple[str, ...]:
     return tuple(part.name.lower() for part in table.parts)
 
 
-def _marks_rows(value: exp.Expr) -> bool:
+def _is_row_marker(value: exp.Expr) -> bool:
     while isinstance(value, exp.Cast | exp.Neg | exp.Paren):
         value = value.this
     if isinstance(value, exp.Boolean):
@@ -124,21 +119,21 @@ def _marks_rows(value: exp.Expr) -> bool:
 
 
 def _snapshot_columns(
-    table: Table, node: Mapping[str, Any], traced: Mapping[str, set[ColumnName]]
+    table: Entity, node: DbtModel, traced: Mapping[str, set[ColumnName]]
 ) -> Mapping[str, set[ColumnName]]:
-    """The columns that dbt adds: when a version was valid, by the column that the strategy reads."""
-    updated_at: set[ColumnName] = traced.get(node["config"].get("updated_at") or "", set())
+    """The columns that dbt adds to a snapshot: computed from the column that its strategy compares."""
+    updated_at: set[ColumnName] = traced.get(node.updated_at, set())
     return {column.name: updated_at for column in table.columns if column.name not in traced and updated_at}
 
 
 class _Query:
-    """The SQL of one model, whose column names are traced to the relations that it reads."""
+    """The SQL of one model, traced to the relations that it reads."""
 
     def __init__(
         self,
         sql: str,
         dialect: str,
-        relations: Mapping[tuple[str, ...], Table],
+        relations: Mapping[tuple[str, ...], Entity],
         columns: Mapping[str, Sequence[str]],
     ) -> None:
         self._dialect = dialect
@@ -159,9 +154,9 @@ class _Query:
         )
 
     def trace(self) -> dict[str, set[ColumnName]]:
-        """For each column of the query, the columns of relations that it is made of."""
-        self._count_keys()
-        found = lineage(
+        """For each column of the query, the columns of relations that it is computed from."""
+        self._replace_row_counts()
+        nodes = lineage(
             None,
             self._query,
             self._schema,
@@ -170,7 +165,7 @@ class _Query:
             trim_selects=False,
             copy=False,
         )
-        return {name.lower(): set(self._leaves(node)) for name, node in found.items() if name != ROW}
+        return {name.lower(): set(self._leaves(node)) for name, node in nodes.items() if name != ROW_KEY}
 
     def _leaves(self, node: Node) -> Iterator[ColumnName]:
         for step in node.walk():
@@ -179,32 +174,32 @@ class _Query:
                 if table is not None:
                     yield ColumnName(table.name, step.name.rpartition(".")[2].strip('"').lower())
 
-    def _count_keys(self) -> None:
-        """Let `count(*)` count the keys of the rows, which every subquery passes on in a column of its own.
+    def _replace_row_counts(self) -> None:
+        """Replace `*` in `count(*)` with the key of the rows, which every subquery passes on as `ROW_KEY`.
 
-        A constant that marks rows, so that they can be summed (`1 as rented`), becomes the key as well.
+        A constant that marks rows for a sum, such as `1 as rented`, is replaced as well.
         """
         root = build_scope(self._query)
         for scope in root.traverse() if root else ():
             select = scope.expression
             if not isinstance(select, exp.Select):
                 continue
-            row = self._row_of(scope)
+            row = self._row_key(scope)
             for count in list(scope.find_all(exp.Count)):
                 if isinstance(count.this, exp.Star):
                     count.set("this", row.copy())
             for projection in select.selects:
-                if isinstance(projection, exp.Alias) and _marks_rows(projection.this):
+                if isinstance(projection, exp.Alias) and _is_row_marker(projection.this):
                     projection.set("this", row.copy())
             if not scope.is_subquery:
-                select.select(exp.alias_(row.copy(), ROW), copy=False)
+                select.select(exp.alias_(row.copy(), ROW_KEY), copy=False)
 
-    def _row_of(self, scope: Scope) -> exp.Expr:
-        """The key of the relation or subquery that stands first in FROM."""
+    def _row_key(self, scope: Scope) -> exp.Expr:
+        """The key of the first relation or subquery in FROM."""
         for alias, (_, source) in scope.selected_sources.items():
             if isinstance(source, Scope):
                 if isinstance(source.expression, exp.Query):
-                    return exp.column(ROW, table=alias)
+                    return exp.column(ROW_KEY, table=alias)
             else:
                 table = self._relations.get(_parts(source))
                 if table is not None and table.key:

@@ -1,35 +1,41 @@
-"""The documentation pages: diagrams and column lineage beside dbt's own docs, as files that need no server.
+"""The documentation pages: diagrams, column lineage and dbt docs, as files that need no server.
 
-The pages load nothing from elsewhere and hold no script of their own: a strict content-security policy fits.
+The pages load nothing external and contain no script, so that they work under a strict content security policy.
 """
 
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.publishing.documentation.entity_model import (
+    MARTS_LAYER,
+    RAW_LAYER,
+    EntityModel,
+    read_entity_model,
+)
+from dvd_rental_pipeline.publishing.documentation.layout import lay_out
 from dvd_rental_pipeline.publishing.documentation.lineage import ColumnName, Lineage, trace
-from dvd_rental_pipeline.publishing.documentation.svg import entity_svg
-from dvd_rental_pipeline.transform.manifest import MARTS_LAYER, RAW_LAYER, Model, read_model
+from dvd_rental_pipeline.publishing.documentation.svg import render_svg
+from dvd_rental_pipeline.publishing.templates import template_environment
+from dvd_rental_pipeline.transform.manifest import read_manifest
 
 PAGES = Path(__file__).parents[1] / "pages"
 LAYERS = ("reports", MARTS_LAYER, "snapshots", "staging", RAW_LAYER)
 DIAGRAMS = {
-    "source": (RAW_LAYER, "The source", "The replicated tables, as the database of the stores has them."),
-    "marts": (MARTS_LAYER, "The marts", "Facts (blue) and dimensions, as analysts read them."),
+    "source": (RAW_LAYER, "The source", "The replicated tables, as the source database declares them."),
+    "marts": (MARTS_LAYER, "The marts", "Facts (blue) and dimensions, as analysts query them."),
 }
 
 
 @dataclass(frozen=True)
-class Documented:
-    """What the pages tell of."""
+class DocumentationStatistics:
+    """What the pages cover: `traced` columns have lineage. `summary` is a Markdown table by layer."""
 
     tables: int
     columns: int
@@ -38,63 +44,50 @@ class Documented:
     summary: str
 
 
-def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path) -> Documented:
-    """Write every page into `folder`, from what `dbt docs generate --static` has left in `dbt_docs`.
+def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path) -> DocumentationStatistics:
+    """Write all pages into `folder`, from the output of `dbt docs generate --static` in `dbt_docs`.
 
     Raises:
         LineageError: the project was parsed but not compiled.
     """
-    manifest = json.loads((dbt_docs / "manifest.json").read_text(encoding="utf-8"))
-    model = read_model(manifest, domains)
+    manifest = read_manifest(dbt_docs / "manifest.json")
+    model = read_entity_model(manifest, domains)
     lineage = trace(manifest, model)
-    environment = Environment(
-        loader=PackageLoader("dvd_rental_pipeline.publishing", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-
-    def page(name: str, template: str, **values: Any) -> None:
-        text = environment.get_template(template).render(**{"wide": False, **values})
-        (folder / name).write_text(text, encoding="utf-8")
-
     columns = sum(len(names) for names in lineage.columns.values())
-    source_tables = len(model.only(RAW_LAYER).tables)
-    page(
-        "index.html",
+    _write_page(
+        folder / "index.html",
         "index.html",
         title="Documentation",
         tables=len(model.tables),
         columns=columns,
-        source_tables=source_tables,
+        source_tables=len(model.only(RAW_LAYER).tables),
     )
     for name, (layer, title, explanation) in DIAGRAMS.items():
         part = model.only(layer)
-        svg = entity_svg(part, title)
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-        width, height = re.findall(r'(?:width|height)="(\d+)"', svg)[:2]
-        page(
-            f"{name}.html",
+        drawing = lay_out(part)
+        (folder / f"{name}.svg").write_text(render_svg(drawing, title), encoding="utf-8")
+        _write_page(
+            folder / f"{name}.html",
             "diagram.html",
             title=title,
             explanation=explanation,
             image=f"{name}.svg",
             wide=True,
-            width=width,
-            height=height,
+            width=round(drawing.width),
+            height=round(drawing.height),
             names=", ".join(table.short_name for table in part.tables.values()),
         )
-    page(
-        "lineage.html",
+    _write_page(
+        folder / "lineage.html",
         "lineage.html",
         title="Column lineage",
         wide=True,
-        data=_embedded(_graph(model, lineage)),
+        data=_script_json(_lineage_graph(model, lineage)),
     )
     for name in ("style.css", "lineage.js"):
         shutil.copyfile(PAGES / name, folder / name)
     shutil.copyfile(dbt_docs / "static_index.html", folder / "dbt.html")
-    return Documented(
+    return DocumentationStatistics(
         tables=len(model.tables),
         columns=columns,
         traced=sum(1 for sources in lineage.parents.values() if sources),
@@ -103,15 +96,22 @@ def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path)
     )
 
 
-def _graph(model: Model, lineage: Lineage) -> Mapping[str, Any]:
+def _write_page(file: Path, template: str, **values: Any) -> None:
+    text = template_environment().get_template(template).render(**{"wide": False, **values})
+    file.write_text(text, encoding="utf-8")
+
+
+def _lineage_graph(model: EntityModel, lineage: Lineage) -> Mapping[str, Any]:
+    """What lineage.js reads: tables with their columns, and the direct inputs of each column."""
     tables = []
-    for name, names in lineage.columns.items():
-        declared = {column.name: column for column in model.tables[name].columns}
+    for name, names in sorted(lineage.columns.items()):
+        table = model.tables[name]
+        declared = {column.name: column for column in table.columns}
         tables.append(
             {
                 "name": name,
-                "layer": model.tables[name].layer,
-                "description": model.tables[name].description,
+                "layer": table.layer,
+                "description": table.description,
                 "columns": [
                     {
                         "name": column,
@@ -124,7 +124,7 @@ def _graph(model: Model, lineage: Lineage) -> Mapping[str, Any]:
         )
     return {
         "layers": LAYERS,
-        "tables": sorted(tables, key=lambda table: table["name"]),
+        "tables": tables,
         "parents": {
             str(column): [str(source) for source in sources]
             for column, sources in lineage.parents.items()
@@ -133,8 +133,8 @@ def _graph(model: Model, lineage: Lineage) -> Mapping[str, Any]:
     }
 
 
-def _summary(model: Model, lineage: Lineage) -> str:
-    """A small table in Markdown: what there is in each layer."""
+def _summary(model: EntityModel, lineage: Lineage) -> str:
+    """A Markdown table with the number of tables and columns by layer."""
     rows = []
     for layer in reversed(LAYERS):
         names = [name for name, table in model.tables.items() if table.layer == layer]
@@ -145,7 +145,7 @@ def _summary(model: Model, lineage: Lineage) -> str:
     return "\n".join(["| layer | tables | columns | traced |", "|---|---:|---:|---:|", *rows])
 
 
-def _embedded(data: Mapping[str, Any]) -> Markup:
-    """JSON that can stand in a script element, whatever the texts hold."""
+def _script_json(data: Mapping[str, Any]) -> Markup:
+    """`data` as JSON for a script element, with `<` escaped."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped here

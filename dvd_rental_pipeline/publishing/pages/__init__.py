@@ -1,1 +1,1 @@
-"""Templates, styles and scripts of the published pages."""
+"""Templates, styles and scripts of the pages; no Python."""

@@ -1,4 +1,4 @@
-// Shows where a column comes from and goes to. The place in the graph is the part of the address after '#'.
+// Shows the columns that a column is computed from and those computed from it. The URL fragment names the table or column.
 "use strict";
 
 const { layers, tables, parents } = JSON.parse(document.getElementById("data").textContent);
@@ -8,7 +8,7 @@ const children = {};
 for (const [child, sources] of Object.entries(parents)) {
   for (const source of sources) (children[source] ??= []).push(child);
 }
-const find = document.getElementById("find");
+const search = document.getElementById("search");
 
 function make(tag, properties = {}, ...content) {
   const element = Object.assign(document.createElement(tag), properties);
@@ -24,7 +24,7 @@ function link(name, ...content) {
   return make("a", { href: "#" + name }, ...content);
 }
 
-function place() {
+function selection() {
   const name = decodeURIComponent(location.hash.slice(1));
   if (byName.has(name)) return { table: name, column: null };
   const table = tableOf(name);
@@ -33,32 +33,32 @@ function place() {
 }
 
 function listTables(current) {
-  const wanted = find.value.trim().toLowerCase();
+  const term = search.value.trim().toLowerCase();
   const groups = layers.map((layer) => {
-    const shown = tables.filter((table) => table.layer === layer && matches(table, wanted));
+    const shown = tables.filter((table) => table.layer === layer && matches(table, term));
     const list = make("ul", { className: "plain" }, ...shown.map((table) => {
       const anchor = link(table.name, table.name.slice(table.name.indexOf(".") + 1));
       if (table.name === current) anchor.setAttribute("aria-current", "true");
       return make("li", {}, anchor);
     }));
-    const open = Boolean(wanted) || layer === "reports" || layer === "marts" || byName.get(current)?.layer === layer;
+    const open = Boolean(term) || layer === "reports" || layer === "marts" || byName.get(current)?.layer === layer;
     return shown.length ? [make("details", { open }, make("summary", {}, `${layer} (${shown.length})`), list)] : [];
   }).flat();
-  document.getElementById("tables").replaceChildren(...(groups.length ? groups : [make("p", {}, "Nothing is called so.")]));
+  document.getElementById("tables").replaceChildren(...(groups.length ? groups : [make("p", {}, "No table or column has this name.")]));
 }
 
-function matches(table, wanted) {
-  return table.name.includes(wanted) || table.columns.some((column) => column.name.includes(wanted));
+function matches(table, term) {
+  return table.name.includes(term) || table.columns.some((column) => column.name.includes(term));
 }
 
-function showTable({ table: name, column: picked }) {
+function showTable({ table: name, column: selected }) {
   const section = document.getElementById("table");
   const table = byName.get(name);
   if (!table) return section.replaceChildren();
   const rows = table.columns.map((column) => {
     const anchor = link(`${name}.${column.name}`, column.name, make("small", {}, column.type));
     anchor.title = column.description;
-    if (`${name}.${column.name}` === picked) anchor.setAttribute("aria-current", "true");
+    if (`${name}.${column.name}` === selected) anchor.setAttribute("aria-current", "true");
     return make("li", {}, anchor);
   });
   section.replaceChildren(
@@ -69,15 +69,15 @@ function showTable({ table: name, column: picked }) {
 function showPath({ column }) {
   const section = document.getElementById("path");
   if (!column) return section.replaceChildren();
-  const described = byName.get(tableOf(column)).columns.find((one) => `${tableOf(column)}.${one.name}` === column);
+  const described = byName.get(tableOf(column)).columns.find(({ name }) => `${tableOf(column)}.${name}` === column);
   const origins = [...reach(column, parents)].filter((name) => rawTables.has(tableOf(name)) && name !== column).sort();
   const chips = origins.map((name) => make("li", {}, link(name, name)));
   section.replaceChildren(
     make("h2", {}, column),
     make("p", {}, described.description || ""),
-    ...(chips.length ? [make("h3", {}, "Columns of the source"), make("ul", { className: "origins" }, ...chips)] : []),
-    make("h3", {}, "Comes from"), tree(column, parents, "From no column: it is the same in every row, or counted by dbt."),
-    make("h3", {}, "Goes to"), tree(column, children, "Nothing reads it."),
+    ...(chips.length ? [make("h3", {}, "Source columns"), make("ul", { className: "origins" }, ...chips)] : []),
+    make("h3", {}, "Computed from"), tree(column, parents, "No column: a constant, or a value that dbt adds."),
+    make("h3", {}, "Used by"), tree(column, children, "No model."),
   );
 }
 
@@ -87,8 +87,8 @@ function reach(start, steps) {
   return seen;
 }
 
-// A column that is reached on several ways is followed once.
-function tree(start, steps, otherwise) {
+// A column that is reached on several paths is expanded once.
+function tree(start, steps, emptyText) {
   const seen = new Set();
   const branch = (name) => make("ul", {}, ...(steps[name] ?? []).map((next) => {
     const item = make("li", {}, link(next, next));
@@ -101,7 +101,7 @@ function tree(start, steps, otherwise) {
     return item;
   }));
   if (!steps[start]?.length) {
-    return make("p", {}, make("small", {}, rawTables.has(tableOf(start)) && steps === parents ? "The source itself." : otherwise));
+    return make("p", {}, make("small", {}, rawTables.has(tableOf(start)) && steps === parents ? "A source column." : emptyText));
   }
   const list = branch(start);
   list.className = "tree";
@@ -109,18 +109,18 @@ function tree(start, steps, otherwise) {
 }
 
 function show() {
-  const current = place();
+  const current = selection();
   listTables(current.table);
   showTable(current);
   showPath(current);
   document.title = `${current.column ?? current.table ?? "Column lineage"} · DVD rental data`;
 }
 
-find.addEventListener("input", () => listTables(place().table));
+search.addEventListener("input", () => listTables(selection().table));
 addEventListener("hashchange", () => {
   show();
-  const { table, column } = place();
-  // On a narrow screen what was picked lies below.
+  const { table, column } = selection();
+  // On a narrow screen the selection is below the list.
   if (matchMedia("(max-width: 60rem)").matches && table) {
     document.getElementById(column ? "path" : "table").scrollIntoView({ behavior: "smooth" });
   }

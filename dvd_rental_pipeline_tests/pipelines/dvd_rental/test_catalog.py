@@ -42,7 +42,7 @@ def test_tables_columns_types_and_keys_are_those_of_the_schema(database_url: str
 
 def test_dbt_declares_the_sources_as_the_catalogue_does() -> None:
     assert sources_file(DVD_RENTAL).read_text(encoding="utf-8") == render_sources(DVD_RENTAL), (
-        "run `python -m dvd_rental_pipeline.transform.sources`"
+        "run `python -m dvd_rental_pipeline.pipelines.render`"
     )
 
 
