@@ -94,6 +94,8 @@ class ProcessUser:
             capabilities = "-all,+dac_override"
             options += [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
             options += [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+            # Without this bit access(2), by which initdb and postgres find programs, ignores the capability.
+            options.append("--securebits=+no_setuid_fixup")
         return [setpriv, *options, str(program), *arguments]
 
     def with_account(self) -> "ProcessUser":

