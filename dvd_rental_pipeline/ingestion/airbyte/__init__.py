@@ -3,5 +3,5 @@
 In order of dependency: `errors` (refusals and outages as messages), `transport` (HTTP: login and retries),
 `client` (the API calls in use), `desired_config` (from settings and catalogue to Airbyte's fields), `plan`
 (compare and apply), `resource` (the Dagster resource that runs syncs). Only `resource` imports Dagster. The
-set-up of the source database does not belong here: see `ingestion/postgres_cdc/connect/setup.py`.
+set-up of the source database does not belong here: see `ingestion/postgres_cdc/setup/`.
 """

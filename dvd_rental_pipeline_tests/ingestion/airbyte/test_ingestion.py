@@ -66,7 +66,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
 
 
 def workspace(airbyte: AirbyteStandIn, **settings: Any) -> AirbyteWorkspace:
-    given: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "rest_api_base_url": f"{airbyte.url}/api/public/v1",
         "configuration_api_base_url": f"{airbyte.url}/api/v1",
         "workspace_id": airbyte.workspace.id,
@@ -79,7 +79,7 @@ def workspace(airbyte: AirbyteStandIn, **settings: Any) -> AirbyteWorkspace:
         "poll_timeout": 20.0,
         "cancel_on_termination": False,
     }
-    return AirbyteWorkspace(**{**given, **settings})
+    return AirbyteWorkspace(**{**defaults, **settings})
 
 
 @pytest.fixture

@@ -39,15 +39,15 @@ def _duckdb_for_snowflake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that puts settings of Airbyte into the environment."""
+def set_airbyte(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that sets variables of Airbyte in the environment."""
 
-    def give(**settings: Any) -> None:
+    def set_variables(**settings: Any) -> None:
         monkeypatch.setenv("DVD_RENTAL_DEPLOYMENT", "production")
         for name, value in settings.items():
             monkeypatch.setenv(f"DVD_RENTAL_AIRBYTE_{name.upper()}", str(value))
 
-    return give
+    return set_variables
 
 
 def ingestion() -> Any:
@@ -88,9 +88,9 @@ def settings_in_use(client: AirbyteClient, workspace: BaseAirbyteWorkspace) -> d
 
 @pytest.mark.parametrize("credentials", [CLIENT, USER])
 def test_every_setting_reaches_the_client_of_a_self_managed_airbyte(
-    given: Any, credentials: dict[str, str]
+    set_airbyte: Any, credentials: dict[str, str]
 ) -> None:
-    given(url="https://airbyte.test/", workspace_id="w", connection_id="c", **credentials, **PATIENCE)
+    set_airbyte(url="https://airbyte.test/", workspace_id="w", connection_id="c", **credentials, **PATIENCE)
     resource = ingestion()
     client, workspace = resolve_in_run(resource)
     expected = {**credentials, **PATIENCE, "workspace_id": "w"}
@@ -102,8 +102,8 @@ def test_every_setting_reaches_the_client_of_a_self_managed_airbyte(
     assert resource.connection_id == "c"
 
 
-def test_every_setting_reaches_the_client_of_airbyte_cloud(given: Any) -> None:
-    given(workspace_id="w", connection_id="c", **CLIENT, **PATIENCE)
+def test_every_setting_reaches_the_client_of_airbyte_cloud(set_airbyte: Any) -> None:
+    set_airbyte(workspace_id="w", connection_id="c", **CLIENT, **PATIENCE)
     resource = ingestion()
     assert isinstance(resource.workspace, AirbyteCloudWorkspace)
     client, workspace = resolve_in_run(resource)
@@ -118,8 +118,8 @@ def test_every_setting_reaches_the_client_of_airbyte_cloud(given: Any) -> None:
 @pytest.mark.parametrize(
     "settings", [CLIENT, {"url": "https://airbyte.test", **CLIENT}, {"url": "https://airbyte.test/", **USER}]
 )
-def test_commands_and_runs_log_in_to_the_same_airbyte(given: Any, settings: dict[str, str]) -> None:
-    given(workspace_id="w", connection_id="c", **settings)
+def test_commands_and_runs_log_in_to_the_same_airbyte(set_airbyte: Any, settings: dict[str, str]) -> None:
+    set_airbyte(workspace_id="w", connection_id="c", **settings)
     of_run, _ = resolve_in_run(ingestion())
     of_command = AirbyteClient.from_settings(Settings.load(Path("/nonexistent")))
     assert of_command.urls == of_run.urls
@@ -129,15 +129,15 @@ def test_commands_and_runs_log_in_to_the_same_airbyte(given: Any, settings: dict
 
 @pytest.mark.parametrize("kind", [AirbyteWorkspace, AirbyteCloudWorkspace])
 def test_the_client_keeps_every_setting_of_a_workspace(kind: type[BaseAirbyteWorkspace]) -> None:
-    given: dict[str, Any] = {**CLIENT, **PATIENCE, "workspace_id": "w", "max_items_per_page": 33}
+    fields: dict[str, Any] = {**CLIENT, **PATIENCE, "workspace_id": "w", "max_items_per_page": 33}
     urls = AirbyteUrls()
     if kind is AirbyteWorkspace:
-        given |= {
+        fields |= {
             "rest_api_base_url": "http://a/api/public/v1",
             "configuration_api_base_url": "http://a/api/v1",
         }
         urls = AirbyteUrls("http://a/api/public/v1", "http://a/api/v1", "http://a")
-    workspace = kind(**given)
+    workspace = kind(**fields)
     client = client_from_workspace(workspace)
     # A setting that a new version of dagster-airbyte adds is noticed here.
     assert set(kind.model_fields) - set(DagsterAirbyteClient.model_fields) == set()
@@ -145,20 +145,20 @@ def test_the_client_keeps_every_setting_of_a_workspace(kind: type[BaseAirbyteWor
     unused = {"username", "password", "poll_previous_running_sync"}
     addresses = {"rest_api_base_url", "configuration_api_base_url"}
     assert set(DagsterAirbyteClient.model_fields) == {*used, *unused, *addresses}
-    assert {name: given[name] for name in used} == used
+    assert {name: fields[name] for name in used} == used
     assert client.urls == urls
 
 
-def test_all_missing_settings_are_reported_at_once(given: Any) -> None:
-    given()
+def test_all_missing_settings_are_reported_at_once(set_airbyte: Any) -> None:
+    set_airbyte()
     with pytest.raises(SettingsError) as caught:
         ingestion()
     for name in ("WORKSPACE_ID", "CONNECTION_ID", "CLIENT_ID", "CLIENT_SECRET"):
         assert f"DVD_RENTAL_AIRBYTE_{name}:" in str(caught.value)
 
 
-def test_basic_authentication_needs_user_password_and_url(given: Any) -> None:
-    given(username="a-user", workspace_id="w", connection_id="c")
+def test_basic_authentication_needs_user_password_and_url(set_airbyte: Any) -> None:
+    set_airbyte(username="a-user", workspace_id="w", connection_id="c")
     with pytest.raises(SettingsError) as caught:
         ingestion()
     assert "DVD_RENTAL_AIRBYTE_PASSWORD:" in str(caught.value)
@@ -166,8 +166,8 @@ def test_basic_authentication_needs_user_password_and_url(given: Any) -> None:
     assert "CLIENT" not in str(caught.value)
 
 
-def test_the_resource_contains_secrets_by_reference_only(given: Any) -> None:
-    given(url="https://airbyte.test", workspace_id="w", connection_id="c", **CLIENT)
+def test_the_resource_contains_secrets_by_reference_only(set_airbyte: Any) -> None:
+    set_airbyte(url="https://airbyte.test", workspace_id="w", connection_id="c", **CLIENT)
     resource = ingestion()
     shown = f"{resource!r} {resource.workspace!r} {resource.workspace._convert_to_config_dictionary()}"
     assert "planted-secret" not in shown
@@ -175,14 +175,14 @@ def test_the_resource_contains_secrets_by_reference_only(given: Any) -> None:
 
 
 @pytest.mark.parametrize("credentials", [CLIENT, USER])
-def test_no_secret_is_in_the_repr_of_a_login(given: Any, credentials: dict[str, str]) -> None:
-    given(url="https://airbyte.test", workspace_id="w", **credentials)
+def test_no_secret_is_in_the_repr_of_a_login(set_airbyte: Any, credentials: dict[str, str]) -> None:
+    set_airbyte(url="https://airbyte.test", workspace_id="w", **credentials)
     client = AirbyteClient.from_settings(Settings.load(Path("/nonexistent")))
     assert "planted-secret" not in repr(client.transport.login)
 
 
-def test_a_url_with_credentials_is_refused(given: Any) -> None:
-    given(url="https://user:planted-secret@airbyte.test")
+def test_a_url_with_credentials_is_refused(set_airbyte: Any) -> None:
+    set_airbyte(url="https://user:planted-secret@airbyte.test")
     with pytest.raises(SettingsError, match="DVD_RENTAL_AIRBYTE_URL") as caught:
         Settings.load(Path("/nonexistent"))
     assert "planted-secret" not in str(caught.value)

@@ -134,7 +134,7 @@ class SnowflakeStandIn:
 
     def connect(self, user: str = "ADMIN", **more: Any) -> snowflake.connector.SnowflakeConnection:
         """A session of the real connector."""
-        given = {
+        arguments = {
             "account": ACCOUNT,
             "user": user,
             "private_key_file": str(self.private_key_path),
@@ -145,7 +145,7 @@ class SnowflakeStandIn:
             "network_timeout": 30,
             "login_timeout": 30,
         }
-        return snowflake.connector.connect(**{**given, **more})
+        return snowflake.connector.connect(**{**arguments, **more})
 
     def query(self, sql: str, params: Sequence[Any] | None = None) -> list[Any]:
         """Run one statement and fetch its rows."""
