@@ -1,4 +1,4 @@
-"""What a benchmark measures with: the cost of a piece of work, and ways of doing the same beside each other."""
+"""Measuring for benchmarks: the cost of one piece of work, and the comparison of several methods."""
 
 import json
 import resource
@@ -12,37 +12,37 @@ Line = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall clock, and the most memory that the process had: 0 where it was not measured."""
+    """Wall clock time, and the peak memory of the process: 0 where it was not measured."""
 
     seconds: float
     megabytes: float = 0.0
 
 
-class NotHereError(Exception):
-    """A tool that cannot be measured on this machine. The message says why."""
+class ToolNotAvailableError(Exception):
+    """A tool cannot be measured on this machine. The message gives the reason."""
 
 
 class Comparison:
-    """What ways of doing the same cost. They run in turn, and medians are told; the first is the limit."""
+    """The median costs of several methods for the same work, run in turn. The first method is the limit."""
 
     def __init__(self) -> None:
         self._costs: dict[str, list[Cost]] = {}
         self._missing: dict[str, str] = {}
 
-    def measure(self, ways: Mapping[str, Callable[[], Cost]]) -> None:
-        """Run each of `ways` once. One that is found not to be here is not tried again."""
-        for name, run in ways.items():
+    def measure(self, methods: Mapping[str, Callable[[], Cost]]) -> None:
+        """Run each of `methods` once, except those that were not available before."""
+        for name, run in methods.items():
             if name in self._missing:
                 continue
             try:
                 cost = run()
-            except NotHereError as error:
+            except ToolNotAvailableError as error:
                 self._missing[name] = str(error)
             else:
                 self._costs.setdefault(name, []).append(cost)
 
     def table(self, amount: int, unit: str) -> str:
-        """A line for each way that did `amount` of `unit`; then a line for each that could not be measured."""
+        """One line per measured method, each of which processed `amount` of `unit`; then those not measured."""
         medians = {
             name: statistics.median(cost.seconds for cost in costs) for name, costs in self._costs.items()
         }
@@ -58,7 +58,7 @@ class Comparison:
             for name, seconds in medians.items()
         ]
         missing = [f"Not measured: {name}. {reason}\n" for name, reason in self._missing.items()]
-        head = ("way", "seconds", "times the limit", f"{unit} a second", "peak memory")
+        head = ("method", "seconds", "times the limit", f"{unit} per second", "peak memory")
         return "\n".join((table(head, lines), *missing))
 
 
@@ -73,8 +73,8 @@ def ten_times(cost: Cost) -> Cost:
 
 
 def memory(costs: Sequence[Cost]) -> str:
-    most = max(cost.megabytes for cost in costs)
-    return f"{most:,.0f} MB" if most else "-"
+    peak = max(cost.megabytes for cost in costs)
+    return f"{peak:,.0f} MB" if peak else "-"
 
 
 def table(head: Line, lines: Sequence[Line]) -> str:
@@ -82,12 +82,12 @@ def table(head: Line, lines: Sequence[Line]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
-def tell(seconds: float) -> None:
-    """Say what this process cost, as the last thing that it prints."""
+def print_cost(seconds: float) -> None:
+    """Print the cost of this process, as its last line of output."""
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({"seconds": seconds, "megabytes": kibibytes * 1024 / 1e6}))
 
 
-def heard(output: str) -> Cost:
-    """What a process told with its last line."""
+def parse_cost(output: str) -> Cost:
+    """The cost that a process printed as its last line."""
     return Cost(**json.loads(output.rstrip().rpartition("\n")[2]))

@@ -1,9 +1,9 @@
-"""How fast the replication is: `python benchmarks/replication.py` prints tables of ratios and writes them.
+"""The speed of the replication: `python benchmarks/replication.py` prints tables of ratios, and writes them.
 
-A server and a warehouse of its own, in a temporary folder. Each sync runs in a process of its own, whose peak
-memory is told. What is compared with each other runs in turn, within one run, and medians are told: machines
-differ, and are shared. Other tools are measured beside it as far as they are here: `replication_neighbours.py`
-says how to get them.
+It uses a separate server and warehouse in a temporary folder. Each sync runs in its own process, whose peak
+memory is reported. Compared methods run in turn, within one run, and medians are reported, because machines
+differ and are shared. Other tools are measured as well, if they are available: `replication_tools.py` describes
+how to install them.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import psutil
 import psycopg
-import replication_neighbours as neighbours
+import replication_tools
 from adbc_driver_postgresql import dbapi
-from measuring import Comparison, Cost, Line, heard, memory, table, tell, ten_times, timed
+from measuring import Comparison, Cost, Line, memory, parse_cost, print_cost, table, ten_times, timed
 
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
@@ -44,65 +44,67 @@ TABLES = {"payment": ("payment_id",)}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=9_000_000, help="rows of the table that is copied")
-    parser.add_argument("--changes", type=int, default=600_000, help="changes that are followed")
+    parser.add_argument("--changes", type=int, default=600_000, help="changes that are streamed")
     parser.add_argument("--large", type=int, default=3_000_000, help="changes of one large transaction")
-    parser.add_argument("--repeat", type=int, default=3, help="how often copy and changes are measured")
-    parser.add_argument("--neighbours", type=Path, metavar="PYTHON", help="a Python that has dlt and Debezium")
+    parser.add_argument("--repeat", type=int, default=3, help="how many times copy and changes are measured")
+    parser.add_argument(
+        "--tools-python", type=Path, metavar="PYTHON", help="a Python with dlt and Debezium"
+    )
     parser.add_argument(
         "--second-postgres",
         type=Path,
         metavar="FOLDER",
-        help="programs of a PostgreSQL that follows the changes, too, such as Debian's, which has wal2json",
+        help="programs of a second PostgreSQL to measure the changes with, such as Debian's with wal2json",
     )
     parser.add_argument("--sync", nargs=2, metavar=("URL", "WAREHOUSE"), help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
-    if wanted.sync:
-        _sync_here(*wanted.sync)
+    arguments = parser.parse_args()
+    if arguments.sync:
+        _sync_here(*arguments.sync)
         return
     programs = PostgresBinaries.find()
-    second = PostgresBinaries.find(wanted.second_postgres) if wanted.second_postgres else None
+    second = PostgresBinaries.find(arguments.second_postgres) if arguments.second_postgres else None
     with tempfile.TemporaryDirectory() as folder:
-        parts = list(_parts(programs, Path(folder) / "first", wanted))
+        parts = list(_parts(programs, Path(folder) / "first", arguments))
         if second:
             with _server(second, Path(folder) / "second") as (url, source):
-                parts.append(_changes(second, url, source, Path(folder) / "second", wanted))
-    report = "\n".join((*_head(programs, wanted), *parts))
+                parts.append(_changes(second, url, source, Path(folder) / "second", arguments))
+    report = "\n".join((*_head(programs, arguments), *parts))
     print(report)
     RESULTS.write_text(report)
 
 
-def _head(programs: PostgresBinaries, wanted: argparse.Namespace) -> Sequence[str]:
+def _head(programs: PostgresBinaries, arguments: argparse.Namespace) -> Sequence[str]:
     memory_size = psutil.virtual_memory().total / 2**30
     return (
         "# Replication, measured",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory_size:.0f} GB of memory,"
         f" {platform.system()}, PostgreSQL {programs.version}. By `python benchmarks/replication.py --rows"
-        f" {wanted.rows} --changes {wanted.changes} --large {wanted.large} --repeat {wanted.repeat}"
-        f"{' --neighbours PYTHON' if wanted.neighbours else ''}"
-        f"{f' --second-postgres {wanted.second_postgres}' if wanted.second_postgres else ''}`."
+        f" {arguments.rows} --changes {arguments.changes} --large {arguments.large} --repeat {arguments.repeat}"
+        f"{' --tools-python PYTHON' if arguments.tools_python else ''}"
+        f"{f' --second-postgres {arguments.second_postgres}' if arguments.second_postgres else ''}`."
         f" Load of the machine at the end: {os.getloadavg()[0]:.1f}.",
         "",
     )
 
 
-def _parts(programs: PostgresBinaries, folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
+def _parts(programs: PostgresBinaries, folder: Path, arguments: argparse.Namespace) -> Iterator[str]:
     with _server(programs, folder) as (url, source):
-        yield _snapshot(url, source, folder, wanted)
-        yield _changes(programs, url, source, folder, wanted)
-        yield f"## One transaction of {wanted.large:,} changes\n"
-        large = _large_transaction(url, source, folder, wanted.large)
-        yield table(("way", "seconds", "changes a second", "peak memory"), large)
+        yield _snapshot(url, source, folder, arguments)
+        yield _changes(programs, url, source, folder, arguments)
+        yield f"## One transaction of {arguments.large:,} changes\n"
+        large = _large_transaction(url, source, folder, arguments.large)
+        yield table(("method", "seconds", "changes per second", "peak memory"), large)
         yield "## From the commit in the source to the commit in the warehouse\n"
         yield table(("one row, in a warm process", "milliseconds"), _latency(url, source, folder))
         yield "## The same 1,000 changes to tables of different size\n"
-        growth = _growth(url, source, folder, wanted.rows // 100)
+        growth = _growth(url, source, folder, arguments.rows // 100)
         yield table(("rows of the table", "seconds", "peak memory"), growth)
 
 
 @contextmanager
 def _server(programs: PostgresBinaries, folder: Path) -> Iterator[tuple[str, psycopg.Connection]]:
-    """A server of its own, and a connection to it."""
+    """A new server, and a connection to it."""
     server = EmbeddedPostgres(folder / "postgres", binaries=programs)
     try:
         with server.lease() as url, psycopg.connect(url, autocommit=True) as source:
@@ -111,11 +113,11 @@ def _server(programs: PostgresBinaries, folder: Path) -> Iterator[tuple[str, psy
         server.stop()
 
 
-def _snapshot(url: str, source: psycopg.Connection, folder: Path, wanted: argparse.Namespace) -> str:
-    rows, python = wanted.rows, wanted.neighbours
+def _snapshot(url: str, source: psycopg.Connection, folder: Path, arguments: argparse.Namespace) -> str:
+    rows, python = arguments.rows, arguments.tools_python
     _fill(source, rows)
     compared = Comparison()
-    for _ in range(wanted.repeat):
+    for _ in range(arguments.repeat):
         compared.measure(
             {
                 "`COPY payment TO '/dev/null'` in the server: the limit": lambda: timed(
@@ -125,10 +127,10 @@ def _snapshot(url: str, source: psycopg.Connection, folder: Path, wanted: argpar
                 "psycopg, rows as tuples, into nothing (a tenth, times ten)": lambda: ten_times(
                     timed(lambda: _read_by_psycopg(url, rows // 10))
                 ),
-                "dlt, connectorx backend, into DuckDB": lambda: neighbours.copy_by_dlt(
+                "dlt, connectorx backend, into DuckDB": lambda: replication_tools.copy_with_dlt(
                     python, url, "connectorx", rows
                 ),
-                "dlt, pyarrow backend, into DuckDB": lambda: neighbours.copy_by_dlt(
+                "dlt, pyarrow backend, into DuckDB": lambda: replication_tools.copy_with_dlt(
                     python, url, "pyarrow", rows
                 ),
                 "this project, into the committed warehouse": lambda: _copied(url, source, folder),
@@ -142,12 +144,12 @@ def _changes(
     url: str,
     source: psycopg.Connection,
     folder: Path,
-    wanted: argparse.Namespace,
+    arguments: argparse.Namespace,
 ) -> str:
-    """What it takes to follow the same changes, behind the same position of the log."""
-    changes, warehouse = wanted.changes, folder / "changes.duckdb"
+    """Read the same changes, from the same stream position, with each method."""
+    changes, warehouse = arguments.changes, folder / "changes.duckdb"
     compared = Comparison()
-    for _ in range(wanted.repeat):
+    for _ in range(arguments.repeat):
         _fill(source, changes)
         warehouse.unlink(missing_ok=True)
         _sync(url, warehouse)
@@ -160,19 +162,19 @@ def _changes(
         compared.measure(
             {
                 "decoding in the server alone: the limit": lambda: timed(lambda: _decode_only(source)),
-                "wal2json in the server, into nothing": lambda: neighbours.decode_by_wal2json(source),
-                "`pg_recvlogical`, into nothing": lambda: neighbours.read_by_pg_recvlogical(
+                "wal2json in the server, into nothing": lambda: replication_tools.decode_by_wal2json(source),
+                "`pg_recvlogical`, into nothing": lambda: replication_tools.read_by_pg_recvlogical(
                     programs.folder, url, source
                 ),
-                "Debezium, embedded, into nothing": lambda: neighbours.read_by_debezium(
-                    wanted.neighbours, url, source, changes
+                "Debezium, embedded, into nothing": lambda: replication_tools.read_by_debezium(
+                    arguments.tools_python, url, source, changes
                 ),
-                # The last: it moves the slot on, which the others begin at.
+                # The last method, because it advances the slot at which the others start.
                 "this project, into the committed warehouse": lambda: _sync(url, warehouse),
             }
         )
     return (
-        f"## Following {changes:,} changes in transactions of 100, PostgreSQL {programs.version}\n\n"
+        f"## Streaming {changes:,} changes in transactions of 100, PostgreSQL {programs.version}\n\n"
         f"{compared.table(changes, 'changes')}"
     )
 
@@ -185,20 +187,20 @@ def _large_transaction(url: str, source: psycopg.Connection, folder: Path, chang
         for _ in range(2):
             source.execute("update payment set amount = amount / 2")
         source.execute("insert into payment " + ROWS.format(first=changes, last=changes + changes // 3 - 1))
-    ours = _sync(url, warehouse)
-    return [("this project, into the committed warehouse", *_rate(changes, ours), memory([ours]))]
+    cost = _sync(url, warehouse)
+    return [("this project, into the committed warehouse", *_rate(changes, cost), memory([cost]))]
 
 
 def _latency(url: str, source: psycopg.Connection, folder: Path) -> Sequence[Line]:
     _fill(source, 10_000)
     replicator = Replicator(url, folder / "latency.duckdb", TABLES)
     replicator.sync()
-    taken = []
+    milliseconds = []
     for number in range(1, 101):
         source.execute("update payment set amount = amount + 0.01 where payment_id = %s", [number])
-        taken.append(timed(replicator.sync).seconds * 1000)
-    taken.sort()
-    return [("p50", f"{taken[49]:.0f}"), ("p99", f"{taken[98]:.0f}")]
+        milliseconds.append(timed(replicator.sync).seconds * 1000)
+    milliseconds.sort()
+    return [("p50", f"{milliseconds[49]:.0f}"), ("p99", f"{milliseconds[98]:.0f}")]
 
 
 def _growth(url: str, source: psycopg.Connection, folder: Path, rows: int) -> Sequence[Line]:
@@ -220,7 +222,7 @@ def _growth(url: str, source: psycopg.Connection, folder: Path, rows: int) -> Se
 
 
 def _fill(source: psycopg.Connection, rows: int) -> None:
-    """A table of so many rows, and nothing that an earlier part left."""
+    """Create the table with so many rows, and remove the slots of earlier parts."""
     source.execute(
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots"
         " where database = current_database()"
@@ -241,13 +243,13 @@ def _copied(url: str, source: psycopg.Connection, folder: Path) -> Cost:
 
 
 def _sync(url: str, warehouse: Path) -> Cost:
-    """A sync in a process of its own; what it costs without the start of Python."""
+    """Sync in a separate process; the cost does not include the start of Python."""
     command = [sys.executable, __file__, "--sync", url, str(warehouse)]
-    return heard(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return parse_cost(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _sync_here(url: str, warehouse: str) -> None:
-    tell(timed(lambda: Replicator(url, Path(warehouse), TABLES).sync()).seconds)
+    print_cost(timed(lambda: Replicator(url, Path(warehouse), TABLES).sync()).seconds)
 
 
 def _read_by_adbc(url: str) -> None:

