@@ -47,9 +47,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=600_000, help="changes that are streamed")
     parser.add_argument("--large", type=int, default=3_000_000, help="changes of one large transaction")
     parser.add_argument("--repeat", type=int, default=3, help="how many times copy and changes are measured")
-    parser.add_argument(
-        "--tools-python", type=Path, metavar="PYTHON", help="a Python with dlt and Debezium"
-    )
+    parser.add_argument("--tools-python", type=Path, metavar="PYTHON", help="a Python with dlt and Debezium")
     parser.add_argument(
         "--second-postgres",
         type=Path,
