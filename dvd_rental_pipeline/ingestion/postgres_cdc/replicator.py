@@ -349,9 +349,13 @@ class _SyncAttempt:
         """Compact the changes collected for a table, and write them."""
         started = time.monotonic()
         name = table.plan.name
-        messages = table.streamed.take_messages()
         try:
-            batch = compact_batch(table.plan.relation, messages, keep_superseded=name in self._request.history)
+            # The messages are not kept in a variable: they are freed before the batch is written.
+            batch = compact_batch(
+                table.plan.relation,
+                table.streamed.take_messages(),
+                keep_superseded=name in self._request.history,
+            )
             table.counts += table.raw.apply(batch)
         except StreamMismatchError as mismatch:
             table.streamed.stop(str(mismatch))
