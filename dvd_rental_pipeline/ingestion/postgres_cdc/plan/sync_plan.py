@@ -72,8 +72,8 @@ def require_owned_slot(
         if source.slot == name and source.system_identifier == identity.system_identifier:
             raise ReplicationError(
                 f"The replication slot {name} at {identity.place} belongs to another pipeline, whose raw "
-                f"tables are in the schema {target} of this warehouse: use another slot name for one of them "
-                "(DVD_RENTAL_REPLICATION_SLOT). If that pipeline no longer exists, delete its row: "
+                f"tables are in the schema {target} of this warehouse: give each pipeline its own slot name. "
+                "If that pipeline no longer exists, delete its row in the warehouse: "
                 f"DELETE FROM _replication.sources WHERE target = '{target}'."
             )
     if slot is not None and not slot.streams_this_database:
