@@ -38,7 +38,7 @@ class PostgresBinaries:
                 "Install the project again with its constraints file, or set DVD_RENTAL_SOURCE_URL to a "
                 "PostgreSQL of your own."
             )
-        return max((cls._inspect(found) for found in folders), key=lambda programs: programs.major)
+        return max((cls._inspect(candidate) for candidate in folders), key=lambda programs: programs.major)
 
     @classmethod
     def _inspect(cls, folder: Path) -> Self:
@@ -60,12 +60,12 @@ class PostgresBinaries:
         version = re.search(r"\(PostgreSQL\) (\d+[.\w]*)", output)
         if version is None:
             raise SourceError(f"{folder / 'postgres'} is not PostgreSQL: its version is {output.strip()!r}.")
-        found = cls(folder, version.group(1))
-        if found.major < OLDEST_SUPPORTED:
+        binaries = cls(folder, version.group(1))
+        if binaries.major < OLDEST_SUPPORTED:
             raise SourceError(
-                f"PostgreSQL {found.version} in {folder} is too old: {OLDEST_SUPPORTED} or newer is needed."
+                f"PostgreSQL {binaries.version} in {folder} is too old: {OLDEST_SUPPORTED} or newer is needed."
             )
-        return found
+        return binaries
 
     @property
     def major(self) -> int:

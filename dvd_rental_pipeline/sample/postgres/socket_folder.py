@@ -57,8 +57,8 @@ class SocketFolder:
 
 def _remove_owned(folder: Path, user: ProcessUser) -> None:
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return
-    if stat.S_ISDIR(found.st_mode) and found.st_uid in (os.geteuid(), user.uid):
+    if stat.S_ISDIR(status.st_mode) and status.st_uid in (os.geteuid(), user.uid):
         shutil.rmtree(folder, ignore_errors=True)

@@ -82,9 +82,9 @@ def _quote_after(line: bytes, quote: bytes | None) -> bytes | None:
     """Return the dollar quote that is open after `line`, given the one that was open before it."""
     if quote is None and line.lstrip().startswith(b"--"):
         return None
-    for found in _DOLLAR_QUOTE.findall(line):
+    for tag in _DOLLAR_QUOTE.findall(line):
         if quote is None:
-            quote = found
-        elif found == quote:
+            quote = tag
+        elif tag == quote:
             quote = None
     return quote

@@ -89,9 +89,9 @@ def _encode(columns: Sequence[BinaryColumn]) -> bytes:
     if not any(column.null is not None and column.null.any() for column in columns):
         return rows.tobytes()
     as_bytes = rows.view(np.uint8).reshape(len(rows), rows.dtype.itemsize)
-    kept = np.ones(as_bytes.shape, dtype=np.bool_)
+    is_present = np.ones(as_bytes.shape, dtype=np.bool_)
     for number, column in enumerate(columns):
         if column.null is not None and rows.dtype.fields is not None:
             start = rows.dtype.fields[f"value{number}"][1]
-            kept[column.null, start : start + column.binary.dtype.itemsize] = False
-    return as_bytes[kept].tobytes()
+            is_present[column.null, start : start + column.binary.dtype.itemsize] = False
+    return as_bytes[is_present].tobytes()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import power_law_weights, random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import (
     CATEGORIES,
@@ -55,7 +55,7 @@ class Stock:
         return len(self.film)
 
 
-def make_films(plan: Plan) -> Films:
+def make_films(plan: SamplePlan) -> Films:
     """Generate prices, rental durations and popularity of `plan.films` films."""
     rng = plan.rng("films")
     return Films(
@@ -66,7 +66,7 @@ def make_films(plan: Plan) -> Films:
     )
 
 
-def make_stock(plan: Plan, films: Films, store_shares: NDArray[np.float64]) -> Stock:
+def make_stock(plan: SamplePlan, films: Films, store_shares: NDArray[np.float64]) -> Stock:
     """Generate copies of all but a few films, more of popular films, distributed among the stores."""
     rng = plan.rng("stock")
     stocked = np.flatnonzero(~random_mask(rng, films.count, _UNSTOCKED_SHARE))
@@ -79,7 +79,7 @@ def make_stock(plan: Plan, films: Films, store_shares: NDArray[np.float64]) -> S
     return Stock(film=film, store=store, demand=films.popularity[film] / copies[film])
 
 
-def film_rows(plan: Plan, films: Films) -> Iterator[tuple[Any, ...]]:
+def film_rows(plan: SamplePlan, films: Films) -> Iterator[tuple[Any, ...]]:
     """Rows of film_id, title, description, release_year, language_id, rental_duration, rental_rate, length,
     replacement_cost, rating, last_update, special_features. Titles are unique.
     """
@@ -112,7 +112,7 @@ def film_rows(plan: Plan, films: Films) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def film_category_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+def film_category_rows(plan: SamplePlan) -> Iterator[tuple[Any, ...]]:
     """Yield rows of film_id, category_id, last_update: one category per film, with unequal frequencies."""
     rng = plan.rng("categories")
     for film, category in enumerate(
@@ -121,7 +121,7 @@ def film_category_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
         yield film, int(category) + 1, plan.start
 
 
-def film_actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+def film_actor_rows(plan: SamplePlan) -> Iterator[tuple[Any, ...]]:
     """Yield rows of actor_id, film_id, last_update: about five actors per film, three films without any."""
     rng = plan.rng("casts")
     sizes = np.clip(rng.poisson(5.5, plan.films), 1, 15)

@@ -32,7 +32,7 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.people import (
     staff_rows,
 )
 from dvd_rental_pipeline.sample.dvd_rental.generator.places import addresses, read_world
-from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 from dvd_rental_pipeline.sample.dvd_rental.generator.reference_data import ReferenceData
 from dvd_rental_pipeline.sample.dvd_rental.generator.rentals import Rentals, rental_history
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import CATEGORIES, LANGUAGES
@@ -56,8 +56,8 @@ def generate(
 
     The same seed, scale and `until` give identical rows. `until` is the end of the four years of history, in
     the server's local time and without a zone (default: now, in whole minutes). Scale 1 is about the size of
-    the original; see `Plan` for larger scales. Rentals and payments are streamed; memory grows with the copies
-    only, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
+    the original; see `SamplePlan` for larger scales. Rentals and payments are streamed; memory grows with the
+    copies only, from 70 MB to about 260 MB at scale 1000 (16 million rentals).
 
     Raises:
         SourceError: an argument is out of range, or the database cannot be replaced. The old data are then
@@ -66,9 +66,9 @@ def generate(
     report = on_progress or (lambda _: None)
     if until is not None and until.tzinfo is not None:
         raise SourceError("`until` must be without a time zone: the schema's timestamps have none.")
-    Plan.make(scale, seed, until or datetime.max)  # fails early if an argument is out of range
+    SamplePlan.make(scale, seed, until or datetime.max)  # fails early if an argument is out of range
     with staged_database(url, DVD_RENTAL_TABLES) as staged_url, psycopg.connect(staged_url) as connection:
-        plan = Plan.make(scale, seed, until or _now(connection))
+        plan = SamplePlan.make(scale, seed, until or _now(connection))
         tables, constraints = _read_schema()
         connection.execute("set local synchronous_commit = off")
         connection.execute("set local maintenance_work_mem = '128MB'")
@@ -98,7 +98,7 @@ def _now(connection: psycopg.Connection) -> datetime:
     return now
 
 
-def _fill(connection: psycopg.Connection, plan: Plan, report: Callable[[str], None]) -> None:
+def _fill(connection: psycopg.Connection, plan: SamplePlan, report: Callable[[str], None]) -> None:
     reference = ReferenceData.make(plan)
     report(f"Generating {plan.films:,} films and {plan.customers:,} customers")
     _copy_films(connection, plan, reference.films)
@@ -108,7 +108,7 @@ def _fill(connection: psycopg.Connection, plan: Plan, report: Callable[[str], No
     _copy_rentals_and_payments(connection, reference, report)
 
 
-def _copy_films(connection: psycopg.Connection, plan: Plan, films: Films) -> None:
+def _copy_films(connection: psycopg.Connection, plan: SamplePlan, films: Films) -> None:
     for table, names in (("language", LANGUAGES), ("category", CATEGORIES)):
         copy_rows(
             connection,
@@ -138,7 +138,7 @@ def _copy_films(connection: psycopg.Connection, plan: Plan, films: Films) -> Non
     copy_rows(connection, "film_actor", ("actor_id", "film_id", "last_update"), film_actor_rows(plan))
 
 
-def _copy_people(connection: psycopg.Connection, plan: Plan, customers: Customers) -> None:
+def _copy_people(connection: psycopg.Connection, plan: SamplePlan, customers: Customers) -> None:
     world = read_world()
     copy_rows(
         connection,
@@ -186,7 +186,7 @@ def _copy_people(connection: psycopg.Connection, plan: Plan, customers: Customer
     )
 
 
-def _copy_stock(connection: psycopg.Connection, plan: Plan, stock: Stock) -> None:
+def _copy_stock(connection: psycopg.Connection, plan: SamplePlan, stock: Stock) -> None:
     for first in range(0, stock.count, _STOCK_CHUNK_ROWS):
         part = slice(first, first + _STOCK_CHUNK_ROWS)
         rows = len(stock.film[part])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import power_law_weights, random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import FIRST_NAMES, LAST_NAMES
 
@@ -36,7 +36,7 @@ class Customers:
         return len(self.store)
 
 
-def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
+def make_customers(plan: SamplePlan, store_shares: NDArray[np.float64]) -> Customers:
     """Generate customers: a quarter joins on the first day, the others later; some leave, some never rent."""
     rng = plan.rng("customers")
     count, days = plan.customers, (plan.until - plan.start).days
@@ -60,7 +60,7 @@ def make_customers(plan: Plan, store_shares: NDArray[np.float64]) -> Customers:
     )
 
 
-def customer_rows(plan: Plan, customers: Customers, first_address: int) -> Iterator[tuple[Any, ...]]:
+def customer_rows(plan: SamplePlan, customers: Customers, first_address: int) -> Iterator[tuple[Any, ...]]:
     """Yield rows of customer_id, store_id, first_name, last_name, email, address_id, activebool, create_date,
     last_update, active. `activebool` is always true, as in the original; `active` is the flag in use.
     """
@@ -86,7 +86,7 @@ def customer_rows(plan: Plan, customers: Customers, first_address: int) -> Itera
         )
 
 
-def staff_rows(plan: Plan, first_address: int) -> Iterator[tuple[Any, ...]]:
+def staff_rows(plan: SamplePlan, first_address: int) -> Iterator[tuple[Any, ...]]:
     """Yield rows of staff_id, first_name, last_name, address_id, email, store_id, active, username, password,
     last_update, picture. Staff member N manages store N, as far as there are stores.
     """
@@ -109,7 +109,7 @@ def staff_rows(plan: Plan, first_address: int) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def actor_rows(plan: Plan) -> Iterator[tuple[Any, ...]]:
+def actor_rows(plan: SamplePlan) -> Iterator[tuple[Any, ...]]:
     """Yield rows of actor_id, first_name, last_name, last_update. Two actors have the same name."""
     rng = plan.rng("actors")
     names = _names(rng, plan.actors)

@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
-from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 from dvd_rental_pipeline.sample.dvd_rental.generator.sampling import random_mask
 from dvd_rental_pipeline.sample.dvd_rental.generator.words import STREET_KINDS, STREETS
 
@@ -36,7 +36,7 @@ def read_world() -> World:
     return World(tuple(row["country"] for row in rows), tuple(tuple(row["cities"].split(";")) for row in rows))
 
 
-def addresses(plan: Plan, world: World, count: int) -> Iterator[tuple[Any, ...]]:
+def addresses(plan: SamplePlan, world: World, count: int) -> Iterator[tuple[Any, ...]]:
     """Yield `count` rows of address_id, address, address2, district, city_id, postal_code, phone, last_update.
 
     Unknown values are empty strings, or null where the column allows it.

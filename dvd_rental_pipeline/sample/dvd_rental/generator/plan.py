@@ -22,7 +22,7 @@ MAX_STORES = 60
 
 
 @dataclass(frozen=True)
-class Plan:
+class SamplePlan:
     """Row counts, and the period from `start` (a midnight) to `until`.
 
     Scale 1 is about the size of the original: 599 customers, 1,000 films, 4,581 copies, 16,044 rentals, 2

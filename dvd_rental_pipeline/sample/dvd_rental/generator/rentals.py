@@ -127,9 +127,9 @@ class _DailyRentals:
         late = rng.random(count) < self._reference.customers.tardiness[customer]
         in_time = (allowed * rng.uniform(0.2, 1.0, count)).astype(np.int64)
         delay = np.minimum(rng.exponential(2.2, count), _MAX_DELAY_DAYS) * DAY + HOUR
-        out = np.where(late, allowed + delay.astype(np.int64), in_time) // MINUTE * MINUTE
+        duration = np.where(late, allowed + delay.astype(np.int64), in_time) // MINUTE * MINUTE
         lost = rng.random(count) < _NEVER_RETURNED_SHARE
-        return np.where(lost, NEVER, rented + out)
+        return np.where(lost, NEVER, rented + duration)
 
 
 def _join(parts: list[Rentals]) -> Rentals:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvd_rental_pipeline.sample.dvd_rental.generator.clock import HOUR, Micros
-from dvd_rental_pipeline.sample.dvd_rental.generator.plan import Plan
+from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 
 _YEARLY_GROWTH = 0.14
 _BY_WEEKDAY = np.array([0.78, 0.76, 0.84, 0.92, 1.30, 1.52, 1.12])  # from Monday
@@ -16,7 +16,7 @@ _BY_HOUR = np.array([0] * 8 + [1, 2, 3, 4, 5, 4, 4, 5, 7, 10, 12, 12, 10, 7, 4, 
 _BY_HOUR_AT_WEEKENDS = np.array([0] * 8 + [1, 3, 5, 7, 8, 8, 8, 8, 9, 10, 11, 10, 8, 6, 4, 2], dtype=np.float64)
 
 
-def rentals_by_day(plan: Plan) -> NDArray[np.int64]:
+def rentals_by_day(plan: SamplePlan) -> NDArray[np.int64]:
     """Return the number of rentals per day, `plan.rentals` in total; the last day ends at `plan.until`."""
     rng = plan.rng("seasons")
     days = np.arange((plan.until - plan.start).days + 1)
@@ -37,7 +37,7 @@ def rentals_by_day(plan: Plan) -> NDArray[np.int64]:
     return counts
 
 
-def times_of_day(plan: Plan, rng: np.random.Generator, day: int, count: int) -> Micros:
+def times_of_day(plan: SamplePlan, rng: np.random.Generator, day: int, count: int) -> Micros:
     """Return `count` ascending times of a day, as microseconds after midnight in whole seconds."""
     hours = _hours(plan, day)
     cumulative = np.concatenate([[0.0], np.cumsum(hours) / hours.sum()])
@@ -47,7 +47,7 @@ def times_of_day(plan: Plan, rng: np.random.Generator, day: int, count: int) -> 
     return np.sort(seconds) * (HOUR // 3600)
 
 
-def _share_of_day(plan: Plan, day: int) -> float:
+def _share_of_day(plan: SamplePlan, day: int) -> float:
     """Return the share of a day's rentals before the time of day of `plan.until`."""
     hours = _hours(plan, day)
     passed = (plan.until - plan.start) % timedelta(days=1)
@@ -55,6 +55,6 @@ def _share_of_day(plan: Plan, day: int) -> float:
     return float(np.interp(passed / timedelta(hours=1), np.arange(25), cumulative))
 
 
-def _hours(plan: Plan, day: int) -> NDArray[np.float64]:
+def _hours(plan: SamplePlan, day: int) -> NDArray[np.float64]:
     weekday = (plan.start.weekday() + day) % 7
     return _BY_HOUR_AT_WEEKENDS if weekday >= 5 else _BY_HOUR
