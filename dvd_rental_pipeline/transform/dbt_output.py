@@ -6,8 +6,7 @@ from queue import SimpleQueue
 from subprocess import TimeoutExpired
 from threading import Thread
 
-from dagster_dbt import DbtCliInvocation
-from dagster_dbt.core.dbt_cli_event import DbtCliEventMessage
+from dagster_dbt import DbtCliEventMessage, DbtCliInvocation
 
 
 def messages(invocation: DbtCliInvocation) -> Iterator[DbtCliEventMessage]:
