@@ -31,7 +31,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"
 DBT = Path(sys.executable).parent / "dbt"
@@ -119,7 +119,7 @@ def build_with_dagster(settings: Settings) -> float:
     assets = build_dbt_assets(project, [DVD_RENTAL], LAYER_FRESHNESS, LAYER_CONDITIONS)
     resources = {
         "dbt": build_dbt_resource(project),
-        "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+        "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
     }
     with open_instance(settings) as instance, redirected_output(settings.home / "run.log"):
         started = time.monotonic()

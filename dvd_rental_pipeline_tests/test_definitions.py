@@ -23,7 +23,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.transform.assets import DBT_POOL
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
@@ -49,7 +49,7 @@ def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:
         settings,
         resource_overrides={
             "ingestion": NoIngestion(),
-            "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+            "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
         },
     )
 

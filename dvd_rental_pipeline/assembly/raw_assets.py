@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.catalog import Column, Privacy, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 
 class IngestionConfig(dg.Config):
@@ -43,9 +43,9 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: IngestionConfig
     ) -> Iterator[dg.MaterializeResult[None]]:
         ingestion: Ingestion = getattr(context.resources, pipeline.ingestion_key)
-        warehouse: Warehouse = context.resources.warehouse
+        warehouse: WarehouseResource = context.resources.warehouse
         try:
-            with warehouse.writing(context.log.info):
+            with warehouse.lock([domain.name], context.log.info):
                 outcome = ingestion.sync(domain, context.log, full_refresh=config.full_refresh)
         except PipelineError as error:
             # The message is for the user; a traceback would hide it.

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,7 +17,7 @@ from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
 from dvd_rental_pipeline.transform.project import build_dbt_resource
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse, Warehouse
+from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 
 
 def resource_factories(
@@ -27,7 +26,7 @@ def resource_factories(
     """A factory for each resource of the graph, by its key: a resource that is overridden is never made."""
     return {
         **{pipeline.ingestion_key: partial(_ingestion, settings, pipeline) for pipeline in pipelines},
-        "warehouse": lambda: _warehouse(settings),
+        "warehouse": lambda: build_warehouse_resource(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
         "site": lambda: _site(settings),
         "alerts": lambda: _alerts(settings),
@@ -41,29 +40,6 @@ def automation_enabled(settings: Settings) -> bool:
     initial state, which a click in the UI changes permanently.
     """
     return settings.deployment is not Deployment.BRANCH
-
-
-def _warehouse(settings: Settings) -> Warehouse:
-    match settings.deployment:
-        case Deployment.LOCAL:
-            return DuckDBWarehouse(path=str(settings.warehouse_path))
-        case Deployment.BRANCH | Deployment.PRODUCTION:
-            return _snowflake(settings)
-
-
-def _snowflake(settings: Settings) -> Warehouse:
-    settings.require_snowflake()
-    # Only production pays for this import.
-    from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouse  # noqa: PLC0415
-
-    given = {name: getattr(settings, f"snowflake_{name}") for name in SnowflakeWarehouse.login_settings()}
-    for name, value in given.items():
-        if isinstance(value, SecretStr):
-            # By reference: a resource's configuration is shown in the UI.
-            given[name] = dg.EnvVar(f"DVD_RENTAL_SNOWFLAKE_{name.upper()}")
-        elif isinstance(value, Path):
-            given[name] = str(value)
-    return SnowflakeWarehouse(deployment=settings.deployment.value, **given)
 
 
 def _ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
@@ -80,7 +56,7 @@ def _ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
                 source_port=settings.source_port,
             )
         case Deployment.BRANCH:
-            return ObservedIngestion(warehouse=_warehouse(settings))
+            return ObservedIngestion(warehouse=build_warehouse_resource(settings))
         case Deployment.PRODUCTION:
             return _airbyte(settings, pipeline)
 
@@ -133,7 +109,7 @@ def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
         return AirbyteIngestion(
             workspace=workspace,
             connection_id=str(getattr(settings, connection)),
-            warehouse=_warehouse(settings),
+            warehouse=build_warehouse_resource(settings),
             source_url=_source_url(settings, pipeline),
             slot=pipeline.slot(settings),
         )

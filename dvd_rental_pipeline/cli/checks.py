@@ -79,7 +79,7 @@ def report(
         from dvd_rental_pipeline.pipelines.registry import PIPELINES
         from dvd_rental_pipeline.publishing.check_report.rendering import read_full_report, render
         from dvd_rental_pipeline.runs.instance import open_instance
-        from dvd_rental_pipeline.warehouse.query import query_warehouse
+        from dvd_rental_pipeline.warehouse.deployment import open_warehouse
 
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:
@@ -88,7 +88,7 @@ def report(
                 [pipeline.domain for pipeline in PIPELINES],
                 instance,
                 settings,
-                lambda sql: query_warehouse(settings, sql, report_progress),
+                open_warehouse(settings, {"command": "report"}, report_progress).query,
             )
     messages.print(report.verdict)
     if output == "-":

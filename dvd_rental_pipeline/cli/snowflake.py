@@ -85,12 +85,16 @@ def clone_branch(
     settings = Settings.load()
     from dvd_rental_pipeline.core.settings import schema_prefix
     from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
-    from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeLogin, open_snowflake
+    from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+    from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
 
     account = Account(settings.snowflake_database)
     prefix = schema_prefix(branch)
     statements = account.drop_branch(prefix) if drop else account.clone_branch(prefix)
-    with progress() as tell, open_snowflake(SnowflakeLogin.of(settings), {"command": "branch"}) as session:
+    with (
+        progress() as tell,
+        open_snowflake(SnowflakeLogin.from_settings(settings), {"command": "branch"}) as session,
+    ):
         for statement in statements:
             tell(statement)
             session.execute(statement)
@@ -115,7 +119,8 @@ def _administrator(
     settings: Settings, user: str | None, private_key: Path | None
 ) -> Iterator["SnowflakeSession"]:
     """A session of an administrator, who may come before there is a database or a warehouse."""
-    from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeLogin, open_snowflake
+    from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+    from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
 
     given: dict[str, object] = {"snowflake_role": "ACCOUNTADMIN"}
     if user is not None:
@@ -125,6 +130,6 @@ def _administrator(
         if private_key.is_file() and b"ENCRYPTED" not in private_key.read_bytes():
             # The passphrase of the settings is that of the pipeline's own key.
             given["snowflake_private_key_passphrase"] = None
-    login = SnowflakeLogin.of(settings.model_copy(update=given))
+    login = SnowflakeLogin.from_settings(settings.model_copy(update=given))
     with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
         yield session

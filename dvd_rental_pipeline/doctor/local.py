@@ -17,7 +17,7 @@ from dvd_rental_pipeline.pipelines.registry import PIPELINES
 from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password
-from dvd_rental_pipeline.warehouse.duckdb_file import open_duckdb
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 
 
 def examine_home(settings: Settings) -> Iterator[Diagnosis]:
@@ -125,8 +125,7 @@ def examine_warehouse(settings: Settings) -> Diagnosis:
     if not path.exists():
         return Diagnosis(Health.GOOD, "warehouse", f"{path} is created by the first run")
     try:
-        with open_duckdb(path, read_only=True, wait_seconds=2) as connection:
-            row = connection.execute("select count(*) from information_schema.tables").fetchone()
+        rows = DuckDBWarehouse(path, wait_seconds=2).query("select count(*) from information_schema.tables")
     except PipelineError as error:
         return Diagnosis(Health.NOTE, "warehouse", str(error), "if a run is using it, wait for that run")
-    return Diagnosis(Health.GOOD, "warehouse", f"{path}, {row[0] if row else 0} tables and views")
+    return Diagnosis(Health.GOOD, "warehouse", f"{path}, {rows.values[0][0]} tables and views")

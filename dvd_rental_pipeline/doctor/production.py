@@ -97,10 +97,11 @@ def examine_snowflake(settings: Settings) -> Iterator[Diagnosis]:
     """Whether Snowflake accepts the login, and has the schemas and the policy that a run needs."""
     # Only production pays for these imports.
     from dvd_rental_pipeline.warehouse.snowflake_account.examination import examine_account  # noqa: PLC0415
-    from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeLogin, open_snowflake  # noqa: PLC0415
+    from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin  # noqa: PLC0415
+    from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake  # noqa: PLC0415
 
     try:
-        login = SnowflakeLogin.of(settings)
+        login = SnowflakeLogin.from_settings(settings)
     except PipelineError as error:
         yield Diagnosis(Health.BAD, "Snowflake", str(error), "set them, then run doctor again")
         return

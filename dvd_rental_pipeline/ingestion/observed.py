@@ -6,7 +6,7 @@ from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 
 class ObservedIngestion(Ingestion):
@@ -15,7 +15,7 @@ class ObservedIngestion(Ingestion):
     A sync from a branch would advance production's replication slot, whose changes production would then miss.
     """
 
-    warehouse: Warehouse
+    warehouse: WarehouseResource
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
         if full_refresh:

@@ -8,8 +8,8 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.column_sums import sums_sql
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseUnavailableError
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.errors import WarehouseUnavailableError
+from dvd_rental_pipeline.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.failing_rows import private_columns
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 CHECKS_KEY = dg.AssetKey([SITE_GROUP, "checks"])
 LOWEST_PRIORITY = {"dagster/priority": "-1000"}
@@ -57,7 +57,7 @@ def build_checks_asset(
         "sample of the rows, the last ten outcomes, what to do. Last step of its run, even of a failed one.",
     )
     def checks_page(
-        context: dg.AssetExecutionContext, warehouse: Warehouse, site: Site
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, site: Site
     ) -> dg.MaterializeResult[None]:
         manifest = read_manifest(project.manifest_path)
         report = read_report(

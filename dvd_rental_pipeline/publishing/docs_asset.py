@@ -14,7 +14,7 @@ from dvd_rental_pipeline.publishing.documentation.pages import write_documentati
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 PACKAGE_DIR = Path(__file__).parents[1]
 FINGERPRINTED_FILES = {".sql", ".yml", ".md", ".py", ".html", ".svg", ".css", ".js", ".csv"}
@@ -44,7 +44,7 @@ def build_docs_asset(
         "entity-relationship diagrams of source and marts, column lineage and dbt docs.",
     )
     def docs(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse, site: Site
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource, site: Site
     ) -> dg.MaterializeResult[None]:
         fingerprint = _fingerprint(project)
         published = context.instance.get_latest_materialization_event(context.asset_key)
@@ -56,7 +56,7 @@ def build_docs_asset(
             target, pages = Path(folder, "target"), Path(folder, "pages")
             target.mkdir()
             pages.mkdir()
-            with warehouse.writing(context.log.info):
+            with warehouse.lock([domain.name for domain in domains], context.log.info):
                 dbt.cli(["docs", "generate", "--static"], target_path=target).wait()
             statistics = write_documentation(target, domains, pages)
             address = site.publish("docs", pages)

@@ -12,7 +12,7 @@ from statistics import median
 import dagster as dg
 
 from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 # With fewer runs there is too little to learn from.
 MIN_HISTORY = 5
@@ -100,7 +100,7 @@ def build_anomaly_checks(
 
     @dg.multi_asset_check(name=ANOMALY_BOUNDS, specs=[metric.spec for metric in metrics], can_subset=True)
     def anomaly_bounds(
-        context: dg.AssetCheckExecutionContext, config: AnomalyBoundsConfig, warehouse: Warehouse
+        context: dg.AssetCheckExecutionContext, config: AnomalyBoundsConfig, warehouse: WarehouseResource
     ) -> Iterator[dg.AssetCheckResult]:
         since = _last_full_copy(context.instance, copied_asset)
         selected = [by_key[key] for key in by_key if key in context.selected_asset_check_keys]
@@ -145,7 +145,9 @@ def _result(
     )
 
 
-def _read_values(warehouse: Warehouse, metrics: Sequence[TrackedMetric]) -> Mapping[dg.AssetCheckKey, float]:
+def _read_values(
+    warehouse: WarehouseResource, metrics: Sequence[TrackedMetric]
+) -> Mapping[dg.AssetCheckKey, float]:
     """The present value of every metric, in one statement."""
     selects = [f"select {position} as n, ({metric.sql}) as v" for position, metric in enumerate(metrics)]
     rows = warehouse.query(" union all ".join(selects)).values if selects else []

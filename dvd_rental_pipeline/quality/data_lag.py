@@ -17,7 +17,7 @@ from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
 from dvd_rental_pipeline.quality.present_tables import present_tables
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, stored_data_times
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 # Snowflake prints times to the millisecond: a stored time may be that much too early.
 PRINTED_PRECISION = timedelta(milliseconds=1)
@@ -68,7 +68,9 @@ def build_data_lag_checks(tables: Sequence[TrackedTable]) -> dg.AssetChecksDefin
         op_tags=LOW_PRIORITY,
         description="Compares what the tables show with what was synced. Changes nothing.",
     )
-    def data_lag(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
+    def data_lag(
+        context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
+    ) -> Iterator[dg.AssetCheckResult]:
         selected = [tracked[key] for key in tracked if key in context.selected_asset_check_keys]
         times = stored_data_times(context.instance, [table.asset for table in selected])
         try:
@@ -114,7 +116,7 @@ def evaluate_lag(
 
 
 def _read_backlogs(
-    warehouse: Warehouse, tables: Sequence[TrackedTable], times: Mapping[dg.AssetKey, datetime]
+    warehouse: WarehouseResource, tables: Sequence[TrackedTable], times: Mapping[dg.AssetKey, datetime]
 ) -> Mapping[dg.AssetKey, Backlog]:
     """The backlog of each table, all in one statement. Tables of one build share their questions."""
     sources = {source for table in tables for source in table.sources}

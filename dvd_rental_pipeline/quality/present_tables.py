@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.interface import Warehouse
 
 
 def present_tables(warehouse: Warehouse, schemas: Iterable[str]) -> Collection[tuple[str, str]]:

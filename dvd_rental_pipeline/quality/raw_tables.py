@@ -18,7 +18,7 @@ from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
 from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
 from dvd_rental_pipeline.quality.present_tables import present_tables
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def build_replication_checks(
     )
     def replication_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         ingestion: Ingestion = getattr(context.resources, ingestion_key)
-        warehouse: Warehouse = context.resources.warehouse
+        warehouse: WarehouseResource = context.resources.warehouse
         try:
             inspection = ingestion.inspect(domain, context.log)
             counts = _count_rows(domain, warehouse)
@@ -205,7 +205,7 @@ def _check_context(
     )
 
 
-def _count_rows(domain: Domain, warehouse: Warehouse) -> Mapping[str, Mapping[str, int]]:
+def _count_rows(domain: Domain, warehouse: WarehouseResource) -> Mapping[str, Mapping[str, int]]:
     """Live rows, tombstones, rows with values that could not be stored, and faulty keys, by table.
 
     All are 0 for a table that does not exist: `schema_matches_catalogue` reports it.

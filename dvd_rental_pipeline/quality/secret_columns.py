@@ -6,7 +6,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain, Privacy, Table
 from dvd_rental_pipeline.core.runbook import FAILED_ROWS, RUNBOOK, Section
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 RelationName = tuple[str, str]
 """Schema and name, in lower case."""
@@ -43,7 +43,7 @@ def build_secret_columns_check(
         description=f"No table or view outside of the raw layer has a column named {' or '.join(secret)}.",
         metadata={RUNBOOK: Section.SECRET_COLUMNS.reference},
     )
-    def secret_columns_stay_raw(warehouse: Warehouse) -> dg.AssetCheckResult:
+    def secret_columns_stay_raw(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         names = ", ".join(f"'{name}'" for name in secret)
         rows = warehouse.query(
             "select lower(table_schema), lower(table_name), lower(column_name) from information_schema.columns"

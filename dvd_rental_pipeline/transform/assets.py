@@ -21,12 +21,12 @@ from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
 from dvd_rental_pipeline.transform.test_selection import selectors_of_checks, selectors_of_wider_tests
 from dvd_rental_pipeline.transform.translator import ModelTranslator
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 DBT_POOL = "dbt"
 """The pool of the dbt step: two at once might add the same version to a snapshot twice.
 
-The instances under deploy/ limit it to one step. Locally the lock on the DuckDB file does the same.
+The instances under deploy/ limit it to one step. Locally the lock on the raw schemas does the same.
 """
 
 
@@ -56,9 +56,9 @@ def build_dbt_assets(
         pool=DBT_POOL,
     )
     def models(
-        context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: Warehouse
+        context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: WarehouseResource
     ) -> Iterator[DbtEvent]:
-        with warehouse.writing(context.log.info):
+        with warehouse.lock([domain.name for domain in domains], context.log.info):
             times = read_data_times(manifest, domains, context.instance, warehouse, context.log.warning)
             invocation = _start(dbt, manifest, context, times, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []

@@ -12,7 +12,7 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.interface import Warehouse
 
 DATA_AS_OF = "data_as_of"
 """Metadata of a materialization: the data timestamp of the table."""

@@ -15,8 +15,8 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain, Privacy
 from dvd_rental_pipeline.core.runbook import ERROR, SAMPLE
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.errors import WarehouseError
+from dvd_rental_pipeline.warehouse.interface import Rows, Warehouse
 
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8

@@ -1,4 +1,5 @@
-"""The warehouses, DuckDB and Snowflake: sessions, queries, transactions, write locks, Dagster resources.
+"""Warehouses behind one interface: DuckDB and Snowflake. Queries, transactions, loads, merges, locks.
 
-What is written, and when, is decided elsewhere.
+Plain modules; only `resource` and `snowflake_resource` import Dagster, and only `dbt_plugin` imports dbt. Which
+tables are written, and when, is decided by the folders that use this one.
 """

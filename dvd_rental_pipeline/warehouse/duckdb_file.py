@@ -1,65 +1,31 @@
-"""Opening the local warehouse, a DuckDB file that one process at a time may write.
+"""Connections to a DuckDB file, which one process at a time may open for writing.
 
-DuckDB locks the file for as long as a connection is open, against readers too. So connections are short, and
-whoever finds the file taken waits for it, with a message and a limit.
+DuckDB locks the file for as long as a connection is open, against readers in other processes too, so
+connections are short. A process that finds the file locked takes a place in a queue (a lock file beside it) and
+polls; one that opens the file often, as dbt does, lets the head of the queue in first (see `dbt_plugin`).
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.errors import UnwritableFolderError
+from dvd_rental_pipeline.warehouse.errors import WarehouseError
+from dvd_rental_pipeline.warehouse.file_lock import hold_file_lock, is_locked
 
 if TYPE_CHECKING:
     import duckdb
 
-DEFAULT_WAIT_SECONDS = 300.0
+READ_WAIT_SECONDS = 300.0
+WRITE_WAIT_SECONDS = 3600.0
+"""Limits of waiting for the file. A writer comes from a run, and may wait for another one."""
+POLL_SECONDS = 0.05
 
 BUGGY_OPTIMIZERS = "join_filter_pushdown"
-"""What DuckDB 2.0 must not use: with it, joins with rows that the same transaction has written find too few of
-them, or crash; and grouped joins may lose rows when run in parallel (duckdb/duckdb#22075)."""
-
-
-class WarehouseError(PipelineError):
-    """The warehouse cannot be opened or read, or refuses a statement."""
-
-
-class WarehouseUnavailableError(WarehouseError):
-    """The warehouse cannot be reached or lets nobody in: no other statement would fare better."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """An answer: the names of its columns, and its rows as plain values, decimals and big integers exact."""
-
-    columns: Sequence[str]
-    values: Sequence[Sequence[Any]]
-
-    def records(self) -> list[dict[str, Any]]:
-        """Each row as a value by column."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
-
-
-def query_duckdb(path: Path, sql: str, on_wait: Callable[[str], None] | None = None) -> Rows:
-    """Answer one read-only statement from the DuckDB file at `path`.
-
-    Raises:
-        WarehouseError: the statement fails or would write, or the file cannot be opened.
-    """
-    import duckdb  # noqa: PLC0415 - production never pays for it
-
-    with open_duckdb(path, read_only=True, on_wait=on_wait) as connection:
-        # Opening read-only does not stop COPY ... TO or ATTACH from touching other files.
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        try:
-            answer = connection.execute(sql)
-            return Rows([column[0] for column in answer.description or []], answer.fetchall())
-        except duckdb.Error as error:
-            raise WarehouseError(f"The warehouse refused the statement: {error}") from error
+"""Optimizers that are disabled in DuckDB 2.0: with this one, joins with rows that the same transaction wrote
+return too few rows, or crash; and grouped joins may lose rows when run in parallel (duckdb/duckdb#22075)."""
 
 
 @contextmanager
@@ -67,22 +33,25 @@ def open_duckdb(
     path: Path,
     *,
     read_only: bool = False,
-    wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    wait_seconds: float | None = None,
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Connect to the DuckDB file at `path`, waiting while another process holds it.
+    """Connect to the DuckDB file at `path`, waiting while another process has it open.
 
-    `on_wait` is called once, with a sentence, when the file is found taken.
+    `on_wait` is called once, with a message, if the file is locked. The limit `wait_seconds` is by default
+    READ_WAIT_SECONDS or WRITE_WAIT_SECONDS.
 
     Raises:
-        WarehouseError: the file is missing (read-only), is no DuckDB file, or stayed taken for `wait_seconds`.
-        KeyboardInterrupt: an interrupt came while DuckDB was at work.
+        WarehouseError: the file is missing (read-only), is not a DuckDB file, or stayed locked until the limit.
+        KeyboardInterrupt: the process was interrupted during a query.
     """
-    import duckdb  # noqa: PLC0415
+    import duckdb  # noqa: PLC0415 - the production deployment does not need it
 
-    if read_only and not path.exists():
-        raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
-    connection = _patiently(
+    if read_only:
+        _require_file(path)
+    if wait_seconds is None:
+        wait_seconds = READ_WAIT_SECONDS if read_only else WRITE_WAIT_SECONDS
+    connection = _wait_for_file(
         lambda: duckdb.connect(path, read_only=read_only), path, wait_seconds=wait_seconds, on_wait=on_wait
     )
     try:
@@ -98,22 +67,21 @@ def open_beside_duckdb(
     path: Path,
     name: str,
     *,
-    wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    wait_seconds: float = READ_WAIT_SECONDS,
     on_wait: Callable[[str], None] | None = None,
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Connect to an empty database in memory, with the DuckDB file at `path` attached as `name` for reading.
+    """Connect to an empty in-memory database, with the DuckDB file at `path` attached read-only as `name`.
 
     Raises:
         WarehouseError: as `open_duckdb`.
     """
-    import duckdb  # noqa: PLC0415
+    import duckdb  # noqa: PLC0415 - the production deployment does not need it
 
-    if not path.exists():
-        raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` fills it.")
-    place = "'" + str(path).replace("'", "''") + "'"
+    _require_file(path)
+    literal = "'" + str(path).replace("'", "''") + "'"
     with duckdb.connect(":memory:") as connection:
-        _patiently(
-            lambda: connection.execute(f"ATTACH {place} AS {name} (READ_ONLY)"),
+        _wait_for_file(
+            lambda: connection.execute(f"ATTACH {literal} AS {name} (READ_ONLY)"),
             path,
             wait_seconds=wait_seconds,
             on_wait=on_wait,
@@ -123,13 +91,44 @@ def open_beside_duckdb(
             yield connection
 
 
+def hold_duckdb(
+    path: Path,
+    *,
+    wait_seconds: float = WRITE_WAIT_SECONDS,
+    on_wait: Callable[[str], None] | None = None,
+) -> "duckdb.DuckDBPyConnection":
+    """A connection that keeps the file open for this process until it is closed; waits as `open_duckdb`.
+
+    Raises:
+        WarehouseError: as `open_duckdb`.
+    """
+    import duckdb  # noqa: PLC0415 - the production deployment does not need it
+
+    return _wait_for_file(lambda: duckdb.connect(path), path, wait_seconds=wait_seconds, on_wait=on_wait)
+
+
+def is_awaited(path: Path) -> bool:
+    """Whether another process waits for the DuckDB file at `path`."""
+    return is_locked(_queue(path))
+
+
+def _queue(path: Path) -> Path:
+    """The lock file whose holder is next to open the DuckDB file."""
+    return path.with_name(f"{path.name}.queue")
+
+
+def _require_file(path: Path) -> None:
+    if not path.exists():
+        raise WarehouseError(f"There is no warehouse at {path} yet: `dvd-rental run` creates it.")
+
+
 def _disable_buggy_optimizers(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute(f"set disabled_optimizers = '{BUGGY_OPTIMIZERS}'")
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """An interrupt that comes while DuckDB works remains one; DuckDB makes an error of its own of it."""
+    """Raise KeyboardInterrupt for an interrupt during a query, for which DuckDB raises an error of its own."""
     try:
         yield
     except RuntimeError as error:
@@ -138,34 +137,44 @@ def _interruptible() -> Iterator[None]:
         raise
 
 
-def _patiently(
+def _wait_for_file(
     connect: Callable[[], "duckdb.DuckDBPyConnection"],
     path: Path,
     *,
     wait_seconds: float,
     on_wait: Callable[[str], None] | None,
 ) -> "duckdb.DuckDBPyConnection":
-    import duckdb  # noqa: PLC0415
+    """Call `connect` until the file is not locked: at once, then from the head of the queue."""
+    import duckdb  # noqa: PLC0415 - the production deployment does not need it
 
     deadline = time.monotonic() + wait_seconds
-    pause = 0.05
-    announced = False
-    while True:
-        try:
-            return connect()
-        except duckdb.IOException as error:
-            if "Could not set lock on file" not in str(error):
-                raise WarehouseError(
-                    f"Cannot open the warehouse at {path}: {error}. Check the folder's space and "
-                    "permissions, or move the file away and run again to rebuild it from the source."
-                ) from error
-            if time.monotonic() > deadline:
-                raise WarehouseError(
-                    f"The warehouse at {path} was in use by another process for {wait_seconds:.0f} s: "
-                    f"{error}. Close that process (a run, or a DuckDB shell) and try again."
-                ) from error
-            if on_wait and not announced:
+    is_queued = False
+    with ExitStack() as queue:
+        while True:
+            try:
+                return connect()
+            except duckdb.IOException as error:
+                if "Could not set lock on file" not in str(error):
+                    raise WarehouseError(
+                        f"Cannot open the warehouse at {path}: {error}. Check the folder's space and "
+                        "permissions, or move the file away and run again to rebuild it from the source."
+                    ) from error
+                if time.monotonic() > deadline:
+                    raise WarehouseError(
+                        f"The warehouse at {path} was in use by another process for {wait_seconds:.0f} s: "
+                        f"{error}. Close that process (a run, or a DuckDB shell) and try again."
+                    ) from error
+            if is_queued:
+                time.sleep(POLL_SECONDS)
+                continue
+            is_queued = True
+            if on_wait:
                 on_wait(f"waiting for the warehouse at {path}, which another process is using")
-                announced = True
-            time.sleep(pause)
-            pause = min(pause * 1.5, 1.0)
+            try:
+                queue.enter_context(
+                    hold_file_lock(_queue(path), wait_seconds=deadline - time.monotonic(), on_wait=lambda: None)
+                )
+            except (TimeoutError, UnwritableFolderError):
+                # Past the limit the next attempt is the last one. A reader without write access to the folder
+                # polls outside the queue.
+                continue

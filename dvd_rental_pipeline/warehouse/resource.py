@@ -1,66 +1,64 @@
-"""The role of the warehouse: read-only questions, and the right to write for a while."""
+"""The warehouse as a Dagster resource, and which one a deployment gets."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
-from dvd_rental_pipeline.core.errors import UnwritableFolderError
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError, query_duckdb
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.warehouse.deployment import WarehouseKind, warehouse_kind
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.interface import IncomingRows, Rows, Session, TableName, Warehouse
 
-WRITE_WAIT_SECONDS = 3600.0
 
-
-class Warehouse(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
-    """Where the raw tables and the models stand."""
-
-    @abstractmethod
-    def query(self, sql: str) -> Rows:
-        """Answer one read-only statement.
-
-        Raises:
-            WarehouseError: the statement fails or would write, or the warehouse cannot be reached.
-        """
+class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[type-arg]
+    """Configuration of a warehouse, usable as the warehouse itself."""
 
     @abstractmethod
-    def writing(self, on_wait: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Hold the right to write for as long as the context lasts; `on_wait` is told when others hold it."""
+    def to_warehouse(self) -> Warehouse:
+        """The warehouse that is configured."""
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        return self.to_warehouse().query(sql, parameters)
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        return self.to_warehouse().transaction()
+
+    def load(self, table: TableName, rows: IncomingRows) -> int:
+        return self.to_warehouse().load(table, rows)
+
+    def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
+        return self.to_warehouse().merge(table, rows, key)
+
+    def lock(self, schemas: Collection[str], on_wait: Callable[[str], None]) -> AbstractContextManager[None]:
+        return self.to_warehouse().lock(schemas, on_wait)
 
 
-class DuckDBWarehouse(Warehouse):
-    """A DuckDB file.
-
-    Writers take turns through a lock file beside it: the kernel frees the lock when its holder dies, so that a
-    killed run never blocks the next one (a slot of a Dagster pool would stay taken).
-    """
+class DuckDBWarehouseResource(WarehouseResource):
+    """A DuckDB file."""
 
     path: str
 
-    def query(self, sql: str) -> Rows:
-        return query_duckdb(Path(self.path), sql)
+    def to_warehouse(self) -> DuckDBWarehouse:
+        return DuckDBWarehouse(Path(self.path))
 
-    @contextmanager
-    def writing(self, on_wait: Callable[[str], None]) -> Iterator[None]:
-        path = Path(self.path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path.with_suffix(".lock"))
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                on_wait(f"another run is writing to the warehouse at {path}: waiting for it to finish")
-                lock.acquire(timeout=WRITE_WAIT_SECONDS)
-        except Timeout:
-            raise WarehouseError(
-                f"Another run has been writing to the warehouse at {path} for {WRITE_WAIT_SECONDS:.0f} s: "
-                "look for it among the runs in the Dagster UI and terminate it, or try again later."
-            ) from None
-        except OSError as error:
-            raise UnwritableFolderError(path.parent, error) from error
-        try:
-            yield
-        finally:
-            lock.release()
+
+def build_warehouse_resource(settings: Settings) -> WarehouseResource:
+    """The warehouse of this deployment.
+
+    Raises:
+        SettingsError: settings of the warehouse are missing.
+    """
+    match warehouse_kind(settings):
+        case WarehouseKind.DUCKDB:
+            return DuckDBWarehouseResource(path=str(settings.warehouse_path))
+        case WarehouseKind.SNOWFLAKE:
+            # Importing it takes seconds, which `local` need not spend.
+            from dvd_rental_pipeline.warehouse.snowflake_resource import (  # noqa: PLC0415
+                SnowflakeWarehouseResource,
+            )
+
+            return SnowflakeWarehouseResource.from_settings(settings)

@@ -1,31 +1,31 @@
-"""The warehouse in production: a Snowflake database."""
+"""A Snowflake database as a Dagster resource."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any, Self
 
 import dagster as dg
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, SecretStr
 
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows
-from dvd_rental_pipeline.warehouse.resource import Warehouse
-from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeLogin, query_snowflake
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
+from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 
 
-class SnowflakeWarehouse(Warehouse):
-    """A Snowflake database, asked as one user by key pair.
+class SnowflakeWarehouseResource(WarehouseResource):
+    """A Snowflake database, as one user with a key pair.
 
-    Statements bear the deployment and the run in their query tag. A request that fails is made again, until the
-    statement has taken `statement_timeout` seconds, or the login `login_timeout`; then the question has failed.
+    The query tag of statements names the deployment and the run. A failed request is repeated until the
+    statement has taken `statement_timeout` seconds, or the login `login_timeout`; then the call fails.
     """
 
     account: str = Field(description="The Snowflake account, <organisation>-<account>")
     user: str = Field(description="The user, who logs in by key pair")
     private_key: str | None = Field(None, repr=False, description="The private key, PEM, or base64 of DER")
-    private_key_path: str | None = Field(None, description="Or the file that holds it")
+    private_key_path: str | None = Field(None, description="Or its file")
     private_key_passphrase: str | None = Field(None, repr=False, description="Passphrase of the key")
     role: str = Field(description="The role that the user takes")
-    warehouse: str = Field(description="The virtual warehouse that computes")
+    warehouse: str = Field(description="The virtual warehouse that runs the statements")
     database: str = Field(description="The database of the raw tables and the models")
     host: str | None = Field(None, description="A host other than the account's own")
     port: int = Field(443, description="TCP port of that host")
@@ -38,26 +38,32 @@ class SnowflakeWarehouse(Warehouse):
 
     @classmethod
     def login_settings(cls) -> tuple[str, ...]:
-        """The fields that are settings too, there with `snowflake_` before their names."""
+        """The fields that are settings too, there with the prefix `snowflake_`."""
         return tuple(name for name in cls.model_fields if name != "deployment")
 
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The resource that `settings` describe; secrets are references to the environment.
+
+        Raises:
+            SettingsError: a setting is missing.
+        """
+        settings.require_snowflake()
+        values: dict[str, Any] = {name: getattr(settings, f"snowflake_{name}") for name in cls.login_settings()}
+        for name, value in values.items():
+            if isinstance(value, SecretStr):
+                # The UI shows a resource's configuration.
+                values[name] = dg.EnvVar(f"DVD_RENTAL_SNOWFLAKE_{name.upper()}")
+            elif isinstance(value, Path):
+                values[name] = str(value)
+        return cls(deployment=settings.deployment.value, **values)
+
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Remember the run, for the query tag."""
+        """Remember the run for the query tag."""
         self._run_id = context.run.run_id if context.run else None
 
-    def query(self, sql: str) -> Rows:
-        tags = {"deployment": self.deployment} | ({"run": self._run_id} if self._run_id else {})
-        return query_snowflake(self._login(), sql, tags)
-
-    def writing(self, on_wait: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Nothing to hold: a statement of Snowflake's is whole or has not been, and readers never wait.
-
-        That dbt runs once at a time is for the pool of its step, across tasks and machines.
-        """
-        return nullcontext()
-
-    def _login(self) -> SnowflakeLogin:
-        return SnowflakeLogin(
+    def to_warehouse(self) -> SnowflakeWarehouse:
+        login = SnowflakeLogin(
             account=self.account,
             user=self.user,
             key=self.private_key or Path(str(self.private_key_path)),
@@ -71,3 +77,5 @@ class SnowflakeWarehouse(Warehouse):
             login_timeout=self.login_timeout,
             statement_timeout=self.statement_timeout,
         )
+        run = {"run": self._run_id} if self._run_id else {}
+        return SnowflakeWarehouse(login, {"deployment": self.deployment, **run})

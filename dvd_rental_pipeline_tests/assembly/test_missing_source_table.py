@@ -15,7 +15,7 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.source import Source
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 PROMOTION = Table(
     "promotion",
@@ -38,7 +38,7 @@ def test_other_tables_are_replicated_and_one_message_names_the_missing_one(
         "ingestion": EmbeddedIngestion(
             postgres_dir=str(tmp_path / "none"), warehouse_path=warehouse, slot=slot, source_url=database_url
         ),
-        "warehouse": DuckDBWarehouse(path=warehouse),
+        "warehouse": DuckDBWarehouseResource(path=warehouse),
     }
     for _ in range(2):
         result = dg.materialize([ASSETS], resources=resources, raise_on_error=False)

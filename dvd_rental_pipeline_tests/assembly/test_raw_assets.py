@@ -11,7 +11,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 ASSETS = build_raw_assets(DVD_RENTAL_PIPELINE)
 
@@ -46,7 +46,7 @@ def materialize(
         [ASSETS],
         resources={
             "ingestion": ingestion,
-            "warehouse": DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb")),
+            "warehouse": DuckDBWarehouseResource(path=str(tmp_path / "warehouse.duckdb")),
         },
         selection=selection,
         run_config={"ops": {"dvd_rental_ingestion": {"config": config}}} if config else None,

@@ -30,7 +30,7 @@ from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.automation.conftest import KEYS
 from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
 from dvd_rental_pipeline_tests.end_to_end.daemon_harness import DaemonHarness, count_by_origin, running_daemons
@@ -86,7 +86,7 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         all_checks=False,
         resources={
             "alerts": RecordedAlerts(),
-            "warehouse": DuckDBWarehouse(path=str(warehouse)),
+            "warehouse": DuckDBWarehouseResource(path=str(warehouse)),
             "ingestion": EmbeddedIngestion(
                 postgres_dir=str(tmp_path / "none"),
                 warehouse_path=str(warehouse),

@@ -10,7 +10,7 @@ import pytest
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 
 DOMAIN = replace(DVD_RENTAL, tables=DVD_RENTAL.tables[:2])
@@ -25,7 +25,7 @@ def ingestion(tmp_path: Path) -> ObservedIngestion:
             "create table dvd_rental.actor as select 1 as actor_id, now() as _airbyte_extracted_at,"
             " '2026-01-02' as _ab_cdc_updated_at, null::varchar as _ab_cdc_deleted_at"
         )
-    return ObservedIngestion(warehouse=DuckDBWarehouse(path=str(path)))
+    return ObservedIngestion(warehouse=DuckDBWarehouseResource(path=str(path)))
 
 
 def test_a_sync_counts_the_tables_and_logs_that_it_syncs_nothing(

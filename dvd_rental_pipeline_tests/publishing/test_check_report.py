@@ -42,7 +42,7 @@ from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import DbtUnitTest
 from dvd_rental_pipeline.transform.project import load_dbt_project
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.publishing.scripted_checks import Script, build_graph
 
 NOW = datetime(2026, 11, 21, 6, 30, tzinfo=UTC)
@@ -261,7 +261,7 @@ def test_the_page_is_published_by_a_run_with_a_failed_blocking_check(home: Path)
         after_any_of([CHECKS_KEY]),
     )
     resources = {
-        "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+        "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
         "site": FolderSite(path=str(settings.site_dir)),
     }
     definitions = dg.Definitions.merge(graph, dg.Definitions(assets=[page], resources=resources))

@@ -18,7 +18,7 @@ from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
 from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 OWN_PAGES = ["index.html", "source.html", "marts.html", "lineage.html"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -104,7 +104,7 @@ def test_the_asset_publishes_the_pages_when_models_have_changed(tmp_path: Path) 
             instance=instance,
             resources={
                 "dbt": build_dbt_resource(project),
-                "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+                "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
                 "site": FolderSite(path=str(settings.site_dir)),
             },
         )

@@ -19,7 +19,7 @@ from dvd_rental_pipeline.quality.anomaly_bounds import (
 )
 from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
 from dvd_rental_pipeline.sample.restore.restore import restore
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 PAYMENTS = dg.AssetKey(["marts", "fct_payment"])
 METRIC = TrackedMetric(PAYMENTS, "revenue", "select sum(amount) from marts.fct_payment", "Revenue")
@@ -70,7 +70,7 @@ def test_an_unchanged_value_always_passes(history: list[float]) -> None:
 @pytest.fixture
 def revenue(tmp_path):  # type: ignore[no-untyped-def]
     """Sets the revenue of the mart and runs the check."""
-    warehouse = DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+    warehouse = DuckDBWarehouseResource(path=str(tmp_path / "warehouse.duckdb"))
     checks = build_anomaly_checks([METRIC], copied_asset=dg.AssetKey(["dvd_rental", "payment"]))
     with dg.DagsterInstance.ephemeral() as instance:
 

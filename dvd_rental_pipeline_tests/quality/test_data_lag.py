@@ -13,7 +13,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.data_lag import Backlog, TrackedTable, build_data_lag_checks, evaluate_lag
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, newest_commit
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 FACT, REPORT = dg.AssetKey(["marts", "fct_payment"]), dg.AssetKey(["reports", "revenue_by_day"])
@@ -36,7 +36,7 @@ class Tables:
     """Raw tables, builds that recorded a data timestamp, and the checks of both."""
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, patch: pytest.MonkeyPatch) -> None:
-        self.warehouse = DuckDBWarehouse(path=str(folder / "warehouse.duckdb"))
+        self.warehouse = DuckDBWarehouseResource(path=str(folder / "warehouse.duckdb"))
         self._checks = build_data_lag_checks(TRACKED)
         self._instance, self._patch = instance, patch
         with duckdb.connect(self.warehouse.path) as connection:

@@ -24,7 +24,7 @@ from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELIN
 from dvd_rental_pipeline.quality import evaluations
 from dvd_rental_pipeline.quality.raw_tables import CHECKS, build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 COMMIT_LAG = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
@@ -40,7 +40,7 @@ class Chain:
     """A source, its raw tables, and runs that sync and check them."""
 
     source: psycopg.Connection
-    warehouse: DuckDBWarehouse
+    warehouse: DuckDBWarehouseResource
     ingestion: EmbeddedIngestion
     instance: dg.DagsterInstance
     checks: dg.AssetChecksDefinition = field(
@@ -111,7 +111,7 @@ def chain(sample: str, postgres, database_url: str, tmp_path: Path) -> Iterator[
     ):
         yield Chain(
             source=source,
-            warehouse=DuckDBWarehouse(path=path),
+            warehouse=DuckDBWarehouseResource(path=path),
             ingestion=EmbeddedIngestion(
                 postgres_dir=str(tmp_path / "none"), warehouse_path=path, slot=name, source_url=database_url
             ),

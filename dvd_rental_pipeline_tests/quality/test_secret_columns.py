@@ -8,7 +8,7 @@ import pytest
 
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.quality.secret_columns import build_secret_columns_check
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 STAFF = dg.AssetKey(["staging", "stg_dvd_rental__staff"])
 
@@ -16,7 +16,7 @@ STAFF = dg.AssetKey(["staging", "stg_dvd_rental__staff"])
 def outcome(path: Path) -> dg.AssetCheckEvaluation:
     result = dg.materialize(
         [build_secret_columns_check(DVD_RENTAL, STAFF, raw_schemas=["dvd_rental"])],
-        resources={"warehouse": DuckDBWarehouse(path=str(path))},
+        resources={"warehouse": DuckDBWarehouseResource(path=str(path))},
         selection=dg.AssetSelection.all_asset_checks(),
         raise_on_error=False,
     )

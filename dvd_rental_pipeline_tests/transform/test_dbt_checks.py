@@ -26,7 +26,7 @@ from dvd_rental_pipeline.transform.failing_rows import (
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
 from dvd_rental_pipeline_tests.transform.small_manifests import data_test, manifest_of, model
 
@@ -41,17 +41,17 @@ MANIFEST = manifest_of(
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+def warehouse(tmp_path: Path) -> DuckDBWarehouseResource:
     with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
         connection.execute(
             f"create table customers as select n as customer_id, 'Mary Smith' as customer_name, '{EMAIL}' as "
             "email, 'Lethbridge' as city, 9.90::decimal(18, 2) as spent, date '2026-01-01' as since "
             "from range(20) t(n)"
         )
-    return DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+    return DuckDBWarehouseResource(path=str(tmp_path / "warehouse.duckdb"))
 
 
-def sample_of(sql: str, warehouse: DuckDBWarehouse) -> list[dict[str, Any]]:
+def sample_of(sql: str, warehouse: DuckDBWarehouseResource) -> list[dict[str, Any]]:
     described = describe_failures(
         [FailedTest(CUSTOMERS_TEST, "fail", "", sql)], MANIFEST, [DVD_RENTAL], warehouse
     )
@@ -59,7 +59,7 @@ def sample_of(sql: str, warehouse: DuckDBWarehouse) -> list[dict[str, Any]]:
     return [] if table is None else [dict(row.data) for row in table.value.records]
 
 
-def test_failing_rows_are_sampled_without_private_columns(warehouse: DuckDBWarehouse) -> None:
+def test_failing_rows_are_sampled_without_private_columns(warehouse: DuckDBWarehouseResource) -> None:
     rows = sample_of("select * from customers order by customer_id", warehouse)
     assert len(rows) == SAMPLE_ROWS
     assert rows[0] == {"customer_id": 0, "city": "Lethbridge", "spent": "9.90", "since": "2026-01-01"}
@@ -76,26 +76,28 @@ def test_failing_rows_are_sampled_without_private_columns(warehouse: DuckDBWareh
         "select email::blob as raw_bytes, 1 as n_records from customers",
     ],
 )
-def test_a_private_value_is_not_shown_under_another_column_name(sql: str, warehouse: DuckDBWarehouse) -> None:
+def test_a_private_value_is_not_shown_under_another_column_name(
+    sql: str, warehouse: DuckDBWarehouseResource
+) -> None:
     rows = sample_of(sql, warehouse)
     assert rows
     assert all(set(row) == {"n_records"} for row in rows)
 
 
-def test_a_sample_without_public_columns_is_left_out(warehouse: DuckDBWarehouse) -> None:
+def test_a_sample_without_public_columns_is_left_out(warehouse: DuckDBWarehouseResource) -> None:
     assert sample_of("select customer_name from customers", warehouse) == []
     assert sample_of("select null as customer_id from customers", warehouse) == []
 
 
-def test_a_failure_whose_rows_cannot_be_queried_has_no_sample(warehouse: DuckDBWarehouse) -> None:
+def test_a_failure_whose_rows_cannot_be_queried_has_no_sample(warehouse: DuckDBWarehouseResource) -> None:
     assert sample_of("select * from no_such_table", warehouse) == []
 
 
-def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouse) -> None:
+def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouseResource) -> None:
     failures = [FailedTest(CUSTOMERS_TEST, "fail", "", "select 1 as n")] * (SAMPLED_TESTS * 3)
     queries = []
 
-    class Counting(DuckDBWarehouse):
+    class Counting(DuckDBWarehouseResource):
         def query(self, sql: str) -> Any:
             queries.append(sql)
             return super().query(sql)
@@ -113,7 +115,7 @@ def test_only_tests_that_did_not_pass_are_sampled() -> None:
     assert [test.status for test in failed_tests({"results": results})] == ["fail", "warn", "error"]
 
 
-def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWarehouse) -> None:
+def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWarehouseResource) -> None:
     message = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
     failure = FailedTest(CUSTOMERS_TEST, "error", message, "")
     (described,) = describe_failures([failure], MANIFEST, [DVD_RENTAL], warehouse).values()
@@ -138,7 +140,7 @@ def graph(settings: Settings) -> dg.Definitions:
         assets=[build_dbt_assets(project, [DVD_RENTAL], LAYER_FRESHNESS, LAYER_CONDITIONS)],
         resources={
             "dbt": build_dbt_resource(project),
-            "warehouse": DuckDBWarehouse(path=str(settings.warehouse_path)),
+            "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
         },
     )
 

@@ -1,4 +1,4 @@
-"""The graph on Snowflake: dbt and the warehouse resource in a run, over HTTP, in fair weather and foul."""
+"""The graph on Snowflake: dbt and the warehouse resource in a run, over HTTP, with and without faults."""
 
 import json
 import os
@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dvd_rental_pipeline.assembly.resources import resource_factories
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseError
-from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouse
+from dvd_rental_pipeline.warehouse.errors import WarehouseError
+from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
+from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
@@ -69,7 +69,7 @@ def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcess
     return job.execute_in_process(instance=instance, asset_selection=SELECTED, raise_on_error=False)
 
 
-def test_a_run_builds_counts_and_tags_what_it_asks_and_shows_no_secret(
+def test_a_run_builds_and_counts_tags_its_statements_and_logs_no_secret(
     settings: Settings, server: SnowflakeStandIn
 ) -> None:
     with dg.instance_for_test() as instance:
@@ -90,20 +90,20 @@ def test_a_run_builds_counts_and_tags_what_it_asks_and_shows_no_secret(
     statements = server.statements()
     assert not any(secret in each["sql"] for each in statements)
     built = [each for each in statements if "create or replace transient table" in each["sql"].lower()]
-    of_the_run = {"app": "dvd_rental", "deployment": "production", "run": result.run_id}
-    assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in built]
+    run_tag = {"app": "dvd_rental", "deployment": "production", "run": result.run_id}
+    assert {**run_tag, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in built]
     counted = [
         each for each in statements if "count(*) from dvd_rentals.marts.dim_actor" in each["sql"].lower()
     ]
-    assert {**of_the_run, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in counted]
-    asked = [each for each in statements if "max(cast(_ab_cdc_updated_at" in each["sql"]]
-    assert of_the_run in [json.loads(each["query_tag"]) for each in asked], "what the pipeline asks itself, too"
+    assert {**run_tag, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in counted]
+    queried = [each for each in statements if "max(cast(_ab_cdc_updated_at" in each["sql"]]
+    assert run_tag in [json.loads(each["query_tag"]) for each in queried], "queries of the pipeline itself"
     masked = [each["sql"] for each in statements if "set masking policy" in each["sql"]]
     assert not masked, "these three models have no personal column"
 
 
 @pytest.mark.heavy
-def test_a_branch_builds_in_schemas_of_its_own(
+def test_a_branch_builds_in_its_own_schemas(
     server: SnowflakeStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(
@@ -160,21 +160,21 @@ def test_dbt_ends_in_bounded_time_when_snowflake_keeps_failing(
 
 
 @pytest.mark.heavy
-def test_rows_that_cannot_be_counted_do_not_fail_what_was_built(
+def test_failing_row_counts_do_not_fail_the_build(
     settings: Settings, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: SnowflakeWarehouse, sql: str) -> Any:
-        raise WarehouseError("Snowflake is away")
+    def refuse(self: SnowflakeWarehouseResource, sql: str) -> Any:
+        raise WarehouseError("Snowflake is unavailable")
 
-    monkeypatch.setattr(SnowflakeWarehouse, "query", refuse)
+    monkeypatch.setattr(SnowflakeWarehouseResource, "query", refuse)
     with dg.instance_for_test() as instance:
         result = run(settings, instance)
     assert result.success
     assert len(result.get_asset_materialization_events()) == len(SELECTED)
 
 
-def test_every_setting_reaches_the_warehouse_and_secrets_by_reference(settings: Settings) -> None:
-    given = settings.model_copy(
+def test_every_setting_reaches_the_warehouse_with_secrets_by_reference(settings: Settings) -> None:
+    changed = settings.model_copy(
         update={
             "snowflake_role": "SOME_ROLE",
             "snowflake_warehouse": "SOME_WAREHOUSE",
@@ -183,22 +183,22 @@ def test_every_setting_reaches_the_warehouse_and_secrets_by_reference(settings: 
             "snowflake_statement_timeout": 8,
         }
     )
-    given.export()
-    warehouse = resource_factories(given, load_dbt_project(settings))["warehouse"]()
-    assert isinstance(warehouse, SnowflakeWarehouse)
-    for name in SnowflakeWarehouse.login_settings():
-        value = getattr(given, f"snowflake_{name}")
+    changed.export()
+    warehouse = build_warehouse_resource(changed)
+    assert isinstance(warehouse, SnowflakeWarehouseResource)
+    for name in SnowflakeWarehouseResource.login_settings():
+        value = getattr(changed, f"snowflake_{name}")
         if name == "private_key":
             assert isinstance(warehouse.private_key, dg.EnvVar)
         else:
             assert getattr(warehouse, name) == value, name
     resolved = warehouse.process_config_and_initialize()
-    assert resolved._login().key == given.snowflake_private_key.get_secret_value()  # type: ignore[union-attr]
+    assert resolved.to_warehouse().login.key == changed.snowflake_private_key.get_secret_value()  # type: ignore[union-attr]
     assert "PRIVATE KEY-----" not in repr(resolved)
 
 
-def test_writing_waits_for_nobody(settings: Settings) -> None:
-    warehouse = resource_factories(settings, load_dbt_project(settings))["warehouse"]()
-    told: list[str] = []
-    with warehouse.writing(told.append), warehouse.writing(told.append):
-        assert told == []
+def test_a_lock_never_waits(settings: Settings) -> None:
+    warehouse = build_warehouse_resource(settings)
+    messages: list[str] = []
+    with warehouse.lock(["dvd_rental"], messages.append), warehouse.lock(["dvd_rental"], messages.append):
+        assert messages == []

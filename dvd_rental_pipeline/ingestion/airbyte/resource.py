@@ -25,8 +25,8 @@ from dvd_rental_pipeline.ingestion.airbyte.transport import ApplicationLogin, Ba
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Deviation
 from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables, sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseUnavailableError
-from dvd_rental_pipeline.warehouse.resource import Warehouse
+from dvd_rental_pipeline.warehouse.errors import WarehouseUnavailableError
+from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 JOB_TAG = "airbyte/job_id"
 CONNECTION_TAG = "airbyte/connection_id"
@@ -54,7 +54,7 @@ class AirbyteIngestion(Ingestion):
 
     workspace: BaseAirbyteWorkspace
     connection_id: str = Field(description="The Airbyte connection")
-    warehouse: Warehouse
+    warehouse: WarehouseResource
     source_url: str | None = Field(None, description="The source itself, to compare the tables with")
     slot: str = Field(description="Name of the replication slot that Airbyte reads")
 

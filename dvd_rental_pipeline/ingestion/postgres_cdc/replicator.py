@@ -142,9 +142,7 @@ class Replicator:
         request = self._request
         with (
             _translate_duckdb_errors(request.warehouse),
-            open_duckdb(
-                request.warehouse, wait_seconds=request.wait_seconds, on_wait=request.on_progress
-            ) as warehouse,
+            open_duckdb(request.warehouse, on_wait=request.on_progress) as warehouse,
             closing(connect(request.source_url)) as connection,
             translate_errors(request.source_url),
         ):

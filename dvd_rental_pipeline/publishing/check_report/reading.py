@@ -26,7 +26,8 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     worst_first,
 )
 from dvd_rental_pipeline.transform.manifest import DbtUnitTest
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows, WarehouseError
+from dvd_rental_pipeline.warehouse.errors import WarehouseError
+from dvd_rental_pipeline.warehouse.interface import Rows
 
 if TYPE_CHECKING:
     # Its module loads SQLAlchemy, which takes a third of a second.

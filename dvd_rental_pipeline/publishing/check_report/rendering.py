@@ -18,7 +18,7 @@ from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.transform.failing_rows import private_columns
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.project import load_dbt_project
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows
+from dvd_rental_pipeline.warehouse.interface import Rows
 
 
 def read_full_report(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dvd_rental_pipeline.warehouse.duckdb_file import WarehouseError
+from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.snowflake_account.design import GOVERNANCE, LAYERS, POLICY, RAW
 from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeSession
 

@@ -19,7 +19,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import DuckDBDestination
@@ -75,7 +75,7 @@ def test_set_up_apply_and_sync(
                 poll_interval=0.1,
             ),
             connection_id=connection_id,
-            warehouse=DuckDBWarehouse(path=str(warehouse)),
+            warehouse=DuckDBWarehouseResource(path=str(warehouse)),
             slot=name,
         )
         log: Any = RecordedLog()

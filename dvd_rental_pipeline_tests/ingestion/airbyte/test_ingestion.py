@@ -22,8 +22,8 @@ from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.warehouse.duckdb_file import Rows
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.interface import Rows
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock, wait_until
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobScript
@@ -37,7 +37,7 @@ DOMAIN = replace(
 _query_lock = threading.Lock()
 
 
-class SerializedWarehouse(DuckDBWarehouse):
+class SerializedWarehouse(DuckDBWarehouseResource):
     """For threads that represent runs: unlike runs, they share the DuckDB instance of the process."""
 
     def query(self, sql: str) -> Rows:
@@ -51,7 +51,7 @@ def connection(airbyte: AirbyteStandIn) -> Connection:
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouse:
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> DuckDBWarehouseResource:
     """Raw tables, each with two live rows and a tombstone."""
     path = tmp_path_factory.mktemp("warehouse") / "warehouse.duckdb"
     with duckdb.connect(path) as database:
@@ -83,7 +83,9 @@ def workspace(airbyte: AirbyteStandIn, **settings: Any) -> AirbyteWorkspace:
 
 
 @pytest.fixture
-def ingestion(airbyte: AirbyteStandIn, connection: Connection, warehouse: DuckDBWarehouse) -> AirbyteIngestion:
+def ingestion(
+    airbyte: AirbyteStandIn, connection: Connection, warehouse: DuckDBWarehouseResource
+) -> AirbyteIngestion:
     return AirbyteIngestion(
         workspace=workspace(airbyte), connection_id=connection.id, warehouse=warehouse, slot="dvd_rental"
     )
@@ -325,7 +327,7 @@ def test_an_inactive_connection_is_reported(
         sync(changed(ingestion, airbyte, request_max_retries=1), log)
 
 
-def test_a_sync_works_with_basic_authentication(warehouse: DuckDBWarehouse, log: RecordedLog) -> None:
+def test_a_sync_works_with_basic_authentication(warehouse: DuckDBWarehouseResource, log: RecordedLog) -> None:
     with AirbyteStandIn(client=None, user=("airbyte", "pass-word")).running() as airbyte:
         connection = airbyte.add_connection(DOMAIN.primary_keys())
         login = {"client_id": None, "client_secret": None, "username": "airbyte", "password": "pass-word"}

@@ -25,10 +25,10 @@ from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELIN
 from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 url, workspace, connection, warehouse = sys.argv[1:]
-raw_tables = DuckDBWarehouse(path=warehouse)
+raw_tables = DuckDBWarehouseResource(path=warehouse)
 ingestion = AirbyteIngestion(
     workspace=AirbyteWorkspace(
         rest_api_base_url=f"{url}/api/public/v1",

@@ -15,7 +15,7 @@ from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient, AirbyteU
 from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion, client_from_workspace
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 # Each differs from every default.
 PATIENCE = {
@@ -34,7 +34,9 @@ USER = {"username": "a-user", "password": "planted-secret"}
 def _duckdb_for_snowflake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only Airbyte is under test."""
     monkeypatch.setattr(
-        deployment, "_warehouse", lambda settings: DuckDBWarehouse(path=str(tmp_path / "warehouse.duckdb"))
+        deployment,
+        "build_warehouse_resource",
+        lambda settings: DuckDBWarehouseResource(path=str(tmp_path / "warehouse.duckdb")),
     )
 
 

@@ -26,7 +26,7 @@ from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import wait_until
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import (
@@ -89,7 +89,7 @@ def ingestion(airbyte: AirbyteStandIn, connection: Connection, warehouse: Path) 
             poll_timeout=120.0,
         ),
         connection_id=connection.id,
-        warehouse=DuckDBWarehouse(path=str(warehouse)),
+        warehouse=DuckDBWarehouseResource(path=str(warehouse)),
         slot="unused",
     )
 

@@ -5,6 +5,7 @@ Only the process of the server imports this module, since it changes fakesnow in
 
 import re
 from collections import Counter
+from decimal import Decimal
 from string import Template
 from typing import Any
 
@@ -13,6 +14,7 @@ import fakesnow.arrow
 import fakesnow.conn
 import fakesnow.copy_into
 import fakesnow.info_schema
+import fakesnow.server
 import fakesnow.transforms
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -132,6 +134,7 @@ def patch_fakesnow() -> None:
     fakesnow.conn.FakeSnowflakeCursor = PatchedCursor
     fakesnow.arrow.timestamp_to_sf_struct = _timestamps_with_nulls
     fakesnow.info_schema.insert_table_comment_sql = _table_comment_with_quotes
+    fakesnow.server.from_binding = _bound_value
     # MERGE is executed by DuckDB, in `PatchedCursor._execute`.
     fakesnow.transforms.merge = lambda expression: [expression]
     fakesnow.transforms.identifier = _identifier_of_three_parts
@@ -148,6 +151,7 @@ def patch_fakesnow() -> None:
 _timestamp_to_sf_struct = fakesnow.arrow.timestamp_to_sf_struct
 _insert_table_comment_sql = fakesnow.info_schema.insert_table_comment_sql
 _identifier = fakesnow.transforms.identifier
+_from_binding = fakesnow.server.from_binding
 
 
 def _timestamps_with_nulls(timestamps: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -159,6 +163,13 @@ def _timestamps_with_nulls(timestamps: pa.Array | pa.ChunkedArray) -> pa.Array:
         return sent
     fields = [pc.fill_null(sent.field(position), 0) for position in range(sent.type.num_fields)]
     return pa.StructArray.from_arrays(fields, fields=list(sent.type), mask=pc.is_null(timestamps))
+
+
+def _bound_value(binding: dict[str, str]) -> Any:
+    """A bound decimal keeps its fraction: fakesnow reads every number as an integer."""
+    if binding["type"] == "FIXED" and "." in binding["value"]:
+        return Decimal(binding["value"])
+    return _from_binding(binding)
 
 
 def _table_comment_with_quotes(catalog: str, schema: str, table: str, comment: str | None) -> str:

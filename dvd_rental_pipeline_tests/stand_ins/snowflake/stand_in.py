@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline.warehouse.snowflake_account.difference import apply
-from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeLogin, open_snowflake
+from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
 
 ACCOUNT = "dvdrental-standin"
 USERS = ("LOADER", "TRANSFORMER", "REPORTER", "ADMIN")

@@ -108,6 +108,11 @@ def test_a_sum_of_money_is_exact(session: SnowflakeConnection) -> None:
     assert execute(session, sql) == [(Decimal("0.30"),)]
 
 
+def test_a_bound_decimal_keeps_its_fraction(server: SnowflakeStandIn) -> None:
+    with server.connect(paramstyle="qmark") as session, session.cursor() as cursor:
+        assert cursor.execute("select ?", [Decimal("2.99")]).fetchall() == [(Decimal("2.99"),)]
+
+
 def test_login_needs_the_key_of_the_user(server: SnowflakeStandIn, tmp_path: Path) -> None:
     new_private_key(tmp_path / "other.pem")
     for wrong in ({"private_key_file": str(tmp_path / "other.pem")}, {"user": "NOBODY"}):

@@ -1,0 +1,101 @@
+"""What callers may ask of a warehouse, whichever database it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IncomingRows: TypeAlias = "pa.Table | pa.RecordBatchReader | Path"
+"""Rows to load: an Arrow table, a stream of Arrow record batches, or the path of a Parquet file."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The result of a query: column names, and rows as plain values; decimals and large integers are exact."""
+
+    columns: Sequence[str]
+    values: Sequence[Sequence[Any]]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Each row as a dictionary by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values]
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table, by schema and name, in lower case as the models name them."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+class Session(Protocol):
+    """An open session."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement; `parameters` are bound to its `?` placeholders.
+
+        Raises:
+            WarehouseError: the statement fails, or the warehouse no longer responds.
+        """
+
+
+class Warehouse(ABC):
+    """A database that holds raw tables and models."""
+
+    @abstractmethod
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one read-only statement; `parameters` are bound to its `?` placeholders.
+
+        Raises:
+            WarehouseError: the statement fails or would write, or the warehouse cannot be reached.
+        """
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[Session]:
+        """A session whose statements are committed together at the end, or rolled back after an exception.
+
+        For queries and DML. Snowflake would commit at the first DDL statement, so it rejects DDL here.
+
+        Raises:
+            WarehouseError: the warehouse cannot be reached or written.
+        """
+
+    @abstractmethod
+    def load(self, table: TableName, rows: IncomingRows) -> int:
+        """Append `rows` to `table` by column name, in one transaction, and return their number.
+
+        The table is created if it does not exist; its schema must exist. Columns that `rows` lack are NULL.
+
+        Raises:
+            WarehouseError: `rows` have a column that the table lacks, or values that do not fit it. No row is
+                added.
+        """
+
+    @abstractmethod
+    def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
+        """Update the rows of `table` that have the same `key`, insert the others, in one transaction.
+
+        Repeating a merge changes nothing. Columns that `rows` lack keep their values. Otherwise like `load`.
+
+        Raises:
+            WarehouseError: as `load`, or the key of `rows` is NULL or not unique. The table is unchanged.
+        """
+
+    @abstractmethod
+    def lock(self, schemas: Collection[str], on_wait: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Lock `schemas` while the context lasts; `on_wait` gets a message if another process has one locked.
+
+        A sync locks the schema that it writes, dbt those that its models read. Writers of others do not wait.
+
+        Raises:
+            WarehouseError: a lock was not released within the limit.
+        """
