@@ -104,7 +104,7 @@ class SnowflakeWarehouse(Warehouse):
             session.execute(f"create temporary table {name} ({definition})")
             try:
                 session.execute(f"create temporary stage {name}")
-                session.execute(f"put {_literal(f'file://{file.absolute()}')} @{name} auto_compress = false")
+                session.execute(f"put 'file://{file}' @{name} auto_compress = false")
                 session.execute(
                     f"copy into {name} from @{name} file_format = (type = parquet use_logical_type = true) "
                     "match_by_column_name = case_insensitive"
@@ -140,14 +140,15 @@ class TransactionSession:
 
 @contextmanager
 def _parquet_file(rows: IncomingRows) -> Iterator[Path]:
-    """`rows` as a Parquet file: the one they are, or a temporary one."""
-    if isinstance(rows, Path):
-        yield rows
-        return
+    """`rows` as a Parquet file whose name has no character that PUT would interpret."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - only loading needs Arrow
 
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         file = Path(folder, "rows.parquet")
+        if isinstance(rows, Path):
+            file.symlink_to(rows.absolute())
+            yield file
+            return
         with pq.ParquetWriter(file, rows.schema) as writer:
             for batch in rows.to_batches() if hasattr(rows, "to_batches") else rows:
                 writer.write_batch(batch)
@@ -167,7 +168,3 @@ def _quote(identifier: str) -> str:
     if re.fullmatch(r"[a-z_][a-z0-9_$]*", identifier):
         identifier = identifier.upper()
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
