@@ -25,7 +25,7 @@ EXPLANATIONS = {
     Urgency.FAILED: "These checks failed, but block nothing.",
     Urgency.UNKNOWN: "These checks have not been evaluated.",
     Urgency.STALE: "The last evaluation passed, but the table was built again since.",
-    Urgency.WARNED: "The data can be used; look at these when there is time.",
+    Urgency.WARNED: "The data can be used; these checks block nothing.",
     Urgency.PASSED: "",
 }
 

@@ -10,8 +10,8 @@ from dvd_rental_pipeline.core.private_api.dagster import (
     AssetCheckExecutionRecordStatus,
     StepEventStatus,
 )
-from dvd_rental_pipeline.core.runbook import ERROR
 from dvd_rental_pipeline.publishing.check_report.records import Outcome
+from dvd_rental_pipeline.quality.findings import is_error
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ def execution_outcome(execution: AssetCheckExecutionRecord, runs: PlannedRuns, *
     if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:
         return Outcome.PASSED
     if execution.status is AssetCheckExecutionRecordStatus.FAILED and evaluation is not None:
-        status = evaluation.metadata.get("status")
-        is_dbt_error = isinstance(status, dg.TextMetadataValue) and status.value == "error"
-        if ERROR in evaluation.metadata or is_dbt_error:
+        if is_error(evaluation):
             return Outcome.ERRORED
         is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN
         return Outcome.WARNED if is_warning else Outcome.FAILED

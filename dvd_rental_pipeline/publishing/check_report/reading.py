@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.private_api.dagster import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dvd_rental_pipeline.core.runbook import ERROR, FAILED_ROWS, SAMPLE
+from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
 from dvd_rental_pipeline.publishing.check_report.executions import PlannedRuns, execution_outcome
 from dvd_rental_pipeline.publishing.check_report.records import (
@@ -25,6 +25,7 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     PastOutcome,
     worst_first,
 )
+from dvd_rental_pipeline.quality.findings import DBT_FAILED_ROWS, describe_failure, failed_rows
 from dvd_rental_pipeline.transform.manifest import DbtUnitTest
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.interface import Rows
@@ -36,19 +37,17 @@ if TYPE_CHECKING:
 HISTORY_LENGTH = 10
 CONNECTIONS = 8
 LAYERS = ("raw", "staging", "snapshots", "marts", "reports", "site")
-DBT_FAILED_ROWS = "dagster_dbt/failed_row_count"
 # Metadata of every evaluation of a dbt test that is not a measurement of the data.
 NOT_MEASUREMENTS = {FAILED_ROWS, DBT_FAILED_ROWS, "Execution Duration"}
 
 FINDINGS = {
-    Outcome.FAILED: "The expectation is not met.",
     Outcome.ERRORED: "The check could not be evaluated.",
-    Outcome.WARNED: "The expectation is not met.",
     Outcome.SKIPPED: "Skipped: its run did not update every table that the check reads.",
     Outcome.NOT_RUN: "Never evaluated.",
     Outcome.IN_PROGRESS: "The evaluation is in progress.",
-    Outcome.PASSED: "The expectation is met.",
+    Outcome.PASSED: "The check passed.",
 }
+"""What the report says where an evaluation has no finding of its own."""
 NOT_REACHED = "Not evaluated: a step that it depends on failed, or its run was stopped."
 
 
@@ -124,7 +123,6 @@ def _record(
     evaluation = last.evaluation if last is not None and is_evaluated else None
     metadata: Mapping[str, Any] = evaluation.metadata if evaluation else {}
     outcome = history[-1].outcome if history else Outcome.NOT_RUN
-    failed_rows = _number(metadata.get(FAILED_ROWS, metadata.get(DBT_FAILED_ROWS)))
     is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN if evaluation else not check.blocking
     was_reached = last is None or last.run_id not in runs.failed_steps
     return CheckRecord(
@@ -136,13 +134,9 @@ def _record(
         blocking=check.blocking,
         severity="warn" if is_warning else "error",
         outcome=outcome,
-        found=(
-            _finding(outcome, evaluation, failed_rows)
-            if was_reached or outcome is not Outcome.SKIPPED
-            else NOT_REACHED
-        ),
+        found=(_finding(outcome, evaluation) if was_reached or outcome is not Outcome.SKIPPED else NOT_REACHED),
         stale=last is not None and evaluation is not None and _is_stale(last, evaluation, asset),
-        failed_rows=None if failed_rows is None else int(failed_rows),
+        failed_rows=None if evaluation is None else failed_rows(evaluation),
         sample=_sample(metadata, private),
         numbers={
             name: number
@@ -156,16 +150,12 @@ def _record(
     )
 
 
-def _finding(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None, failed_rows: float | None) -> str:
-    if evaluation is not None and evaluation.description:
-        return evaluation.description
-    if outcome is Outcome.ERRORED and evaluation is not None:
-        error = evaluation.metadata.get(ERROR)
-        text = str(error.value) if isinstance(error, dg.TextMetadataValue | dg.MarkdownMetadataValue) else ""
-        return f"{FINDINGS[outcome]} {text}".strip()
-    if outcome in {Outcome.FAILED, Outcome.WARNED} and failed_rows:
-        return "1 row fails." if failed_rows == 1 else f"{failed_rows:,.0f} rows fail."
-    return FINDINGS[outcome]
+def _finding(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None) -> str:
+    if evaluation is None:
+        return FINDINGS[outcome]
+    if outcome is Outcome.PASSED:
+        return evaluation.description or FINDINGS[outcome]
+    return describe_failure(evaluation)
 
 
 def _is_stale(
