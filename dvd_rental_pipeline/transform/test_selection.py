@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 
 import dagster as dg
-from dagster_dbt.asset_utils import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 
+from dvd_rental_pipeline.core.private_api.dbt import DAGSTER_DBT_UNIQUE_ID_METADATA_KEY
 from dvd_rental_pipeline.transform.data_times import DataTimes
 from dvd_rental_pipeline.transform.manifest import Manifest
 
