@@ -267,7 +267,7 @@ def test_a_changed_publication_stops_the_models_until_it_is_fixed(chain: Chain) 
     shared = next(name for name in found if name.endswith(":capture_matches_catalogue"))
     assert set(found) == {"rental:table_is_captured", "film:table_is_captured", shared}
     assert {check.severity for check in found.values()} == {ERROR}
-    assert f"it is not in the publication {name}" in str(found["rental:table_is_captured"].description)
+    assert f"It is not in the publication {name}" in str(found["rental:table_is_captured"].description)
     assert "only some of its rows or columns" in str(found["film:table_is_captured"].description)
     assert "leaves out some kinds of changes" in str(found[shared].description)
     assert "unexpected table public.stranger" in str(found[shared].description)
@@ -291,7 +291,7 @@ def test_a_source_key_without_the_catalogues_is_an_error_else_a_warning(
         "film_category:table_is_captured": ERROR,
     }
     assert "Table film_actor: its primary key" in str(found[shared].description)
-    assert "in the catalogue (film_id, category_id)" in str(
+    assert "and (film_id, category_id) in the catalogue" in str(
         found["film_category:table_is_captured"].description
     )
 
