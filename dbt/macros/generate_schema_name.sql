@@ -1,6 +1,6 @@
 {#
-  A model's schema is its layer: staging, marts or reports. A branch builds beside production, so there the
-  schema of the target, which names the branch, comes before it.
+  Overrides dbt's macro. A model's schema is its layer: staging, snapshots, marts or reports. In the target `branch`,
+  the schema of the target, which names the branch, is the prefix.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- set layer = custom_schema_name | trim if custom_schema_name else target.schema -%}

@@ -1,6 +1,6 @@
 {#
-  As dbt's own, with two differences. It does not ask the warehouse where `--no-introspect` says that there is none.
-  And a table that lacks a column of its contract, built before the model had it, is built again in full.
+  Overrides dbt's macro, with two differences. With `--no-introspect` it does not query the warehouse. A table that
+  lacks a column of the model's contract, because it was built before the column was added, is rebuilt in full.
 #}
 {% macro is_incremental() -%}
     {%- set answer = namespace(value=false) -%}

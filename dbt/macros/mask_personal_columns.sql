@@ -1,7 +1,7 @@
 {#
-  After a build in Snowflake: it shows the columns with `pii: true` in their meta to those alone who hold the role
-  PII_READER. A table that is made anew has lost its policies, which is why this runs after each build. The policy
-  itself is made with the account, by `dvd-rental snowflake apply`.
+  Post-hook in Snowflake: sets a masking policy on the columns with `pii: true` in their meta, so that only the role
+  PII_READER and dbt's own role see the values. It runs after each build because a table that is created again has
+  no policies. `dvd-rental snowflake apply` creates the policy.
 #}
 {% macro mask_personal_columns() -%}
     {%- if execute and target.type == "snowflake" -%}
@@ -10,6 +10,7 @@
 {%- endmacro %}
 
 
+{# The statement that sets the policy on the personal columns of `relation`; empty when it has none. #}
 {% macro masking_statement(relation, node) -%}
     {%- set kind = "view" if node.config.materialized == "view" else "table" -%}
     {%- set policy = personal_text_policy() -%}
@@ -21,6 +22,7 @@
 {%- endmacro %}
 
 
+{# The name of the masking policy. #}
 {% macro personal_text_policy() -%}
     {{- target.database }}.governance.personal_text
 {%- endmacro %}

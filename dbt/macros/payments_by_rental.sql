@@ -1,4 +1,4 @@
-{# What the rentals have been paid. One row a rental with payments. #}
+{# The payments of the relation `payments`, summed. One row per rental with payments. #}
 {% macro payments_by_rental(payments) -%}
     select
         rental_id,

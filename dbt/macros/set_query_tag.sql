@@ -1,12 +1,12 @@
 {#
-  Snowflake's query history tells for each statement which asset, or check, of which run it was for. The tag holds
-  until the next model's: to take it away again would be one more statement for each.
+  Sets Snowflake's query tag, which shows in the query history for which asset or check, and in which run, a statement
+  was executed. The tag stays until the next model sets its own: unsetting it would cost another statement per model.
 #}
 {% macro snowflake__set_query_tag() -%}
-    {%- set what = {"check": model.name} if model.resource_type == "test" else {
+    {%- set object = {"check": model.name} if model.resource_type == "test" else {
         "asset": (model.config.schema or model.schema) ~ "/" ~ model.name
     } -%}
-    {%- set tag = dict({"app": "dvd_rental", "deployment": target.name}, **what) -%}
+    {%- set tag = dict({"app": "dvd_rental", "deployment": target.name}, **object) -%}
     {%- if env_var("DAGSTER_DBT_RUN_ID", "") -%}
         {%- do tag.update({"run": env_var("DAGSTER_DBT_RUN_ID")}) -%}
     {%- endif -%}
@@ -14,5 +14,6 @@
 {%- endmacro %}
 
 
+{# Does nothing: see above. #}
 {% macro snowflake__unset_query_tag(original_query_tag) -%}
 {%- endmacro %}

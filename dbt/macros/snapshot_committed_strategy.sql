@@ -1,6 +1,7 @@
 {#
-  The `check` strategy with another key of a version: that of dbt is made of the row's key and time, and a version
-  would be lost if its content changed within one tick of the clock, or a column was added to `check_cols`.
+  Snapshot strategy `committed`: dbt's `check` strategy with a different version key. dbt hashes the row's key and
+  time; here the checked columns are hashed too, so that no version is lost when a row changes twice at the same time
+  or a column is added to `check_cols`.
 #}
 {% macro snapshot_committed_strategy(node, snapshotted_rel, current_rel, model_config, target_exists) %}
     {% set strategy = snapshot_check_strategy(

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Over the stores, each actor has the rentals and dollars of top_actors",
+    "description": "The sums over all stores equal each actor's totals in top_actors",
     "dagster": {"ref": {"name": "actor_performance_by_store"}}
 }) }}
 

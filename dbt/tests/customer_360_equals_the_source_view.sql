@@ -1,14 +1,14 @@
 {{ config(meta={
-    "description": "Each customer is whom the source's own view customer_list names, as the marts know it",
+    "description": "The customers equal those of the source's view customer_list, computed from dim_customer",
     "dagster": {"ref": {"name": "customer_360"}}
 }) }}
 
 with expected as (
-    {{ listed_customers(ref('dim_customer')) }}
+    {{ customer_list(ref('dim_customer')) }}
 ),
 
 report as (
-    {{ listed_customers(ref('customer_360')) }}
+    {{ customer_list(ref('customer_360')) }}
 ),
 
 missing as (
@@ -23,7 +23,7 @@ added as (
     select * from expected
 )
 
--- The keys alone: a failure must not show contact data.
+-- Keys only: a failure must not show contact data.
 select
     customer_id,
     'missing' as difference

@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "Each customer is whom the source's own view customer_list names",
+    "description": "The customers equal those of the source's view customer_list",
     "dagster": {"ref": {"name": "dim_customer"}}
 }) }}
 
--- The view leaves out a customer whose address is not known, whom the dimension keeps.
+-- The view leaves out customers whose address is unknown; the dimension keeps them.
 with source_view as (
     select
         customers.customer_id as id,
@@ -23,7 +23,7 @@ with source_view as (
 ),
 
 dimension as (
-    {{ listed_customers(ref('dim_customer')) }}
+    {{ customer_list(ref('dim_customer')) }}
 ),
 
 missing as (
@@ -39,7 +39,7 @@ added as (
     select * from source_view
 )
 
--- The keys alone: a failure must not show contact data.
+-- Keys only: a failure must not show contact data.
 select
     id as customer_id,
     'missing' as difference

@@ -1,12 +1,12 @@
 {{ config(meta={
-    "description": "Every customer of now has one current version, and no other has",
+    "description": "Each customer in dim_customer has a current version, and no other customer has one",
     "dagster": {"ref": {"name": "dim_customer_history"}}
 }) }}
 
 with versions as (
     select customer_id
     from {{ ref('dim_customer_history') }}
-    where is_current and customer_key != {{ unknown_key() }}
+    where is_current and customer_key != {{ unknown_member_key() }}
 ),
 
 current_rows as (

@@ -1,12 +1,12 @@
 {{ config(meta={
-    "description": "Every film of now has one current version, and no other has",
+    "description": "Each film in dim_film has a current version, and no other film has one",
     "dagster": {"ref": {"name": "dim_film_history"}}
 }) }}
 
 with versions as (
     select film_id
     from {{ ref('dim_film_history') }}
-    where is_current and film_key != {{ unknown_key() }}
+    where is_current and film_key != {{ unknown_member_key() }}
 ),
 
 current_rows as (

@@ -1,12 +1,12 @@
 {{ config(meta={
-    "description": "Every staff member of now has one current version, and no other has",
+    "description": "Each staff member in dim_staff has a current version, and no other staff member has one",
     "dagster": {"ref": {"name": "dim_staff_history"}}
 }) }}
 
 with versions as (
     select staff_id
     from {{ ref('dim_staff_history') }}
-    where is_current and staff_key != {{ unknown_key() }}
+    where is_current and staff_key != {{ unknown_member_key() }}
 ),
 
 current_rows as (

@@ -1,12 +1,12 @@
 {{ config(meta={
-    "description": "Every store of now has one current version, and no other has",
+    "description": "Each store in dim_store has a current version, and no other store has one",
     "dagster": {"ref": {"name": "dim_store_history"}}
 }) }}
 
 with versions as (
     select store_id
     from {{ ref('dim_store_history') }}
-    where is_current and store_key != {{ unknown_key() }}
+    where is_current and store_key != {{ unknown_member_key() }}
 ),
 
 current_rows as (

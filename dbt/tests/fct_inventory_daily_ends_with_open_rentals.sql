@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "On the last day as many copies on loan and overdue as there are such rentals",
+    "description": "On the last day, the copies on loan and overdue equal the open and overdue rentals",
     "dagster": {"ref": {"name": "fct_inventory_daily"}}
 }) }}
 
--- With another time than that of the data, what was open then is not what is open now.
+-- Compared only if the data timestamp is not before the last event: open rentals are those of the last event.
 with last_day as (
     select
         coalesce(sum(inventory.on_loan), 0) as on_loan,
@@ -31,5 +31,5 @@ from last_day
 cross join open_rentals
 where
     last_day.on_loan != open_rentals.on_loan
-    -- Due at the very time of the data is counted as overdue by the day, not yet by the moment.
+    -- A copy due exactly at the data timestamp is overdue in the daily fact but not yet in fct_rental.
     or last_day.overdue < open_rentals.overdue

@@ -1,10 +1,10 @@
 {{ config(meta={
-    "description": "Each category earns what the source's own view sales_by_film_category says",
+    "description": "The revenue of each category equals that of the source's view sales_by_film_category",
     "dagster": {"ref": {"name": "fct_payment"}}
 }) }}
 
--- The view: payments of rentals, by each category of the film. It counts a film of several categories several
--- times, the facts once: the two are comparable while every film has one, as the data of the source has it.
+-- The view sums the payments of rentals by each category of the film. It counts a film with several categories
+-- several times, the facts once: the two are compared only if each film has one category.
 with source_view as (
     select
         categories.category,

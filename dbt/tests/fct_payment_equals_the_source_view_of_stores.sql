@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "Each store earns what the source's own view sales_by_store says",
+    "description": "The revenue of each store equals that of the source's view sales_by_store",
     "dagster": {"ref": {"name": "fct_payment"}}
 }) }}
 
--- The view: payments of rentals, by the store that owns the copy, with the store's city, country and manager.
+-- The view sums the payments of rentals by the store that owns the copy, with its city, country and manager.
 with source_view as (
     select
         stores.store_id,

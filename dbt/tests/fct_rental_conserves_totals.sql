@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "As many rentals, payments and dollars as the source has",
+    "description": "The number of rentals, the number of payments and the revenue equal those of the source",
     "dagster": {"ref": {"name": "fct_rental"}}
 }) }}
 

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every film in every store, every copy and every copy that is out",
+    "description": "Each film and store has a row, and the sums of copies and copies on loan equal the totals",
     "dagster": {"ref": {"name": "film_availability"}}
 }) }}
 

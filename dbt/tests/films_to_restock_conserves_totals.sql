@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "With the films left out, which have copies enough, every rental is there",
+    "description": "Each film and store is listed with its rentals unless it has enough copies",
     "dagster": {"ref": {"name": "films_to_restock"}}
 }) }}
 
@@ -22,7 +22,7 @@ stock as (
             and utilisation.store_id = availability.store_id
 )
 
--- One copy more would rent less than the average: only then may a film be left out.
+-- A film may be left out only if one more copy would be rented less often than the average copy.
 select
     coalesce(stock.film_id, report.film_id) as film_id,
     coalesce(stock.store_id, report.store_id) as store_id,

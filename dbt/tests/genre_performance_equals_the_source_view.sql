@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "Each category sells what the source's own view sales_by_film_category says, as the marts know it",
+    "description": "Revenue by category equals the source's view sales_by_film_category, computed from marts",
     "dagster": {"ref": {"name": "genre_performance"}}
 }) }}
 
--- The view: payments of rentals, by the category of the film.
+-- The view sums the payments of rentals by the category of the film.
 with expected as (
     select
         films.category,

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every copy with fewer than half the average rentals, and no other",
+    "description": "The copies listed are exactly those with fewer than half the average rentals",
     "dagster": {"ref": {"name": "idle_copies"}}
 }) }}
 

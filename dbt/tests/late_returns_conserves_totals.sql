@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "As many late, timely and open rentals as there are",
+    "description": "The sums of late, on-time and open rentals equal those of the facts",
     "dagster": {"ref": {"name": "late_returns"}}
 }) }}
 

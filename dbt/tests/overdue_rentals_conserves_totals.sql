@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every open rental but those that are not due yet",
+    "description": "The rentals listed are exactly the open rentals that were due before the data timestamp",
     "dagster": {"ref": {"name": "overdue_rentals"}}
 }) }}
 

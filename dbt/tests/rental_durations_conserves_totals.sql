@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every rental but those that are open",
+    "description": "The rentals sum to all returned rentals",
     "dagster": {"ref": {"name": "rental_durations"}}
 }) }}
 

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "Every unpaid rental and every copy that is out, at the prices of the time when it was rented",
+    "description": "The sums equal all unpaid rentals and copies on loan, at the prices at the time of rental",
     "dagster": {"ref": {"name": "revenue_at_risk"}}
 }) }}
 

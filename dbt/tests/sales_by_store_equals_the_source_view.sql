@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "Each store sells what the source's own view sales_by_store says, as the marts know it",
+    "description": "Revenue by store equals the source's view sales_by_store, computed from marts",
     "dagster": {"ref": {"name": "sales_by_store"}}
 }) }}
 
--- The view: payments of rentals, by the store that owns the copy, with the store's city, country and manager.
+-- The view sums the payments of rentals by the store that owns the copy, with its city, country and manager.
 with expected as (
     select
         stores.store_id,

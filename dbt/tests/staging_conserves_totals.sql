@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "As many living rentals, payments and dollars as were replicated",
+    "description": "Rentals, payments and revenue equal those of the raw tables without deleted rows",
     "dagster": {"ref": {"name": "stg_dvd_rental__payment"}}
 }) }}
 

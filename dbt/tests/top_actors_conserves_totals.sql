@@ -1,9 +1,9 @@
 {{ config(meta={
-    "description": "Rentals and dollars of films count once for each actor, and not at all without one",
+    "description": "Rentals and revenue of a film count once for each of its actors",
     "dagster": {"ref": {"name": "top_actors"}}
 }) }}
 
--- The whole, less films without actors, plus the repeats of films with several: recomputed from the facts.
+-- Expected: the totals of the facts, minus films without actors, plus the repetitions for each further actor.
 with report as (
     select
         coalesce(sum(rentals), 0) as rentals,

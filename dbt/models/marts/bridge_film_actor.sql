@@ -5,6 +5,6 @@ with casts as (
 select
     film_id,
     actor_id,
-    -- To divide by what is summed over actors: each film counts once for each of them.
+    -- Divide sums over actors by this number: a join to this bridge repeats each film once per actor.
     count(*) over (partition by film_id) as actors
 from casts

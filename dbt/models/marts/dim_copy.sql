@@ -1,4 +1,4 @@
--- The reports read copies here: to read them in staging would mix the state of the facts with a later one.
+-- Reports read copies here, not in the staging view, so that copies and facts have the same data timestamp.
 with copies as (
     select * from {{ ref('stg_dvd_rental__inventory') }}
 )

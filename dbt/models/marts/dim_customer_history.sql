@@ -1,44 +1,44 @@
-with versions as (
+with snapshot_states as (
     select * from {{ ref('customer_versions') }}
 ),
 
-states as (
-    select * from {{ ref('states_customer') }}
+raw_states as (
+    select * from {{ ref('customer_state_history') }}
 ),
 
 geography as (
     select * from {{ ref('dim_geography') }}
 ),
 
-{{ living_versions(
-    'versions',
-    'states',
+{{ scd2_versions(
+    'snapshot_states',
+    'raw_states',
     'customer_id',
     ['customer_name', 'store_id', 'address_id', 'is_active', 'district', 'city_id']
 ) }}
 
 select
-    living.version_key as customer_key,
-    living.customer_id,
-    living.customer_name,
-    living.store_id,
-    living.is_active,
-    living.district,
-    living.city_id,
+    valid_versions.version_key as customer_key,
+    valid_versions.customer_id,
+    valid_versions.customer_name,
+    valid_versions.store_id,
+    valid_versions.is_active,
+    valid_versions.district,
+    valid_versions.city_id,
     geography.city,
     geography.country_id,
     geography.country,
-    living.valid_from,
-    living.valid_to,
-    living.valid_to is null as is_current
-from living
-left join geography on living.city_id = geography.city_id
-where living.valid_from < living.valid_to or living.valid_to is null
+    valid_versions.valid_from,
+    valid_versions.valid_to,
+    valid_versions.valid_to is null as is_current
+from valid_versions
+left join geography on valid_versions.city_id = geography.city_id
+where valid_versions.valid_from < valid_versions.valid_to or valid_versions.valid_to is null
 
 union all
 
 select
-    {{ unknown_key() }} as customer_key,
+    {{ unknown_member_key() }} as customer_key,
     -1 as customer_id,
     'Unknown' as customer_name,
     cast(null as integer) as store_id,

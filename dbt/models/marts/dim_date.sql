@@ -2,7 +2,7 @@ with events as (
     select * from {{ ref('data_as_of') }}
 ),
 
--- A century: more than any range of events needs.
+-- One hundred years, an upper bound for the range of the events.
 numbers as (
     {{ dbt.generate_series(36525) }}
 ),
@@ -12,7 +12,7 @@ offsets as (
     from numbers
 ),
 
--- What is out at the end of a year may be due in the next.
+-- A copy rented at the end of a year may be due in the next year.
 horizon as (
     select
         first_event_at,
@@ -55,7 +55,7 @@ truncated as (
     from days
 ),
 
--- Counted from the week's Monday: the numbering of `extract` differs between warehouses.
+-- Computed from the Monday of the week, because `extract` numbers weekdays differently in each warehouse.
 weekdays as (
     select
         *,

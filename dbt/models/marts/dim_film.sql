@@ -10,7 +10,7 @@ categories as (
     select * from {{ ref('stg_dvd_rental__category') }}
 ),
 
--- The source allows several categories a film. One is kept, so that no total counts a film twice.
+-- The source allows several categories per film. Keeping one prevents totals from counting a film twice.
 first_categories as (
     select
         film_id,

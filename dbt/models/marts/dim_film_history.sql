@@ -1,18 +1,18 @@
-with versions as (
+with snapshot_states as (
     select * from {{ ref('film_versions') }}
 ),
 
-states as (
-    select * from {{ ref('states_film') }}
+raw_states as (
+    select * from {{ ref('film_state_history') }}
 ),
 
 films as (
     select * from {{ ref('dim_film') }}
 ),
 
-{{ living_versions(
-    'versions',
-    'states',
+{{ scd2_versions(
+    'snapshot_states',
+    'raw_states',
     'film_id',
     [
         'title', 'language_id', 'release_year', 'rating', 'rental_duration_days',
@@ -21,28 +21,28 @@ films as (
 ) }}
 
 select
-    living.version_key as film_key,
-    living.film_id,
-    living.title,
+    valid_versions.version_key as film_key,
+    valid_versions.film_id,
+    valid_versions.title,
     films.category_id,
     coalesce(films.category, 'Unknown') as category,
-    living.release_year,
-    living.rating,
-    living.length_minutes,
-    living.rental_duration_days,
-    living.rental_rate,
-    living.replacement_cost,
-    living.valid_from,
-    living.valid_to,
-    living.valid_to is null as is_current
-from living
-left join films on living.film_id = films.film_id
-where living.valid_from < living.valid_to or living.valid_to is null
+    valid_versions.release_year,
+    valid_versions.rating,
+    valid_versions.length_minutes,
+    valid_versions.rental_duration_days,
+    valid_versions.rental_rate,
+    valid_versions.replacement_cost,
+    valid_versions.valid_from,
+    valid_versions.valid_to,
+    valid_versions.valid_to is null as is_current
+from valid_versions
+left join films on valid_versions.film_id = films.film_id
+where valid_versions.valid_from < valid_versions.valid_to or valid_versions.valid_to is null
 
 union all
 
 select
-    {{ unknown_key() }} as film_key,
+    {{ unknown_member_key() }} as film_key,
     -1 as film_id,
     'Unknown' as title,
     cast(null as integer) as category_id,

@@ -1,29 +1,29 @@
-with versions as (
+with snapshot_states as (
     select * from {{ ref('staff_versions') }}
 ),
 
-states as (
-    select * from {{ ref('states_staff') }}
+raw_states as (
+    select * from {{ ref('staff_state_history') }}
 ),
 
-{{ living_versions('versions', 'states', 'staff_id', ['staff_name', 'store_id', 'is_active']) }}
+{{ scd2_versions('snapshot_states', 'raw_states', 'staff_id', ['staff_name', 'store_id', 'is_active']) }}
 
 select
-    living.version_key as staff_key,
-    living.staff_id,
-    living.staff_name,
-    living.store_id,
-    living.is_active,
-    living.valid_from,
-    living.valid_to,
-    living.valid_to is null as is_current
-from living
-where living.valid_from < living.valid_to or living.valid_to is null
+    valid_versions.version_key as staff_key,
+    valid_versions.staff_id,
+    valid_versions.staff_name,
+    valid_versions.store_id,
+    valid_versions.is_active,
+    valid_versions.valid_from,
+    valid_versions.valid_to,
+    valid_versions.valid_to is null as is_current
+from valid_versions
+where valid_versions.valid_from < valid_versions.valid_to or valid_versions.valid_to is null
 
 union all
 
 select
-    {{ unknown_key() }} as staff_key,
+    {{ unknown_member_key() }} as staff_key,
     -1 as staff_id,
     'Unknown' as staff_name,
     cast(null as integer) as store_id,

@@ -20,7 +20,7 @@ countries as (
 
 select
     stores.store_id,
-    -- Stores have no name of their own; two may stand in one city, so the number stays in it.
+    -- The source has no store names. A city may have several stores, so the name includes the number.
     'Store ' || cast(stores.store_id as varchar) || coalesce(', ' || cities.city, '') as store_name,
     stores.manager_staff_id,
     staff.staff_name as manager_name,

@@ -1,43 +1,43 @@
-with versions as (
+with snapshot_states as (
     select * from {{ ref('store_versions') }}
 ),
 
-states as (
-    select * from {{ ref('states_store') }}
+raw_states as (
+    select * from {{ ref('store_state_history') }}
 ),
 
 geography as (
     select * from {{ ref('dim_geography') }}
 ),
 
-{{ living_versions(
-    'versions',
-    'states',
+{{ scd2_versions(
+    'snapshot_states',
+    'raw_states',
     'store_id',
     ['manager_staff_id', 'address_id', 'district', 'city_id']
 ) }}
 
 select
-    living.version_key as store_key,
-    living.store_id,
-    'Store ' || cast(living.store_id as varchar) || coalesce(', ' || geography.city, '') as store_name,
-    living.manager_staff_id,
-    living.district,
-    living.city_id,
+    valid_versions.version_key as store_key,
+    valid_versions.store_id,
+    'Store ' || cast(valid_versions.store_id as varchar) || coalesce(', ' || geography.city, '') as store_name,
+    valid_versions.manager_staff_id,
+    valid_versions.district,
+    valid_versions.city_id,
     geography.city,
     geography.country_id,
     geography.country,
-    living.valid_from,
-    living.valid_to,
-    living.valid_to is null as is_current
-from living
-left join geography on living.city_id = geography.city_id
-where living.valid_from < living.valid_to or living.valid_to is null
+    valid_versions.valid_from,
+    valid_versions.valid_to,
+    valid_versions.valid_to is null as is_current
+from valid_versions
+left join geography on valid_versions.city_id = geography.city_id
+where valid_versions.valid_from < valid_versions.valid_to or valid_versions.valid_to is null
 
 union all
 
 select
-    {{ unknown_key() }} as store_key,
+    {{ unknown_member_key() }} as store_key,
     -1 as store_id,
     'Unknown' as store_name,
     cast(null as integer) as manager_staff_id,

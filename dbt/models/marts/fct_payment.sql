@@ -4,11 +4,11 @@
         incremental_strategy='delete+insert',
         unique_key='payment_id',
         on_schema_change='append_new_columns',
-        post_hook="{{ delete_rows_without('stg_dvd_rental__payment', 'payment_id') }}"
+        post_hook="{{ delete_rows_not_in('stg_dvd_rental__payment', 'payment_id') }}"
     )
 }}
 
-{# What differs from the source is built again and replaced, found by comparison as in `fct_rental`. #}
+{# Rows that differ from the source are found by comparison, as in `fct_rental`, and replaced. #}
 with source_payments as (
     select * from {{ ref('stg_dvd_rental__payment') }}
 ),
@@ -32,7 +32,7 @@ rentals as (
         where stored.payment_id is null
     ),
 
-    payments_of_changed_rentals as (
+    payments_with_changed_rental as (
         select stored.payment_id
         from stored
         left join rentals on stored.rental_id = rentals.rental_id
@@ -43,19 +43,19 @@ rentals as (
             or stored.is_paid_by_renter is distinct from (stored.customer_id = rentals.customer_id)
     ),
 
-    {% for thing in ['customer', 'staff', 'store', 'film'] -%}
-        payments_of_other_{{ thing }}_versions as (
-            {{ rows_of_other_versions('payment_id', thing, 'paid_at') }}
+    {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
+        payments_with_stale_{{ dimension }}_key as (
+            {{ rows_with_stale_key('payment_id', dimension, 'paid_at') }}
         ),
 
     {% endfor -%}
     stale_payments as (
         select payment_id from changed_payments
         union distinct
-        select payment_id from payments_of_changed_rentals
-        {% for thing in ['customer', 'staff', 'store', 'film'] -%}
+        select payment_id from payments_with_changed_rental
+        {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
             union distinct
-            select payment_id from payments_of_other_{{ thing }}_versions
+            select payment_id from payments_with_stale_{{ dimension }}_key
         {% endfor %}
     ),
 
@@ -94,14 +94,14 @@ current_payments as (
         payments.rental_id,
         payments.customer_id,
         payments.staff_id,
-        -- Through the rental's copy. Dates cannot join the two: payments come more than a year after rentals.
+        -- The store that owns the rental's copy. The join is by rental_id: a payment may be dated a year later.
         rentals.store_id,
         rentals.film_id,
         rentals.inventory_id,
-        coalesce(customer_history.customer_key, {{ unknown_key() }}) as customer_key,
-        coalesce(staff_history.staff_key, {{ unknown_key() }}) as staff_key,
-        coalesce(store_history.store_key, {{ unknown_key() }}) as store_key,
-        coalesce(film_history.film_key, {{ unknown_key() }}) as film_key,
+        coalesce(customer_history.customer_key, {{ unknown_member_key() }}) as customer_key,
+        coalesce(staff_history.staff_key, {{ unknown_member_key() }}) as staff_key,
+        coalesce(store_history.store_key, {{ unknown_member_key() }}) as store_key,
+        coalesce(film_history.film_key, {{ unknown_member_key() }}) as film_key,
         payments.paid_at,
         cast(payments.paid_at as date) as paid_on,
         payments.amount,

@@ -4,16 +4,16 @@
         incremental_strategy='delete+insert',
         unique_key='rental_id',
         on_schema_change='append_new_columns',
-        post_hook="{{ delete_rows_without('stg_dvd_rental__rental', 'rental_id') }}"
+        post_hook="{{ delete_rows_not_in('stg_dvd_rental__rental', 'rental_id') }}"
     )
 }}
 
 {#
-  What differs from the source is built again and replaced. Comparison finds it, not a high-water mark: log positions
-  may come out of order, and the next build mends one that failed half-way.
+  Rows that differ from the source are rebuilt and replaced. They are found by comparison, not by a high-water mark:
+  log positions may arrive out of order, and the next build completes one that failed.
 
-  With 1.6 million rentals of which 1 % changed this takes 1.9 s, a full build 3.2 s (DuckDB, two busy cores); most of
-  it compares the sums of all payments.
+  With 1.6 million rentals of which 1 % changed, this takes 1.9 s and a full build 3.2 s (DuckDB, two busy cores); most
+  of the time is spent on comparing the sums of all payments.
 #}
 with source_rentals as (
     select * from {{ ref('stg_dvd_rental__rental') }}
@@ -42,7 +42,7 @@ source_payments as (
         where stored.rental_id is null
     ),
 
-    -- How overdue a copy is depends on the time of the data, which goes on.
+    -- `is_overdue` and `days_overdue` depend on the data timestamp, which changes.
     open_rentals as (
         select rental_id
         from stored
@@ -53,8 +53,8 @@ source_payments as (
         {{ payments_by_rental('source_payments') }}
     ),
 
-    -- A payment may come late, change, move to another rental or be deleted.
-    rentals_paid_otherwise as (
+    -- A payment may arrive late, change, move to another rental or be deleted.
+    rentals_with_changed_payments as (
         select stored.rental_id
         from stored
         left join all_payments on stored.rental_id = all_payments.rental_id
@@ -65,7 +65,7 @@ source_payments as (
             or stored.last_paid_at is distinct from all_payments.last_paid_at
     ),
 
-    rentals_of_changed_copies as (
+    rentals_with_changed_copy as (
         select stored.rental_id
         from stored
         left join inventory on stored.inventory_id = inventory.inventory_id
@@ -74,9 +74,9 @@ source_payments as (
             or stored.store_id is distinct from inventory.store_id
     ),
 
-    {% for thing in ['customer', 'staff', 'store', 'film'] -%}
-        rentals_of_other_{{ thing }}_versions as (
-            {{ rows_of_other_versions('rental_id', thing, 'rented_at') }}
+    {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
+        rentals_with_stale_{{ dimension }}_key as (
+            {{ rows_with_stale_key('rental_id', dimension, 'rented_at') }}
         ),
 
     {% endfor -%}
@@ -85,12 +85,12 @@ source_payments as (
         union distinct
         select rental_id from open_rentals
         union distinct
-        select rental_id from rentals_paid_otherwise
+        select rental_id from rentals_with_changed_payments
         union distinct
-        select rental_id from rentals_of_changed_copies
-        {% for thing in ['customer', 'staff', 'store', 'film'] -%}
+        select rental_id from rentals_with_changed_copy
+        {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
             union distinct
-            select rental_id from rentals_of_other_{{ thing }}_versions
+            select rental_id from rentals_with_stale_{{ dimension }}_key
         {% endfor %}
     ),
 
@@ -116,7 +116,7 @@ source_payments as (
     ),
 
 {% endif -%}
--- Summed before the join: a rental may have several payments, and stays one row.
+-- Payments are summed before the join, so that a rental with several payments stays one row.
 payments as (
     {{ payments_by_rental('rental_payments') }}
 ),
@@ -141,7 +141,7 @@ staff_history as (
     select * from {{ ref('dim_staff_history') }}
 ),
 
--- Everything that comes from elsewhere; the rest is calculated from it.
+-- All columns that come from other tables; the final select derives the others.
 current_rentals as (
     select
         rentals.rental_id,
@@ -149,12 +149,12 @@ current_rentals as (
         rentals.staff_id,
         rentals.inventory_id,
         inventory.film_id,
-        -- The store that owns the copy earns the rental, whoever handed it out.
+        -- The store that owns the copy is credited with the rental, whichever staff member handed it out.
         inventory.store_id,
-        coalesce(customer_history.customer_key, {{ unknown_key() }}) as customer_key,
-        coalesce(staff_history.staff_key, {{ unknown_key() }}) as staff_key,
-        coalesce(store_history.store_key, {{ unknown_key() }}) as store_key,
-        coalesce(film_history.film_key, {{ unknown_key() }}) as film_key,
+        coalesce(customer_history.customer_key, {{ unknown_member_key() }}) as customer_key,
+        coalesce(staff_history.staff_key, {{ unknown_member_key() }}) as staff_key,
+        coalesce(store_history.store_key, {{ unknown_member_key() }}) as store_key,
+        coalesce(film_history.film_key, {{ unknown_member_key() }}) as film_key,
         rentals.rented_at,
         {{ dbt.dateadd('day', 'film_history.rental_duration_days', 'rentals.rented_at') }} as due_at,
         rentals.returned_at,
@@ -213,15 +213,15 @@ select
         when returned_at <= due_at then 'on_time'
         else 'unknown'
     end as return_status,
-    -- Null while the copy is out: whether it comes late is not known yet.
+    -- Null while the copy is on loan.
     returned_at > due_at as is_late,
-    -- A day that has begun counts whole.
+    -- Started days are rounded up.
     case
         when returned_at > due_at
             then cast(ceil({{ dbt.datediff('due_at', 'returned_at', 'second') }} / 86400.0) as integer)
         when returned_at <= due_at then 0
     end as days_late,
-    -- As of the data's own time; a copy that came back is not overdue, however late it was.
+    -- As of the data timestamp. A returned copy is not overdue, even if it was returned late.
     returned_at is null and coalesce(due_at < as_of, false) as is_overdue,
     case
         when returned_at is null and due_at < as_of

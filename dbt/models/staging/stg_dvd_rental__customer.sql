@@ -1,4 +1,4 @@
--- `activebool` is left out: `active` is the flag that the business keeps.
+-- `activebool` is left out: the business maintains the flag `active`.
 with source as (
     select * from {{ source('dvd_rental', 'customer') }}
     where _ab_cdc_deleted_at is null
@@ -12,7 +12,7 @@ renamed as (
         trim(first_name) as first_name,
         trim(last_name) as last_name,
         trim(first_name) || ' ' || trim(last_name) as customer_name,
-        {{ missing_if_blank('email') }} as email,
+        {{ null_if_blank('email') }} as email,
         active = 1 as is_active,
         cast(create_date as date) as created_on,
         cast(last_update as timestamp) as updated_at,

@@ -1,4 +1,4 @@
--- `fulltext`, the search index, is left out. Money and arrays differ in type between warehouses.
+-- `fulltext`, the search index, is left out. Types of money and arrays differ between the warehouses.
 with source as (
     select * from {{ source('dvd_rental', 'film') }}
     where _ab_cdc_deleted_at is null
@@ -9,7 +9,7 @@ renamed as (
         cast(film_id as integer) as film_id,
         cast(language_id as integer) as language_id,
         trim(title) as title,
-        {{ missing_if_blank('description') }} as description,
+        {{ null_if_blank('description') }} as description,
         cast(release_year as integer) as release_year,
         cast(rating as varchar) as rating,
         array_to_string(special_features, ', ') as special_features,

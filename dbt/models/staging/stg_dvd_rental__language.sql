@@ -1,4 +1,4 @@
--- Names are padded with blanks to a fixed width.
+-- The source pads names with spaces to a fixed width.
 with source as (
     select * from {{ source('dvd_rental', 'language') }}
     where _ab_cdc_deleted_at is null

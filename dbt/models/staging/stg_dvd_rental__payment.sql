@@ -1,4 +1,4 @@
--- Money may arrive as a float: it is rounded before it becomes a decimal.
+-- Amounts may arrive as floating point numbers: they are rounded before the cast to a decimal.
 with source as (
     select * from {{ source('dvd_rental', 'payment') }}
     where _ab_cdc_deleted_at is null

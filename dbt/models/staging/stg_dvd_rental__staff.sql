@@ -1,4 +1,4 @@
--- `password` and `picture` never leave the raw layer; nobody here needs `username`.
+-- `password` and `picture` must not leave the raw layer; `username` is not needed.
 with source as (
     select * from {{ source('dvd_rental', 'staff') }}
     where _ab_cdc_deleted_at is null
@@ -12,7 +12,7 @@ renamed as (
         trim(first_name) as first_name,
         trim(last_name) as last_name,
         trim(first_name) || ' ' || trim(last_name) as staff_name,
-        {{ missing_if_blank('email') }} as email,
+        {{ null_if_blank('email') }} as email,
         cast(active as boolean) as is_active,
         cast(last_update as timestamp) as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn,

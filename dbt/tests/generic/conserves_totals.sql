@@ -1,9 +1,9 @@
 {#
-  Fails when the sums of a report are not those of the facts: as many rentals, payments and dollars, whatever way
-  the report cuts them. That the facts hold what the source has is tested of them. A report is not compared with the
-  raw tables: when the next sync has moved them on, it would fail for being minutes old.
-  Each argument is the column or the expression to sum, null when the report does not show it.
-  `row_for_each` is the model that the report has a row for each row of, those without any business included.
+  Fails when the sums of a report differ from the totals of the facts. Separate tests compare the facts with the source.
+  A report is not compared with the raw tables, because the next sync may already have changed them.
+
+  `rentals`, `payments`, `revenue`: the column or expression to sum; none if the report does not have it.
+  `row_for_each`: the model for each of whose rows the report must have a row; none if there is no such model.
 #}
 {% test conserves_totals(model, rentals=none, payments=none, revenue=none, row_for_each=none) %}
 
@@ -32,7 +32,7 @@ source_rows as (
     {{ "select count(*) as report_rows from " ~ row_for_each if row_for_each else "select null as report_rows" }}
 )
 
--- What the report does not show is null, and compares as no difference.
+-- Totals that the report does not have are null, and null is not a difference.
 select
     report.rentals,
     source_rentals.rentals as expected_rentals,

@@ -1,6 +1,6 @@
 {#
-  Fails with each row that begins before the one before it, of the same key, has ended; an open end is the end of
-  time.
+  Returns each row whose period overlaps the next period of the same `key`. `starts` and `ends` are the columns of the
+  period; a null end is unbounded.
 #}
 {% test does_not_overlap(model, key, starts, ends) %}
 

@@ -1,4 +1,4 @@
-{# Fails with each row whose value is false; null passes. #}
+{# Returns each row whose value is false; null passes. #}
 {% test is_true(model, column_name) %}
 select *
 from {{ model }}

@@ -1,4 +1,4 @@
-{# Fails with each row whose value is below zero. #}
+{# Returns each row whose value is negative; null passes. #}
 {% test not_negative(model, column_name) %}
 select *
 from {{ model }}

@@ -1,6 +1,6 @@
 {#
-  Fails with each key that is missing or stands in more than one row. One query for a key of any number of
-  columns. On a source, `where` leaves deleted rows out.
+  Returns each key that is duplicated or null. `columns` are the columns of the key. On a source, the config `where`
+  excludes deleted rows.
 #}
 {% test primary_key(model, columns) %}
 

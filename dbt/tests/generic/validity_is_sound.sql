@@ -1,6 +1,7 @@
 {#
-  Fails with each version of a history that is empty, or that another version of the same key overlaps. An open end
-  reaches to the end of time, so two current versions overlap too.
+  Returns each version of a type 2 dimension that is invalid: its period is empty, it overlaps another version of the same
+  `key` (a null `valid_to` is unbounded, so two current versions overlap), `is_current` contradicts `valid_to`, or the
+  first version of the key does not start in 1900.
 #}
 {% test validity_is_sound(model, key) %}
 

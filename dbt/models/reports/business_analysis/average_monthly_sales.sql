@@ -2,7 +2,7 @@ with store_months as (
     select * from {{ ref('revenue_by_month') }}
 ),
 
--- The chain's months, so that a month in which one store took nothing counts for it, too.
+-- Months of the whole company, so that months in which a store has no payments count for its average.
 span as (
     select {{ dbt.datediff('min(month)', 'max(month)', 'month') }} + 1 as months
     from store_months

@@ -14,7 +14,7 @@ stores as (
     select * from {{ ref('dim_store') }}
 )
 
--- Every join is on the key of its dimension, so a rental stays one row.
+-- All joins are on primary keys of dimensions, so each rental stays one row.
 select
     rentals.rental_id,
     rentals.rented_at,

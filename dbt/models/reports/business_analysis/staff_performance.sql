@@ -11,7 +11,7 @@ rentals as (
     group by staff_id
 ),
 
--- By who took the money, not by who handed out the copy: the two differ for many rentals.
+-- By the staff member who took the payment, who for many rentals did not hand out the copy.
 payments as (
     select
         staff_id,

@@ -6,7 +6,7 @@ casts as (
     select * from {{ ref('bridge_film_actor') }}
 ),
 
--- Films are summed before they meet their actors: only the sums repeat, once for each actor of the film.
+-- Rentals are summed per film before the join to actors, which repeats the sums once per actor.
 films as (
     select
         film_id,

@@ -42,7 +42,7 @@ category_places as (
 select
     customers.customer_id,
     customers.customer_name,
-    -- Contact data is shown here and nowhere else in the reports.
+    -- No other report shows contact data.
     customers.email,
     customers.phone,
     customers.address,

@@ -24,7 +24,7 @@ select
     on_time,
     open,
     overdue,
-    -- Of the returned ones: whether an open rental comes late is not known yet.
+    -- Share of the returned rentals: open rentals are neither late nor on time yet.
     cast({{ rounded("100.0 * late / nullif(late + on_time, 0)", 2) }} as numeric(5, 2)) as late_rate_pct,
     cast({{ rounded("1.0 * days_late / nullif(late, 0)", 2) }} as numeric(18, 2)) as average_days_late
 from counts

@@ -51,6 +51,6 @@ select
     revenue,
     cast(revenue - copies_cost as numeric(18, 2)) as surplus,
     return_pct,
-    -- A film without copies has no return: it stands behind all that have one.
+    -- A film without copies has no return and is ranked last.
     cast(row_number() over (order by coalesce(return_pct, -1) desc, film_id asc) as integer) as return_rank
 from returns

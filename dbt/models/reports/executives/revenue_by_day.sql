@@ -19,7 +19,7 @@ daily_payments as (
     group by paid_on
 ),
 
--- To the day the data speaks for, and never less than all payments.
+-- Up to the data timestamp, or the last payment if that is later.
 span as (
     select
         min(daily_payments.paid_on) as first_day,
@@ -33,7 +33,7 @@ span as (
     cross join as_of
 ),
 
--- Payments come in bursts: days without any are rows of their own, or averages over days would skip them.
+-- Days without payments have a row; otherwise the moving averages would skip them.
 days as (
     select
         dates.date_day,

@@ -33,7 +33,7 @@ select
     windows.payments,
     windows.revenue,
     cast({{ rounded("windows.revenue_4_weeks / windows.weeks_of_4", 2) }} as numeric(18, 2)) as average_4_weeks,
-    -- A week that still runs is not compared with a whole one.
+    -- An incomplete week is not compared with a complete one.
     case
         when as_of.as_of >= {{ dbt.dateadd('day', 7, 'windows.week') }}
             then cast(

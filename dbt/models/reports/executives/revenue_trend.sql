@@ -68,7 +68,7 @@ all_months as (
     select month from next_months
 ),
 
--- The rule of the forecast: the average of the last three complete months before the month.
+-- The forecast of a month is the average revenue of the last three complete months before it.
 earlier_months as (
     select
         all_months.month,
@@ -99,7 +99,7 @@ select
     cast(
         {{ rounded("actual_months.revenue_3_months / actual_months.months_of_3", 2) }} as numeric(18, 2)
     ) as average_3_months,
-    -- A month that still runs is not compared with a whole one.
+    -- An incomplete month is not compared with a complete one.
     case
         when actual_months.status = 'complete'
             then cast(

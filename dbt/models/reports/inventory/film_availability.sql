@@ -15,7 +15,7 @@ copies as (
     group by film_id, store_id
 ),
 
--- Thirty days after it was due, a copy is taken for lost.
+-- A copy that is overdue for more than `missing_after_days` is considered missing.
 loans as (
     select
         film_id,
@@ -28,7 +28,7 @@ loans as (
     group by film_id, store_id
 )
 
--- Every film in every store: what a store does not stock stays visible.
+-- Every combination of film and store, including films that the store does not stock.
 select
     films.film_id,
     films.title,

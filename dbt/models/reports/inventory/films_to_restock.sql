@@ -6,7 +6,7 @@ utilisation as (
     select * from {{ ref('stock_utilisation') }}
 ),
 
--- A missing copy serves nobody.
+-- Missing copies cannot be rented and do not count.
 demand as (
     select
         stock.film_id,

@@ -51,5 +51,5 @@ select
 from copy_rentals
 cross join as_of
 left join films on copy_rentals.film_id = films.film_id
--- Less than half the average of all copies, by multiplication so that nothing is rounded.
+-- Fewer than half the average number of rentals per copy. Multiplying instead of dividing avoids rounding.
 where copy_rentals.rentals = 0 or 2 * copy_rentals.rentals * copy_rentals.all_copies < copy_rentals.all_rentals

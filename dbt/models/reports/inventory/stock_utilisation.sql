@@ -7,7 +7,7 @@ as_of as (
     select * from {{ ref('data_as_of') }}
 ),
 
--- A copy that is out has been out until the time the data speaks for.
+-- Open rentals count up to the data timestamp.
 loans as (
     select
         rentals.film_id,

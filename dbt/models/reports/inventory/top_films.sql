@@ -46,7 +46,7 @@ select
     payments,
     revenue,
     last_rented_at,
-    -- Ties go to the lower id, so that a rank stays the same from build to build.
+    -- Ties go to the lower id, so that ranks are deterministic.
     cast(row_number() over (order by rentals desc, film_id asc) as integer) as rental_rank,
     cast(row_number() over (order by revenue desc, film_id asc) as integer) as revenue_rank
 from film_sales

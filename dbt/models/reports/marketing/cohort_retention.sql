@@ -21,7 +21,7 @@ cohorts as (
     group by cohort_month
 ),
 
--- A month without any rental has a row, too: nobody came back in it.
+-- Months without rentals have a row too.
 last_rental as (
     select max(month) as month
     from rentals

@@ -36,34 +36,34 @@ measures as (
     left join payments on customers.customer_id = payments.customer_id
 ),
 
--- The best is first; equals share a place, so that equal customers never get different scores.
-places as (
+-- Rank 1 is the best. Ties share a rank, so that equal customers get equal scores.
+ranked as (
     select
         *,
         count(*) over () as customers,
-        -- By the time, not the day: on a busy day a large part of the customers come, and are told apart.
+        -- By time, not by day: many customers may have rented on the same day.
         rank() over (
             order by case when last_rented_at is null then 1 else 0 end, last_rented_at desc
-        ) as recency_place,
-        rank() over (order by frequency desc) as frequency_place,
-        rank() over (order by monetary desc) as monetary_place
+        ) as recency_rank,
+        rank() over (order by frequency desc) as frequency_rank,
+        rank() over (order by monetary desc) as monetary_rank
     from measures
 ),
 
--- Fifths: the first fifth of the places scores 5, the last 1. Compared by multiplication: nothing is rounded.
+-- The first fifth of the ranks scores 5, the last fifth 1. Multiplying instead of dividing avoids rounding.
 scores as (
     select
-        {% for measure, nothing in [
+        {% for measure, condition_for_none in [
             ("recency", "last_rented_at is null"),
             ("frequency", "frequency = 0"),
             ("monetary", "monetary <= 0"),
         ] %}
             case
-                when {{ nothing }} then 1
-                when 5 * ({{ measure }}_place - 1) < customers then 5
-                when 5 * ({{ measure }}_place - 1) < 2 * customers then 4
-                when 5 * ({{ measure }}_place - 1) < 3 * customers then 3
-                when 5 * ({{ measure }}_place - 1) < 4 * customers then 2
+                when {{ condition_for_none }} then 1
+                when 5 * ({{ measure }}_rank - 1) < customers then 5
+                when 5 * ({{ measure }}_rank - 1) < 2 * customers then 4
+                when 5 * ({{ measure }}_rank - 1) < 3 * customers then 3
+                when 5 * ({{ measure }}_rank - 1) < 4 * customers then 2
                 else 1
             end as {{ measure }}_score,
         {% endfor %}
@@ -71,10 +71,10 @@ scores as (
         recency_days,
         frequency,
         monetary
-    from places
+    from ranked
 ),
 
--- The rule of the segments: how recent (rows) against how valuable, frequency and spending together (columns).
+-- Segments by recency score (rows) and by value, the sum of frequency and monetary score (columns).
 --                  value 8 to 10     value 6 to 7          value 2 to 5
 -- recency 4, 5     Champions         Potential loyalists   Promising
 -- recency 3        Loyal             Needs attention       About to sleep

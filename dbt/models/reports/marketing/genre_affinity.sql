@@ -31,9 +31,9 @@ totals as (
 affinities as (
     select
         *,
-        -- What the segment would rent of the genre if it had the taste of all customers.
+        -- Rentals of the genre if the segment had the preferences of all customers.
         {{ rounded("1.0 * segment_rentals * category_rentals / all_rentals", 2) }} as expected_rentals,
-        -- Divided once: a quotient of a quotient is not exact in decimals.
+        -- A single division: dividing a rounded quotient again would lose precision.
         {{ rounded("1.0 * rentals * all_rentals / (segment_rentals * category_rentals)", 3) }} as lift
     from totals
 )

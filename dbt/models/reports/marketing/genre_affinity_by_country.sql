@@ -24,9 +24,9 @@ totals as (
 affinities as (
     select
         *,
-        -- What the country would rent of the genre if it had the taste of all customers.
+        -- Rentals of the genre if the country had the preferences of all customers.
         {{ rounded("1.0 * country_rentals * category_rentals / all_rentals", 2) }} as expected_rentals,
-        -- Divided once: a quotient of a quotient is not exact in decimals.
+        -- A single division: dividing a rounded quotient again would lose precision.
         {{ rounded("1.0 * rentals * all_rentals / (country_rentals * category_rentals)", 3) }} as lift
     from totals
 )

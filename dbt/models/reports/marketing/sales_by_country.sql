@@ -10,7 +10,7 @@ rentals as (
     group by customer_id
 ),
 
--- By who paid, not by who rented: the two differ for a few payments.
+-- By the customer who paid, who for some payments is not the one who rented.
 payments as (
     select
         customer_id,

@@ -20,7 +20,7 @@ segment_customers as (
     group by segment
 ),
 
--- What a customer takes on one day is one basket.
+-- A basket is all rentals of a customer on one day.
 segment_rentals as (
     select
         segment,
