@@ -49,12 +49,15 @@ class Table:
 CHANGE_CAPTURE_COLUMNS = (
     Column("_airbyte_raw_id", "varchar", "Id of the raw record"),
     Column("_airbyte_extracted_at", "timestamptz", "When the record was read from the source"),
-    Column("_airbyte_meta", "json", "Sync id and the values that could not be kept as they were"),
-    Column("_airbyte_generation_id", "bigint", "Counts the full refreshes of the table"),
-    Column("_ab_cdc_lsn", "bigint", "Log position of the change; orders changes, as a number"),
-    Column("_ab_cdc_updated_at", "varchar", "When the change was committed in the source, ISO 8601"),
+    Column("_airbyte_meta", "json", "Sync id, and the values that could not be stored unchanged"),
+    Column("_airbyte_generation_id", "bigint", "Number of full refreshes of the table"),
+    Column("_ab_cdc_lsn", "bigint", "Log position (LSN) of the change as a number; orders changes"),
+    Column("_ab_cdc_updated_at", "varchar", "Commit time of the change in the source, ISO 8601"),
     Column(
-        "_ab_cdc_deleted_at", "varchar", "When the row was deleted in the source; null while it exists", True
+        "_ab_cdc_deleted_at",
+        "varchar",
+        "Commit time of the deletion in the source; null while the row exists",
+        True,
     ),
 )
 """The columns that change data capture adds to every raw table, with Airbyte's names."""

@@ -9,6 +9,8 @@
 }}
 
 {# Rows that differ from the source are found by comparison, as in `fct_rental`, and replaced. #}
+{%- set history_dimensions = ['customer', 'staff', 'store', 'film'] %}
+
 with source_payments as (
     select * from {{ ref('stg_dvd_rental__payment') }}
 ),
@@ -43,7 +45,7 @@ rentals as (
             or stored.is_paid_by_renter is distinct from (stored.customer_id = rentals.customer_id)
     ),
 
-    {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
+    {% for dimension in history_dimensions -%}
         payments_with_stale_{{ dimension }}_key as (
             {{ rows_with_stale_key('payment_id', dimension, 'paid_at') }}
         ),
@@ -53,7 +55,7 @@ rentals as (
         select payment_id from changed_payments
         union distinct
         select payment_id from payments_with_changed_rental
-        {% for dimension in ['customer', 'staff', 'store', 'film'] -%}
+        {% for dimension in history_dimensions -%}
             union distinct
             select payment_id from payments_with_stale_{{ dimension }}_key
         {% endfor %}
