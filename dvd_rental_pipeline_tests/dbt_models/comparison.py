@@ -1,19 +1,19 @@
-"""Questions whose answers are the same in every warehouse."""
+"""Queries whose results are equal in every warehouse."""
 
 from collections.abc import Sequence
 
-# Keys of versions are hashes of texts, which the two write each in its way: the versions must be equal.
-VERSION_KEYS = {f"{thing}_key": thing for thing in ("customer", "film", "staff", "store")}
+# Surrogate keys are hashes of texts, which each warehouse formats differently: compare the versions instead.
+VERSION_KEYS = {f"{entity}_key": entity for entity in ("customer", "film", "staff", "store")}
 
 
 def all_rows(model: str, columns: Sequence[str]) -> str:
-    """All rows of `model`, with the key and the beginning of each version for its hash."""
-    shown = [f"model.{name}" for name in columns if name not in VERSION_KEYS]
+    """A query for all rows of `model`, with each surrogate key replaced by natural key and `valid_from`."""
+    selected = [f"model.{name}" for name in columns if name not in VERSION_KEYS]
     joins = ""
     for key in (name for name in columns if name in VERSION_KEYS):
-        thing = VERSION_KEYS[key]
-        shown += [f"{thing}_history.{thing}_id", f"{thing}_history.valid_from"]
+        entity = VERSION_KEYS[key]
+        selected += [f"{entity}_history.{entity}_id", f"{entity}_history.valid_from"]
         joins += (
-            f" left join marts.dim_{thing}_history as {thing}_history on model.{key} = {thing}_history.{key}"
+            f" left join marts.dim_{entity}_history as {entity}_history on model.{key} = {entity}_history.{key}"
         )
-    return f"select {', '.join(shown)} from {model} as model{joins}"
+    return f"select {', '.join(selected)} from {model} as model{joins}"

@@ -1,4 +1,4 @@
-"""Raw tables as the replication leaves them, with a history that a test makes up, and dbt on top."""
+"""Raw tables as the replication writes them, with a history given by the test, and dbt to build on them."""
 
 import os
 import subprocess
@@ -19,9 +19,9 @@ START = datetime(2020, 1, 1, 8)
 
 
 class RawTables:
-    """The newest state of each row, tombstones included; the time of commits moves when a test says so.
+    """Raw tables with the current state of each row, tombstones included. Commit times advance by `pass_time`.
 
-    With `keep_past` also the states before, as the embedded replication keeps them, and Airbyte does not.
+    With `keep_past`, past states are kept too, as the embedded replication does and Airbyte does not.
     """
 
     def __init__(self, home: Path, *, keep_past: bool = False) -> None:
@@ -39,12 +39,12 @@ class RawTables:
                 self.warehouse.execute("create schema if not exists dvd_rental_past")
                 self.warehouse.execute(
                     f"create table dvd_rental_past.{table.name} as"
-                    f" select {_kept(table)} from dvd_rental.{table.name}"
+                    f" select {_history_columns(table)} from dvd_rental.{table.name}"
                 )
 
     @property
     def warehouse(self) -> duckdb.DuckDBPyConnection:
-        """A connection that stays until `close`, which a test calls before another process needs the file."""
+        """A connection that stays open until `close`: close it before another process opens the file."""
         if self._warehouse is None:
             self._warehouse = duckdb.connect(self.home / "warehouse.duckdb")
         return self._warehouse
@@ -55,18 +55,18 @@ class RawTables:
             self._warehouse = None
 
     def put(self, name: str, row: Mapping[str, Any], *, lsn: int | None = None) -> None:
-        """Insert or update: the whole row stands there, as after a change that carries every column."""
+        """Insert or replace a row; columns that are not given are null."""
         table = TABLES[name]
         last_update = {"last_update": self.now} if any(c.name == "last_update" for c in table.columns) else {}
         self._replace(table, {**last_update, **row}, deleted=False, lsn=lsn)
 
     def delete(self, name: str, *key: int) -> None:
-        """A tombstone: the key alone."""
+        """Replace the row by a tombstone, which has the key only."""
         table = TABLES[name]
         self._replace(table, dict(zip(table.primary_key, key, strict=True)), deleted=True, lsn=None)
 
     def vanish(self, name: str, *key: int) -> None:
-        """No trace is left, as after a full refresh of the raw table."""
+        """Remove the row without a tombstone, as a full refresh of the raw table does."""
         self._remove(TABLES[name], key)
 
     def row(self, name: str, *key: int) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class RawTables:
         found = self.warehouse.execute(
             f"select {columns} from dvd_rental.{name} where {where} and _ab_cdc_deleted_at is null", key
         ).fetchone()
-        assert found, f"{name} {key} is not there"
+        assert found, f"{name} {key} does not exist"
         return dict(zip([column.name for column in table.columns], found, strict=True))
 
     def change(self, name: str, *key: int, **values: Any) -> None:
@@ -84,8 +84,8 @@ class RawTables:
 
     def keys(self, name: str) -> list[int]:
         key = TABLES[name].primary_key[0]
-        living = f"select {key} from dvd_rental.{name} where _ab_cdc_deleted_at is null order by 1"
-        return [key for (key,) in self.query(living)]
+        not_deleted = f"select {key} from dvd_rental.{name} where _ab_cdc_deleted_at is null order by 1"
+        return [key for (key,) in self.query(not_deleted)]
 
     def pass_time(self, **duration: float) -> None:
         self.now += timedelta(**duration)
@@ -111,7 +111,7 @@ class RawTables:
             where = " and ".join(f"{column} = ?" for column in table.primary_key)
             self.warehouse.execute(
                 f"insert into dvd_rental_past.{table.name}"
-                f" select {_kept(table)} from dvd_rental.{table.name} where {where}",
+                f" select {_history_columns(table)} from dvd_rental.{table.name} where {where}",
                 key,
             )
         self._remove(table, key)
@@ -125,7 +125,7 @@ class RawTables:
 
 
 def fill(raw: RawTables) -> None:
-    """A chain of two stores: six films, twelve copies, eight customers, and no business yet."""
+    """Insert two stores, six films, twelve copies and eight customers, without rentals and payments."""
     raw.put("language", {"language_id": 1, "name": "English".ljust(20)})
     raw.put("country", {"country_id": 1, "country": "Belgium"})
     for city_id, city in ((1, "Ghent"), (2, "Leuven")):
@@ -188,20 +188,20 @@ def _person(key: int, table: str) -> dict[str, Any]:
 
 
 class Dbt:
-    """The project's dbt on the warehouse of these tables, as a user starts it."""
+    """Runs the dbt of this environment on the warehouse of these raw tables."""
 
     def __init__(self, raw: RawTables) -> None:
         self.raw = raw
         self.home = raw.home
 
     def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command.
+        """Run a dbt command.
 
         Raises:
-            AssertionError: it failed; what dbt wrote is in the message.
+            AssertionError: the command failed; the message has the output of dbt.
         """
         self.raw.close()
-        done = subprocess.run(
+        completed = subprocess.run(
             [Path(sys.executable).parent / "dbt", *arguments],
             cwd=DBT_PROJECT_DIR,
             env={
@@ -216,18 +216,18 @@ class Dbt:
             text=True,
             check=False,
         )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
+        assert not check or completed.returncode == 0, completed.stdout + completed.stderr
+        return completed
 
     def build_marts(self, *arguments: str) -> None:
-        """Everything up to the marts, without tests."""
+        """Build everything up to the marts, without tests."""
         self(
             "build", "--select", "+path:models/marts", "--exclude-resource-type", "test",
             "--exclude-resource-type", "unit_test", *arguments,
         )  # fmt: skip
 
 
-def _kept(table: Table) -> str:
+def _history_columns(table: Table) -> str:
     changes = ("_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at")
     return ", ".join((*table.primary_key, *table.history, *changes))
 

@@ -1,4 +1,4 @@
-"""Versions of customers, films, stores and staff have the times of the source's commits."""
+"""Versions in the history dimensions begin and end at the commit times of the source."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ from dvd_rental_pipeline_tests.dbt_models.raw_tables import START, Dbt, RawTable
 
 pytestmark = pytest.mark.heavy
 
-DAWN = datetime(1900, 1, 1)
+FIRST_VALID_FROM = datetime(1900, 1, 1)
 HISTORY = """
     select store_id, city, valid_from, valid_to, is_current
     from marts.dim_customer_history where customer_id = {} order by valid_from
@@ -34,7 +34,7 @@ def test_history_follows_the_source(home: Path) -> None:
     _rent(raw, 3, customer_id=1, rented_at=first_move - timedelta(microseconds=1))
     _rent(raw, 4, customer_id=1, rented_at=first_move)
     _rent(raw, 5, customer_id=77, rented_at=first_move)
-    # Stored with the version before, of which nobody knew yet that it would end.
+    # Stored with the previous version, which ends in a later sync.
     _rent(raw, 6, customer_id=1, rented_at=first_move + timedelta(days=3))
     dbt.build_marts()
 
@@ -49,19 +49,19 @@ def test_history_follows_the_source(home: Path) -> None:
     dbt.build_marts("--full-refresh")
 
     assert raw.query(HISTORY.format(1)) == [
-        (2, "Ghent", DAWN, first_move, False),
+        (2, "Ghent", FIRST_VALID_FROM, first_move, False),
         (1, "Ghent", first_move, second_move, False),
         (2, "Leuven", second_move, None, True),
-    ], "both changes of the last sync end in one version, dated by the later; a full refresh keeps the rest"
-    assert [version[2:] for version in raw.query(HISTORY.format(2))] == [(DAWN, None, True)], (
-        "what the history does not tell makes no version"
+    ], "both changes of the last sync give one version, dated by the later one; a full refresh keeps the others"
+    assert [version[2:] for version in raw.query(HISTORY.format(2))] == [(FIRST_VALID_FROM, None, True)], (
+        "a change to a column that is not tracked makes no version"
     )
     assert [version[2:] for version in raw.query(HISTORY.format(3))] == [
-        (DAWN, first_move, False),
+        (FIRST_VALID_FROM, first_move, False),
         (raw.now, None, True),
-    ], "a deletion closes at its commit, and a return opens anew"
+    ], "a deletion ends a version at its commit, and a reinserted row starts a new one"
     ((vanished_until, vanished_is_current),) = [version[3:] for version in raw.query(HISTORY.format(4))]
-    assert vanished_until > START, "a row that vanished without a tombstone is closed"
+    assert vanished_until > START, "the version of a row that disappeared without a tombstone ends"
     assert not vanished_is_current
     assert raw.query(
         "select rental_id, city, customers.store_id from marts.fct_rental as rentals"
@@ -73,13 +73,15 @@ def test_history_follows_the_source(home: Path) -> None:
         (4, "Ghent", 1),
         (5, "Ghent", 2),
         (6, "Leuven", 2),
-    ], "each rental has the version of its time, also a customer's that came later and one that began later"
+    ], "each rental has the version of its time, also for late-arriving customers and versions"
 
-    done = dbt("test", "--select", "path:models/marts", "path:snapshots", "--exclude", "path:models/reports")
-    assert "ERROR=0" in done.stdout
+    completed = dbt(
+        "test", "--select", "path:models/marts", "path:snapshots", "--exclude", "path:models/reports"
+    )
+    assert "ERROR=0" in completed.stdout
 
 
-def test_changes_within_one_sync_are_versions_of_their_own(home: Path) -> None:
+def test_each_change_within_one_sync_makes_a_version(home: Path) -> None:
     raw = RawTables(home, keep_past=True)
     dbt = Dbt(raw)
     fill(raw)
@@ -91,23 +93,23 @@ def test_changes_within_one_sync_are_versions_of_their_own(home: Path) -> None:
     raw.pass_time(days=1)
     raw.change("customer", 1, email="new@example.org")
     raw.pass_time(days=1)
-    house_move = raw.now
+    address_change = raw.now
     raw.change("address", raw.row("customer", 1)["address_id"], city_id=2)
     raw.pass_time(days=1)
-    left = raw.now
+    deleted = raw.now
     raw.delete("customer", 1)
     raw.pass_time(days=1)
-    came_back = raw.now
+    reinserted = raw.now
     put_customer(raw, 1)
-    for rental_id, rented_at in enumerate((first_move, house_move, left, came_back), start=1):
+    for rental_id, rented_at in enumerate((first_move, address_change, deleted, reinserted), start=1):
         _rent(raw, rental_id, customer_id=1, rented_at=rented_at)
     dbt.build_marts()
 
     expected = [
-        (2, "Ghent", DAWN, first_move, False),
-        (1, "Ghent", first_move, house_move, False),
-        (1, "Leuven", house_move, left, False),
-        (2, "Leuven", came_back, None, True),
+        (2, "Ghent", FIRST_VALID_FROM, first_move, False),
+        (1, "Ghent", first_move, address_change, False),
+        (1, "Leuven", address_change, deleted, False),
+        (2, "Leuven", reinserted, None, True),
     ]
     assert raw.query(HISTORY.format(1)) == expected
     rentals = (
@@ -115,7 +117,9 @@ def test_changes_within_one_sync_are_versions_of_their_own(home: Path) -> None:
         " inner join marts.dim_customer_history as customers using (customer_key) order by rental_id"
     )
     found = [(1, "Ghent", 1), (2, "Leuven", 1), (3, "Unknown", None), (4, "Leuven", 2)]
-    assert raw.query(rentals) == found, "each has the version of its time; nobody was there for the third"
+    assert raw.query(rentals) == found, (
+        "each rental has the version of its time; there was no customer for the third"
+    )
     dbt.build_marts("--full-refresh")
     assert raw.query(HISTORY.format(1)) == expected
     assert raw.query(rentals) == found

@@ -1,4 +1,4 @@
-"""Personal columns are masked in Snowflake, with the policy that the account's set-up makes."""
+"""Personal columns are masked in Snowflake, with the policy that the account set-up creates."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_every_personal_column_gets_the_policy_in_production(dbt: Dbt) -> None:
     columns = ", ".join(f"column {name} {policy}" for name in names)
     assert f"[alter table DVD_RENTALS.marts.dim_customer modify {columns}]" in masked
     made = [each.makes.name for each in Account().statements() if each.makes and "POLICY" in each.makes.kind]
-    assert made == ["DVD_RENTALS.GOVERNANCE.PERSONAL_TEXT"], "dbt sets another policy than there is"
+    assert made == ["DVD_RENTALS.GOVERNANCE.PERSONAL_TEXT"], "dbt sets a policy that the account does not have"
 
 
 def _compile(dbt: Dbt, node: str) -> str:

@@ -1,4 +1,4 @@
-"""The same models for Snowflake: what dbt compiles without an account is SQL that Snowflake's grammar takes."""
+"""The models compile for Snowflake without an account, to SQL that is valid in Snowflake's grammar."""
 
 import os
 import subprocess
@@ -13,9 +13,9 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 
 @pytest.fixture(scope="module", params=["production", "branch"])
 def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of compiled statements."""
+    """The folder with the compiled statements."""
     target = tmp_path_factory.mktemp(request.param)
-    done = subprocess.run(
+    completed = subprocess.run(
         [
             Path(sys.executable).parent / "dbt", "compile", "--target", request.param,
             "--no-populate-cache", "--no-introspect",
@@ -31,11 +31,11 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         text=True,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     return target / "compiled" / "dvd_rental"
 
 
-def test_every_statement_is_snowflakes_sql(compiled: Path) -> None:
+def test_every_statement_parses_as_snowflake_sql(compiled: Path) -> None:
     statements = {path: path.read_text() for path in compiled.rglob("*.sql")}
     models = {path.stem for path in (DBT_PROJECT_DIR / "models").rglob("*.sql")}
     assert models <= {path.stem for path in statements}
@@ -43,7 +43,7 @@ def test_every_statement_is_snowflakes_sql(compiled: Path) -> None:
         assert len(sqlglot.parse(statement, read="snowflake")) == 1, path
 
 
-def test_no_statement_asks_the_clock(compiled: Path) -> None:
+def test_no_statement_reads_the_clock(compiled: Path) -> None:
     clocks = {"current_date", "current_timestamp", "now()", "getdate", "sysdate"}
     for path in compiled.rglob("*.sql"):
         assert not any(clock in path.read_text().lower() for clock in clocks), path
