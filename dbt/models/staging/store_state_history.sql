@@ -1,5 +1,9 @@
 with store_rows as (
-    {{ raw_state_history('store', ['store_id', 'manager_staff_id', 'address_id'], past_states_relation('store')) }}
+    {{ raw_state_history(
+        'store',
+        ['store_id', 'manager_staff_id', 'address_id'],
+        past_states_relation('store')
+    ) }}
 ),
 
 stores as (
