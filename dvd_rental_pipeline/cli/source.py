@@ -49,6 +49,8 @@ def status(
         print(json.dumps(status.as_dict(), indent=2))
         return
     table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a URL must not be truncated
     for name, value in status.as_dict().items():
         if name != "row_counts":
             table.add_row(name.replace("_", " "), "" if value is None else escape(str(value)))

@@ -154,7 +154,7 @@ class EmbeddedPostgres:
         )
 
     def url(self, database: str = DEFAULT_DATABASE) -> str:
-        """Return the URL of a database on the running server. It contains no secret, but a password file.
+        """Return the URL of a database on the running server. It names a password file and contains no secret.
 
         Raises:
             SourceError: the server is not running.

@@ -123,20 +123,18 @@ def _require_pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def _psql_environment(url: str) -> dict[str, str]:
     """Return libpq's environment variables for `url`: the list of processes then shows no password."""
     variables = {
-        **{
-            "host": "PGHOST",
-            "hostaddr": "PGHOSTADDR",
-            "port": "PGPORT",
-            "user": "PGUSER",
-            "dbname": "PGDATABASE",
-        },
-        **{"password": "PGPASSWORD", "passfile": "PGPASSFILE", "sslmode": "PGSSLMODE"},
-        **{
-            "sslrootcert": "PGSSLROOTCERT",
-            "sslcert": "PGSSLCERT",
-            "sslkey": "PGSSLKEY",
-            "options": "PGOPTIONS",
-        },
+        "host": "PGHOST",
+        "hostaddr": "PGHOSTADDR",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "dbname": "PGDATABASE",
+        "password": "PGPASSWORD",
+        "passfile": "PGPASSFILE",
+        "sslmode": "PGSSLMODE",
+        "sslrootcert": "PGSSLROOTCERT",
+        "sslcert": "PGSSLCERT",
+        "sslkey": "PGSSLKEY",
+        "options": "PGOPTIONS",
     }
     given = {variables[key]: str(value) for key, value in conninfo_to_dict(url).items() if key in variables}
     return {**os.environ, "PGCLIENTENCODING": "UTF8", "LC_ALL": "C", **given}
