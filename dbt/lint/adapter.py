@@ -1,4 +1,4 @@
-"""Stands in for dbt's adapter: a macro that a warehouse may have otherwise gives nothing here."""
+"""Stand-in for dbt's adapter in sqlfluff: dispatched macros return nothing."""
 
 from collections.abc import Callable
 

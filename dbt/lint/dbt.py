@@ -1,4 +1,4 @@
-"""Stand-ins for dbt's own macros, so that sqlfluff renders the models without dbt and without a warehouse."""
+"""Stand-ins for dbt's macros, with which sqlfluff renders the models without dbt and without a warehouse."""
 
 
 def dateadd(datepart: str, interval: object, from_date_or_timestamp: str) -> str:
