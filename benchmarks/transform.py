@@ -30,7 +30,8 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Set
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
-from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
+from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"

@@ -16,7 +16,7 @@ from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
-from dvd_rental_pipeline.transform.project import build_dbt_resource
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 
 

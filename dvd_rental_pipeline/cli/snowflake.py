@@ -1,4 +1,4 @@
-"""`dvd-rental snowflake ...`: the account, as its administrator sets it up."""
+"""`dvd-rental snowflake ...`: the set-up of the account, by its administrator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +23,12 @@ AdminUser = Annotated[str | None, typer.Option("--user", help="Log in as this us
 AdminKey = Annotated[Path | None, typer.Option("--private-key", help="Private key file of that user.")]
 PublicKeys = Annotated[
     list[str] | None,
-    typer.Option("--public-key", help="ROLE=FILE: make the service user of a role, e.g. LOADER=airbyte.pub."),
+    typer.Option("--public-key", help="ROLE=FILE: create the service user of a role, e.g. LOADER=airbyte.pub."),
 ]
 Credits = Annotated[int, typer.Option("--credits", min=1, help="Credits a month for all warehouses.")]
 AllowedIps = Annotated[
-    list[str] | None, typer.Option("--allow-ip", help="Address or CIDR range that the service users come from.")
+    list[str] | None,
+    typer.Option("--allow-ip", help="Address or CIDR range of the service users."),
 ]
 
 
@@ -39,7 +40,7 @@ def plan(
     user: AdminUser = None,
     private_key: AdminKey = None,
 ) -> None:
-    """Print the SQL that the account lacks; all of it when the account cannot be read. Changes nothing."""
+    """Print the SQL that the account lacks, or all of it if the account cannot be read. Changes nothing."""
     settings = Settings.load()
     from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
@@ -48,13 +49,13 @@ def plan(
         with _administrator(settings, user, private_key) as session:
             plan = difference.compare(account, session)
     except PipelineError as error:
-        messages.print(f"[bold yellow]All of it, as the account cannot be read.[/] {escape(str(error))}")
-        plan = difference.whole(account)
+        messages.print(f"[bold yellow]The account cannot be read: the full plan.[/] {escape(str(error))}")
+        plan = difference.full_plan(account)
     print(difference.script(plan.missing))
     if plan.repeated:
         messages.print(
-            f"{len(plan.missing)} statements are missing. `apply` also sets {len(plan.repeated)} properties to "
-            "their values, whatever they are."
+            f"{len(plan.missing)} statements are missing. `apply` also sets {len(plan.repeated)} properties "
+            "again."
         )
 
 
@@ -66,37 +67,37 @@ def apply(
     user: AdminUser = None,
     private_key: AdminKey = None,
 ) -> None:
-    """Make what the account lacks. Needs the role ACCOUNTADMIN; to run it again is harmless."""
+    """Create what the account lacks. Needs the role ACCOUNTADMIN; repeating it is harmless."""
     settings = Settings.load()
     from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
     account = _account(settings, public_key, spend, allow_ip)
-    with progress() as tell, _administrator(settings, user, private_key) as session:
-        made = difference.apply(account, session, tell)
-    messages.print(f"The account is as it should be: {made} statements were missing.")
+    with progress() as report_progress, _administrator(settings, user, private_key) as session:
+        missing = difference.apply(account, session, report_progress)
+    messages.print(f"The account is set up: {missing} statements were missing.")
 
 
 @app.command("clone-branch")
 def clone_branch(
-    branch: Annotated[str, typer.Argument(help="What its schemas begin with, e.g. my_change.")],
-    drop: Annotated[bool, typer.Option("--drop", help="Take the schemas away instead.")] = False,
+    branch: Annotated[str, typer.Argument(help="Prefix of its schemas, e.g. my_change.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Drop the schemas instead.")] = False,
 ) -> None:
-    """Begin a branch's schemas as clones of production's, without copying data."""
+    """Create a branch's schemas as clones of production's, without copying data."""
     settings = Settings.load()
     from dvd_rental_pipeline.core.settings import schema_prefix
     from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
     from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
     from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
 
-    account = Account(settings.snowflake_database)
+    account = Account(_raw_schemas(), settings.snowflake_database)
     prefix = schema_prefix(branch)
     statements = account.drop_branch(prefix) if drop else account.clone_branch(prefix)
     with (
-        progress() as tell,
+        progress() as report_progress,
         open_snowflake(SnowflakeLogin.from_settings(settings), {"command": "branch"}) as session,
     ):
         for statement in statements:
-            tell(statement)
+            report_progress(statement)
             session.execute(statement)
     messages.print(f"{len(statements)} schemas of `{prefix}` were {'dropped' if drop else 'cloned'}.")
 
@@ -107,6 +108,7 @@ def _account(
     from dvd_rental_pipeline.warehouse.snowflake_account.design import Account, read_public_keys
 
     return Account(
+        raw_schemas=_raw_schemas(),
         database=settings.snowflake_database.upper(),
         public_keys=read_public_keys(public_keys or []),
         credits=spend,
@@ -114,22 +116,28 @@ def _account(
     )
 
 
+def _raw_schemas() -> list[str]:
+    from dvd_rental_pipeline.pipelines.registry import PIPELINES
+
+    return [pipeline.domain.name for pipeline in PIPELINES]
+
+
 @contextmanager
 def _administrator(
     settings: Settings, user: str | None, private_key: Path | None
 ) -> Iterator["SnowflakeSession"]:
-    """A session of an administrator, who may come before there is a database or a warehouse."""
+    """A session of an administrator; the database and the virtual warehouse need not exist yet."""
     from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
     from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
 
-    given: dict[str, object] = {"snowflake_role": "ACCOUNTADMIN"}
+    changes: dict[str, object] = {"snowflake_role": "ACCOUNTADMIN"}
     if user is not None:
-        given["snowflake_user"] = user
+        changes["snowflake_user"] = user
     if private_key is not None:
-        given |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
+        changes |= {"snowflake_private_key_path": private_key, "snowflake_private_key": None}
         if private_key.is_file() and b"ENCRYPTED" not in private_key.read_bytes():
-            # The passphrase of the settings is that of the pipeline's own key.
-            given["snowflake_private_key_passphrase"] = None
-    login = SnowflakeLogin.from_settings(settings.model_copy(update=given))
+            # The passphrase in the settings belongs to the pipeline's key.
+            changes["snowflake_private_key_passphrase"] = None
+    login = SnowflakeLogin.from_settings(settings.model_copy(update=changes))
     with open_snowflake(replace(login, database=None), {"command": "set-up"}) as session:
         yield session

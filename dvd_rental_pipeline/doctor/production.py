@@ -105,10 +105,11 @@ def examine_snowflake(settings: Settings) -> Iterator[Diagnosis]:
     except PipelineError as error:
         yield Diagnosis(Health.BAD, "Snowflake", str(error), "set them, then run doctor again")
         return
+    raw_schemas = [pipeline.domain.name for pipeline in PIPELINES]
     quick = replace(login, login_timeout=min(login.login_timeout, 20), statement_timeout=60)
     try:
         with open_snowflake(quick, {"deployment": settings.deployment.value, "command": "doctor"}) as session:
-            seen = examine_account(session, settings.snowflake_database)
+            seen = examine_account(session, settings.snowflake_database, raw_schemas)
     except PipelineError as error:
         yield Diagnosis(Health.BAD, "Snowflake", str(error), "fix that, then run doctor again")
         return

@@ -1,4 +1,4 @@
-"""What dbt tells while it works, read as fast as it comes."""
+"""Messages of a running dbt, read without delaying it, and ending it."""
 
 import signal
 from collections.abc import Iterator
@@ -10,34 +10,34 @@ from dagster_dbt import DbtCliEventMessage, DbtCliInvocation
 
 
 def messages(invocation: DbtCliInvocation) -> Iterator[DbtCliEventMessage]:
-    """Each message of dbt, however long the caller takes for one.
+    """Every message of dbt, in order; the caller may take any time for each.
 
-    A pipe that nobody empties would hold dbt up, and keep it from ending when it is interrupted.
+    A pipe that is not read would block dbt, and keep it from ending after an interrupt.
 
     Raises:
         DagsterDbtCliRuntimeError: dbt has ended with an error.
     """
-    told: SimpleQueue[DbtCliEventMessage | BaseException | None] = SimpleQueue()
+    received: SimpleQueue[DbtCliEventMessage | BaseException | None] = SimpleQueue()
 
     def read() -> None:
         try:
             for message in invocation.stream_raw_events():
-                told.put(message)
+                received.put(message)
         except BaseException as error:
-            told.put(error)
+            received.put(error)
         else:
-            told.put(None)
+            received.put(None)
 
-    # A daemon: it ends with dbt, which may outlast an interrupt for some seconds.
+    # A daemon: it ends with dbt, some seconds after an interrupt.
     Thread(target=read, name="dbt output", daemon=True).start()
-    while (message := told.get()) is not None:
+    while (message := received.get()) is not None:
         if isinstance(message, BaseException):
             raise message
         yield message
 
 
 def end(invocation: DbtCliInvocation) -> None:
-    """See that dbt has ended: if it is still at work by an interrupt, and by force where that fails."""
+    """End dbt, if it is running: by SIGINT, and by SIGKILL after its time limit."""
     process = invocation.process
     if process.poll() is not None:
         return

@@ -1,7 +1,7 @@
-"""dbt as it is, except that its sessions with Snowflake end in bounded time: `dvd-rental-dbt build`, and so on.
+"""`dvd-rental-dbt`: dbt with time limits for its sessions with Snowflake.
 
-The profile of dbt-snowflake knows no limit, and without one the connector makes a request that fails with HTTP
-500 again for ever.
+The profile of dbt-snowflake has no such option, and without limits the connector repeats a request that fails
+with HTTP 500 forever.
 """
 
 import functools
@@ -12,10 +12,10 @@ from dvd_rental_pipeline.core.settings import Settings
 
 
 def main() -> None:
-    """Run dbt with the arguments of this process, and exit as it does."""
+    """Run dbt with the arguments of this process, and exit with its exit code."""
     settings = Settings.load()
     with warnings.catch_warnings():
-        # The connector's own copy of `requests` complains of packages beside it that it does not use.
+        # The connector's own copy of `requests` warns of packages that it does not use.
         warnings.simplefilter("ignore")
         import snowflake.connector  # noqa: PLC0415
 

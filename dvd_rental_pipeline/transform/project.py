@@ -1,24 +1,16 @@
-"""The dbt project and the program that runs it."""
+"""The dbt project: its manifest, and the program that reads it."""
 
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
 
-from dagster import InitResourceContext
-from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
+from dagster_dbt import DbtProject
 from filelock import FileLock
-from packaging.version import Version
-from pydantic import PrivateAttr
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Settings
-from dvd_rental_pipeline.transform.dbt_output import end
 
 
 class DbtProjectError(PipelineError):
@@ -26,12 +18,12 @@ class DbtProjectError(PipelineError):
 
 
 def load_dbt_project(settings: Settings) -> DbtProject:
-    """The dbt project, with a manifest that is as new as the files it is made of.
+    """The dbt project, with a manifest that is as new as the project's files.
 
-    dagster-dbt's own preparation parses again in every run worker; this one only when a file has changed.
+    dagster-dbt's own preparation parses in every run worker; this one only after a file has changed.
 
     Raises:
-        DbtProjectError: dbt cannot parse the project; its own words are in the message.
+        DbtProjectError: dbt cannot parse the project; the message contains dbt's.
         UnwritableFolderError: the manifest cannot be written.
     """
     settings.export()
@@ -45,7 +37,7 @@ def load_dbt_project(settings: Settings) -> DbtProject:
         try:
             settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
             with FileLock(settings.dbt_target_dir / "parse.lock"):
-                # Whoever had the lock may have parsed it already.
+                # The previous holder of the lock may have parsed it.
                 if _manifest_is_stale(project):
                     _parse(project)
         except OSError as error:
@@ -53,49 +45,8 @@ def load_dbt_project(settings: Settings) -> DbtProject:
     return project
 
 
-class InstalledDbt(DbtCliResource):
-    """dagster-dbt's resource for the dbt that is installed beside it."""
-
-    _started: list[DbtCliInvocation] = PrivateAttr(default_factory=list)
-
-    @property
-    def _cli_version(self) -> Version:
-        """The version of the installed package: to ask the program itself takes three seconds of each run."""
-        return Version(version("dbt-core"))
-
-    def cli(self, args: Sequence[str], **options: Any) -> DbtCliInvocation:
-        """Start dbt; it writes the run's id into the tags of its statements."""
-        if (context := options.get("context")) is not None:
-            os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
-        invocation = super().cli(args, **options)
-        self._started.append(invocation)
-        return invocation
-
-    @contextmanager
-    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
-        """Whatever ends the step, no dbt outlives it: an interrupt may come while Dagster stores an event."""
-        try:
-            with super().yield_for_execution(context) as resource:
-                yield resource
-        finally:
-            for invocation in self._started:
-                end(invocation)
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
-        """No adapter in this process: only `fetch_row_counts` and its like need one.
-
-        They query from threads, among which an interrupt ends in a deadlock; and making the adapter takes
-        seconds and swallows interrupts meanwhile.
-        """
-
-
-def build_dbt_resource(project: DbtProject) -> DbtCliResource:
-    """dagster-dbt's resource for `project`."""
-    return InstalledDbt(project_dir=project, dbt_executable=_dbt_executable(project))  # type: ignore[arg-type]
-
-
-def _dbt_executable(project: DbtProject) -> str:
-    """The dbt of this very environment, which need not be on PATH; for Snowflake, the one with time limits."""
+def dbt_executable(project: DbtProject) -> str:
+    """The dbt of this environment, which need not be on PATH; for Snowflake, `dvd-rental-dbt`."""
     name = "dbt" if project.target == Deployment.LOCAL else "dvd-rental-dbt"
     return shutil.which(name, path=str(Path(sys.executable).parent)) or name
 
@@ -114,8 +65,8 @@ def _manifest_is_stale(project: DbtProject) -> bool:
 
 
 def _parse(project: DbtProject) -> None:
-    # Named as dagster-dbt names them when it builds: other names would make dbt parse anew each time.
-    command = [_dbt_executable(project), "parse", "--quiet", "--target", project.target or ""]
+    # The names that dagster-dbt uses: with others, dbt would parse the project from scratch each time.
+    command = [dbt_executable(project), "parse", "--quiet", "--target", project.target or ""]
     environment = {
         **os.environ,
         "DBT_PROJECT_DIR": str(project.project_dir),
@@ -127,13 +78,13 @@ def _parse(project: DbtProject) -> None:
             command, cwd=project.project_dir, env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        raise DbtProjectError(f"There is no program {command[0]}: install the project again.") from None
+        raise DbtProjectError(f"The program {command[0]} does not exist: install the project again.") from None
     if parsed.returncode != 0:
-        # What dbt says comes before the traceback of a failure that it did not expect.
-        told, _, _ = (parsed.stdout + parsed.stderr).partition("Traceback")
-        raise DbtProjectError(f"dbt cannot parse the project in {project.project_dir}:\n{told.strip()}")
+        # After an unexpected error, dbt's message is followed by a traceback.
+        message, _, _ = (parsed.stdout + parsed.stderr).partition("Traceback")
+        raise DbtProjectError(f"dbt cannot parse the project in {project.project_dir}:\n{message.strip()}")
 
 
 if __name__ == "__main__":
-    # While an image is built: parsing needs no credentials, and the server starts sooner.
+    # While an image is built: parsing needs no credentials, and the code server starts faster.
     load_dbt_project(Settings.load())

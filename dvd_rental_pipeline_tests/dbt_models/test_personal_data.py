@@ -25,7 +25,8 @@ def test_every_personal_column_gets_the_policy_in_production(dbt: Dbt) -> None:
     names = ("customer_name", "first_name", "last_name", "email", "address", "postal_code", "phone")
     columns = ", ".join(f"column {name} {policy}" for name in names)
     assert f"[alter table DVD_RENTALS.marts.dim_customer modify {columns}]" in masked
-    made = [each.makes.name for each in Account().statements() if each.makes and "POLICY" in each.makes.kind]
+    created = [each.creates for each in Account([]).statements() if each.creates]
+    made = [each.name for each in created if "POLICY" in each.kind]
     assert made == ["DVD_RENTALS.GOVERNANCE.PERSONAL_TEXT"], "dbt sets a policy that the account does not have"
 
 

@@ -12,8 +12,9 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel, read_entity_model
 from dvd_rental_pipeline.publishing.documentation.lineage import Lineage, trace
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
-from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.project import load_dbt_project
 
 
 @pytest.fixture(scope="session")

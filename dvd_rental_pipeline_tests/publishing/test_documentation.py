@@ -17,7 +17,8 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
 from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel
 from dvd_rental_pipeline.publishing.site import FolderSite
-from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
+from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 
 OWN_PAGES = ["index.html", "source.html", "marts.html", "lineage.html"]

@@ -16,6 +16,7 @@ from dvd_rental_pipeline.core.runbook import ERROR, RUNBOOK, SAMPLE, Section
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.transform.failing_rows import (
     SAMPLE_ROWS,
     SAMPLED_TESTS,
@@ -24,7 +25,7 @@ from dvd_rental_pipeline.transform.failing_rows import (
     failed_tests,
 )
 from dvd_rental_pipeline.transform.manifest import read_manifest
-from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill

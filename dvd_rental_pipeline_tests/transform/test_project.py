@@ -12,12 +12,8 @@ from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.transform import project as dbt
-from dvd_rental_pipeline.transform.project import (
-    DbtProjectError,
-    InstalledDbt,
-    build_dbt_resource,
-    load_dbt_project,
-)
+from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt, build_dbt_resource
+from dvd_rental_pipeline.transform.project import DbtProjectError, load_dbt_project
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
-from dvd_rental_pipeline.transform.project import build_dbt_resource, load_dbt_project
+from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
+from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouseResource

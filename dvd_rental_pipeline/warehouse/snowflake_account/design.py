@@ -1,13 +1,13 @@
-"""What the account must hold for the pipeline, as statements that may run any number of times.
+"""The objects and grants that the pipelines need in a Snowflake account, as statements that can be repeated.
 
-Who may do what:
+Roles:
 
-- LOADER writes the raw tables and reads nothing else. Airbyte takes it.
-- TRANSFORMER reads the raw tables, writes every layer, and makes schemas for branches. dbt and Dagster take it.
-- REPORTER reads marts and reports, personal columns masked. Dashboards and people take it.
-- PII_READER is a REPORTER who sees personal columns.
+- LOADER writes the raw tables and reads nothing else. For Airbyte.
+- TRANSFORMER reads the raw tables, writes every layer, and creates schemas for branches. For dbt and Dagster.
+- REPORTER reads marts and reports, personal columns masked. For dashboards and people.
+- PII_READER reads what REPORTER reads, personal columns unmasked.
 
-Everyone else sees nothing. The schemas have managed access: who makes a table cannot give it away.
+No other role has access. The schemas have managed access: the owner of a table cannot grant it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,16 +17,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
-RAW = DVD_RENTAL.name.upper()
 LAYERS = ("STAGING", "SNAPSHOTS", "MARTS", "REPORTS")
 REPORTED = ("MARTS", "REPORTS")
 GOVERNANCE = "GOVERNANCE"
 POLICY = "PERSONAL_TEXT"
 MONITOR = "DVD_RENTAL_MONTHLY"
 NETWORK_POLICY = "DVD_RENTAL_CLIENTS"
-# The warehouse, and the user by default, of each role that a service takes.
+# The virtual warehouse and the service user of each role.
 WAREHOUSES = {"LOADER": "LOADING", "TRANSFORMER": "TRANSFORMING", "REPORTER": "REPORTING"}
 USERS = {"LOADER": "AIRBYTE", "TRANSFORMER": "DVD_RENTAL_TRANSFORMER", "REPORTER": "DVD_RENTAL_REPORTER"}
 _MONITORING = (
@@ -36,8 +34,8 @@ _MONITORING = (
 
 
 @dataclass(frozen=True)
-class Named:
-    """An object of the account; names are in upper case, and full: `DVD_RENTALS.MARTS`."""
+class AccountObject:
+    """An object of the account, by its full name in upper case, e.g. `DVD_RENTALS.MARTS`."""
 
     kind: str
     name: str
@@ -45,7 +43,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Grant:
-    """One privilege of a role; with `future`, on every `kind` that will stand in the schema `name`."""
+    """One privilege of a role; with `future`, on every `kind` that will be created in the schema `name`."""
 
     privilege: str
     kind: str
@@ -56,35 +54,37 @@ class Grant:
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement, the role that runs it, and what it does.
+    """A statement, the role that runs it, and its effect.
 
-    `makes` and `grants` say when it need not run: what it makes is there. A statement with neither brings a
-    property to the value it should have, and runs each time. `needs` is there before.
+    A statement is skipped if the object that it `creates` and its `grants` exist. One with neither sets a
+    property to its value, and runs each time. `needs` are the objects that must exist before.
     """
 
     sql: str
     role: str
-    makes: Named | None = None
+    creates: AccountObject | None = None
     grants: tuple[Grant, ...] = ()
-    needs: tuple[Named, ...] = ()
+    needs: tuple[AccountObject, ...] = ()
 
 
 @dataclass(frozen=True)
 class Account:
-    """What differs from account to account.
+    """The design of one account.
 
-    `public_keys` holds, by role, the public key of its service user: the body of the PEM, in one line. A role
-    without one gets no user. `credits` is what all warehouses may spend in a month. `allowed_ips` are addresses
-    or CIDR ranges; without any there is no network policy.
+    `raw_schemas` are the schemas of raw tables, one per replicated domain. `public_keys` are the public keys of
+    service users by role: the body of the PEM, in one line. A role without one gets no user. `credits` limits
+    the spending of all virtual warehouses in a month. `allowed_ips` are addresses or CIDR ranges; without any
+    there is no network policy.
     """
 
+    raw_schemas: Sequence[str]
     database: str = "DVD_RENTALS"
     public_keys: Mapping[str, str] = field(default_factory=dict)
     credits: int = 30
     allowed_ips: Sequence[str] = ()
 
     def statements(self) -> Sequence[Statement]:
-        """All statements, in an order in which each finds what it needs."""
+        """All statements, in an order in which the objects that each needs exist."""
         return [
             *self._roles(),
             *self._warehouses(),
@@ -97,28 +97,34 @@ class Account:
         ]
 
     def clone_branch(self, branch: str) -> Sequence[str]:
-        """Schemas for a branch that begin as production's; a clone costs nothing until it changes."""
+        """Create a branch's schemas as clones of production's; a clone costs nothing until it changes."""
         return [
             f"create schema if not exists {self.database}.{branch}_{layer} clone {self.database}.{layer}"
             for layer in LAYERS
         ]
 
     def drop_branch(self, branch: str) -> Sequence[str]:
-        """Take the schemas of a branch away."""
+        """Drop the schemas of a branch."""
         return [f"drop schema if exists {self.database}.{branch}_{layer}" for layer in LAYERS]
+
+    @property
+    def _raw(self) -> Sequence[str]:
+        return [schema.upper() for schema in self.raw_schemas]
 
     def _roles(self) -> Iterator[Statement]:
         for role in (*WAREHOUSES, "PII_READER"):
-            yield Statement(f"create role if not exists {role}", "USERADMIN", makes=Named("ROLE", role))
-            yield self._give_role(role, "ROLE", "SYSADMIN")
-        yield self._give_role("REPORTER", "ROLE", "PII_READER")
+            yield Statement(
+                f"create role if not exists {role}", "USERADMIN", creates=AccountObject("ROLE", role)
+            )
+            yield self._grant_role(role, "ROLE", "SYSADMIN")
+        yield self._grant_role("REPORTER", "ROLE", "PII_READER")
 
     def _warehouses(self) -> Iterator[Statement]:
-        monitor = Named("RESOURCE MONITOR", MONITOR)
+        monitor = AccountObject("RESOURCE MONITOR", MONITOR)
         yield Statement(
             f"create resource monitor if not exists {MONITOR} with credit_quota = {self.credits} {_MONITORING}",
             "ACCOUNTADMIN",
-            makes=monitor,
+            creates=monitor,
         )
         yield Statement(
             f"alter resource monitor {MONITOR} set credit_quota = {self.credits}",
@@ -126,96 +132,98 @@ class Account:
             needs=(monitor,),
         )
         for role, warehouse in WAREHOUSES.items():
-            made = Named("WAREHOUSE", warehouse)
-            # The smallest runs every model in seconds, and a minute is the least that is charged.
+            created = AccountObject("WAREHOUSE", warehouse)
+            # The smallest size runs every model in seconds, and a minute is the least that is charged.
             properties = "warehouse_size = 'XSMALL' auto_suspend = 60 statement_timeout_in_seconds = 3600"
             yield Statement(
                 f"create warehouse if not exists {warehouse} with {properties} initially_suspended = true",
                 "SYSADMIN",
-                makes=made,
+                creates=created,
             )
-            yield Statement(f"alter warehouse {warehouse} set {properties}", "SYSADMIN", needs=(made,))
+            yield Statement(f"alter warehouse {warehouse} set {properties}", "SYSADMIN", needs=(created,))
             yield Statement(
                 f"alter warehouse {warehouse} set resource_monitor = {MONITOR}",
                 "ACCOUNTADMIN",
-                needs=(made, monitor),
+                needs=(created, monitor),
             )
-            yield self._give(("USAGE",), "WAREHOUSE", warehouse, role)
+            yield self._grant(("USAGE",), "WAREHOUSE", warehouse, role)
 
     def _schemas(self) -> Iterator[Statement]:
-        database = Named("DATABASE", self.database)
-        yield Statement(f"create database if not exists {self.database}", "SYSADMIN", makes=database)
-        for schema in (RAW, *LAYERS, GOVERNANCE):
+        database = AccountObject("DATABASE", self.database)
+        yield Statement(f"create database if not exists {self.database}", "SYSADMIN", creates=database)
+        for schema in (*self._raw, *LAYERS, GOVERNANCE):
             yield Statement(
                 f"create schema if not exists {self.database}.{schema} with managed access",
                 "SYSADMIN",
-                makes=Named("SCHEMA", f"{self.database}.{schema}"),
+                creates=AccountObject("SCHEMA", f"{self.database}.{schema}"),
                 needs=(database,),
             )
 
     def _policy(self) -> Iterator[Statement]:
         policy = f"{self.database}.{GOVERNANCE}.{POLICY}"
-        # dbt's own role reads what it transforms, or it would build reports of masked values.
+        # dbt's role sees the values, or it would build reports from masked ones.
         body = (
             "case when is_role_in_session('PII_READER') or is_role_in_session('TRANSFORMER') then value"
             " else sha2(value) end"
         )
-        made = Named("MASKING POLICY", policy)
-        schema = Named("SCHEMA", f"{self.database}.{GOVERNANCE}")
+        created = AccountObject("MASKING POLICY", policy)
+        schema = AccountObject("SCHEMA", f"{self.database}.{GOVERNANCE}")
         yield Statement(
             f"create masking policy if not exists {policy} as (value varchar) returns varchar -> {body}",
             "SYSADMIN",
-            makes=made,
+            creates=created,
             needs=(schema,),
         )
-        yield Statement(f"alter masking policy {policy} set body -> {body}", "SYSADMIN", needs=(made,))
-        yield self._give(("USAGE",), "SCHEMA", schema.name, "TRANSFORMER")
-        yield self._give(("APPLY",), "MASKING POLICY", policy, "TRANSFORMER")
+        yield Statement(f"alter masking policy {policy} set body -> {body}", "SYSADMIN", needs=(created,))
+        yield self._grant(("USAGE",), "SCHEMA", schema.name, "TRANSFORMER")
+        yield self._grant(("APPLY",), "MASKING POLICY", policy, "TRANSFORMER")
 
     def _loader(self) -> Iterator[Statement]:
-        # Airbyte makes a schema of its own for what it loads by stages, besides that of the tables.
-        yield self._give(("USAGE", "CREATE SCHEMA"), "DATABASE", self.database, "LOADER")
-        yield self._give(
-            ("USAGE", "CREATE TABLE", "CREATE VIEW", "CREATE STAGE"),
-            "SCHEMA",
-            f"{self.database}.{RAW}",
-            "LOADER",
-        )
+        # Besides the raw schemas, Airbyte creates one for its staging tables.
+        yield self._grant(("USAGE", "CREATE SCHEMA"), "DATABASE", self.database, "LOADER")
+        for schema in self._raw:
+            yield self._grant(
+                ("USAGE", "CREATE TABLE", "CREATE VIEW", "CREATE STAGE"),
+                "SCHEMA",
+                f"{self.database}.{schema}",
+                "LOADER",
+            )
 
     def _transformer(self) -> Iterator[Statement]:
         # CREATE SCHEMA is for branches, which build beside production.
-        yield self._give(("USAGE", "CREATE SCHEMA"), "DATABASE", self.database, "TRANSFORMER")
-        yield self._give(("USAGE",), "SCHEMA", f"{self.database}.{RAW}", "TRANSFORMER")
-        yield from self._give_reading(RAW, "TRANSFORMER", ("TABLE",))
+        yield self._grant(("USAGE", "CREATE SCHEMA"), "DATABASE", self.database, "TRANSFORMER")
+        for schema in self._raw:
+            yield self._grant(("USAGE",), "SCHEMA", f"{self.database}.{schema}", "TRANSFORMER")
+            yield from self._grant_select(schema, "TRANSFORMER", ("TABLE",))
         for layer in LAYERS:
-            yield self._give(
+            yield self._grant(
                 ("USAGE", "CREATE TABLE", "CREATE VIEW"), "SCHEMA", f"{self.database}.{layer}", "TRANSFORMER"
             )
 
     def _reporter(self) -> Iterator[Statement]:
-        yield self._give(("USAGE",), "DATABASE", self.database, "REPORTER")
+        yield self._grant(("USAGE",), "DATABASE", self.database, "REPORTER")
         for layer in REPORTED:
-            yield self._give(("USAGE",), "SCHEMA", f"{self.database}.{layer}", "REPORTER")
-            yield from self._give_reading(layer, "REPORTER", ("TABLE", "VIEW"))
+            yield self._grant(("USAGE",), "SCHEMA", f"{self.database}.{layer}", "REPORTER")
+            yield from self._grant_select(layer, "REPORTER", ("TABLE", "VIEW"))
 
     def _users(self) -> Iterator[Statement]:
         for role, key in self.public_keys.items():
-            user = Named("USER", USERS[role])
+            user = AccountObject("USER", USERS[role])
             yield Statement(
                 f"create user if not exists {user.name} type = service default_role = {role}"
                 f" default_warehouse = {WAREHOUSES[role]} rsa_public_key = '{key}'",
                 "USERADMIN",
-                makes=user,
+                creates=user,
             )
             yield Statement(f"alter user {user.name} set rsa_public_key = '{key}'", "USERADMIN", needs=(user,))
-            yield self._give_role(role, "USER", user.name)
+            yield self._grant_role(role, "USER", user.name)
         if self.allowed_ips:
-            policy = Named("NETWORK POLICY", NETWORK_POLICY)
+            policy = AccountObject("NETWORK POLICY", NETWORK_POLICY)
             addresses = ", ".join(f"'{address}'" for address in self.allowed_ips)
             yield Statement(
                 f"create network policy if not exists {policy.name} allowed_ip_list = ({addresses})",
                 "SECURITYADMIN",
-                makes=policy,
+                creates=policy,
             )
             yield Statement(
                 f"alter network policy {policy.name} set allowed_ip_list = ({addresses})",
@@ -223,50 +231,50 @@ class Account:
                 needs=(policy,),
             )
             for role in self.public_keys:
-                # On our users alone: the account's other users come from wherever they come.
+                # Only for the service users: other users of the account are not restricted.
                 yield Statement(
                     f"alter user {USERS[role]} set network_policy = {policy.name}",
                     "SECURITYADMIN",
-                    needs=(policy, Named("USER", USERS[role])),
+                    needs=(policy, AccountObject("USER", USERS[role])),
                 )
 
-    def _give_role(self, role: str, kind: str, grantee: str) -> Statement:
+    def _grant_role(self, role: str, kind: str, grantee: str) -> Statement:
         return Statement(
             f"grant role {role} to {kind.lower()} {grantee}",
             "SECURITYADMIN",
             grants=(Grant("USAGE", "ROLE", role, grantee),),
-            needs=(Named("ROLE", role), Named(kind, grantee)),
+            needs=(AccountObject("ROLE", role), AccountObject(kind, grantee)),
         )
 
-    def _give(self, privileges: tuple[str, ...], kind: str, name: str, role: str) -> Statement:
+    def _grant(self, privileges: tuple[str, ...], kind: str, name: str, role: str) -> Statement:
         return Statement(
             f"grant {', '.join(privileges).lower()} on {kind.lower()} {name} to role {role}",
             "SECURITYADMIN",
             grants=tuple(Grant(privilege, kind, name, role) for privilege in privileges),
-            needs=(Named(kind, name), Named("ROLE", role)),
+            needs=(AccountObject(kind, name), AccountObject("ROLE", role)),
         )
 
-    def _give_reading(self, schema: str, role: str, kinds: Sequence[str]) -> Iterator[Statement]:
-        """SELECT on what stands in `schema`, and on what will: dbt and Airbyte replace tables."""
+    def _grant_select(self, schema: str, role: str, kinds: Sequence[str]) -> Iterator[Statement]:
+        """SELECT on existing and on future objects in `schema`: dbt and Airbyte replace tables."""
         name = f"{self.database}.{schema}"
-        needs = (Named("SCHEMA", name), Named("ROLE", role))
+        needs = (AccountObject("SCHEMA", name), AccountObject("ROLE", role))
         for kind in kinds:
             future = (Grant("SELECT", kind, name, role, future=True),)
             for when in ("all", "future"):
                 yield Statement(
                     f"grant select on {when} {kind.lower()}s in schema {name} to role {role}",
                     "SECURITYADMIN",
-                    # Where the future grant is there, what has been made since has got it.
+                    # Where the future grant exists, objects created since then have it.
                     grants=future,
                     needs=needs,
                 )
 
 
 def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:
-    """The public keys of `ROLE=FILE`, by role, as Snowflake stores them.
+    """The public keys of options `ROLE=FILE`, by role, as Snowflake stores them.
 
     Raises:
-        PipelineError: the role is none of ours, or the file holds no public key.
+        PipelineError: the role is unknown, or the file contains no public key.
     """
     keys = {}
     for option in options:
@@ -279,7 +287,7 @@ def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:
             raise PipelineError(f"--public-key {option}: cannot read {path}: {error.strerror}.") from None
         except ValueError:
             raise PipelineError(
-                f"--public-key {option}: {path} is no public key; `openssl rsa -in key.p8 -pubout` makes it."
+                f"--public-key {option}: {path} is not a public key: `openssl rsa -in key.p8 -pubout`."
             ) from None
         pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         keys[role] = "".join(pem.decode().splitlines()[1:-1])

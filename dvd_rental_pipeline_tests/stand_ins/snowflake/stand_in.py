@@ -201,7 +201,7 @@ def set_up(server: SnowflakeStandIn) -> None:
         protocol="http",
     )
     with open_snowflake(login, {}) as session:
-        apply(Account(), session, lambda _: None)
+        apply(Account(["dvd_rental"]), session, lambda _: None)
 
 
 def new_private_key(path: Path, passphrase: str | None = None) -> rsa.RSAPrivateKey:

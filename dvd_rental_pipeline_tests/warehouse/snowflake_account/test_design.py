@@ -1,4 +1,4 @@
-"""The design of the account: complete, in order, with least privilege. Checked as text: nothing runs it."""
+"""The design of the account: complete, in order, with least privilege. Compared as text, not executed."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -14,15 +14,15 @@ from dvd_rental_pipeline.warehouse.snowflake_account.design import (
     LAYERS,
     USERS,
     Account,
+    AccountObject,
     Grant,
-    Named,
     read_public_keys,
 )
-from dvd_rental_pipeline.warehouse.snowflake_account.difference import script, whole
+from dvd_rental_pipeline.warehouse.snowflake_account.difference import full_plan, script
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SYSTEM_ROLES
 
-FULL = Account(public_keys=dict.fromkeys(USERS, "MIIB"), allowed_ips=["198.51.100.0/24"])
-# What sqlglot 30 takes for a command without looking into it.
+FULL = Account([DVD_RENTAL.name], public_keys=dict.fromkeys(USERS, "MIIB"), allowed_ips=["198.51.100.0/24"])
+# Statements that sqlglot 30 does not parse.
 UNREAD = ("create resource monitor", "alter resource monitor", "alter warehouse", "create masking policy",
           "alter masking policy", "create role", "create user", "alter user", "create network policy",
           "alter network policy", "grant role", "grant apply on masking", "grant select on all",
@@ -33,27 +33,28 @@ def grants(role: str) -> set[Grant]:
     return {grant for each in FULL.statements() for grant in each.grants if grant.grantee == role}
 
 
-def test_everything_is_made_before_it_is_needed() -> None:
-    made = {Named("ROLE", role) for role in SYSTEM_ROLES}
+def test_every_object_is_created_before_it_is_needed() -> None:
+    made = {AccountObject("ROLE", role) for role in SYSTEM_ROLES}
     for statement in FULL.statements():
         assert set(statement.needs) <= made, statement.sql
-        if statement.makes is not None:
-            assert statement.makes not in made, f"{statement.makes} is made twice"
-            made.add(statement.makes)
+        if statement.creates is not None:
+            assert statement.creates not in made, f"{statement.creates} is created twice"
+            made.add(statement.creates)
 
 
-def test_every_statement_may_run_again() -> None:
+def test_every_statement_can_be_repeated() -> None:
     for statement in FULL.statements():
-        assert statement.sql.startswith("create ") == (statement.makes is not None)
-        assert statement.makes is None or " if not exists " in statement.sql, statement.sql
-        assert "or replace" not in statement.sql, "replacing would take away what depends on it"
+        assert statement.sql.startswith("create ") == (statement.creates is not None)
+        assert statement.creates is None or " if not exists " in statement.sql, statement.sql
+        assert "or replace" not in statement.sql, "replacing would drop the grants on it"
 
 
-def test_every_statement_names_what_it_says_that_it_makes_and_grants() -> None:
+def test_every_statement_names_the_objects_it_creates_and_grants() -> None:
     for statement in FULL.statements():
-        if statement.makes is not None:
+        if statement.creates is not None:
             assert (
-                f"{statement.makes.kind.lower()} if not exists {statement.makes.name} " in f"{statement.sql} "
+                f"{statement.creates.kind.lower()} if not exists {statement.creates.name} "
+                in f"{statement.sql} "
             )
         for grant in statement.grants:
             assert grant.privilege.lower() in statement.sql or grant.kind == "ROLE"
@@ -62,8 +63,8 @@ def test_every_statement_names_what_it_says_that_it_makes_and_grants() -> None:
 
 
 @pytest.mark.parametrize("sql", [each.sql for each in FULL.statements()])
-def test_every_statement_is_one_that_snowflake_has(sql: str) -> None:
-    # The one clause that the parser does not know of a statement that it does.
+def test_every_statement_is_valid_snowflake_sql(sql: str) -> None:
+    # The parser knows CREATE SCHEMA, but not this clause.
     parsed = sqlglot.parse(sql.removesuffix(" with managed access"), dialect="snowflake")
     assert len(parsed) == 1
     known = not isinstance(parsed[0], exp.Command)
@@ -82,15 +83,25 @@ def test_the_loader_reads_no_layer_and_the_reporter_writes_nothing() -> None:
     assert {grant.privilege for grant in grants("TRANSFORMER") if grant.name == raw} == {"USAGE", "SELECT"}
 
 
-def test_no_one_is_given_all_and_everyone_is_not_given_anything() -> None:
+def test_each_domain_has_a_raw_schema_with_the_same_grants() -> None:
+    both = Account(["dvd_rental", "signups"]).statements()
+    one = [each.sql for each in Account(["dvd_rental"]).statements()]
+    assert [each.sql for each in both if "SIGNUPS" not in each.sql] == one
+    raw = [sql for sql in one if "DVD_RENTALS.DVD_RENTAL" in sql]
+    assert raw
+    added = [each.sql for each in both if "SIGNUPS" in each.sql]
+    assert added == [sql.replace("DVD_RENTALS.DVD_RENTAL", "DVD_RENTALS.SIGNUPS") for sql in raw]
+
+
+def test_no_role_gets_all_privileges_and_public_gets_none() -> None:
     for statement in FULL.statements():
         assert " all privileges" not in statement.sql
         assert not {grant.grantee for grant in statement.grants} & {"PUBLIC", "ACCOUNTADMIN"}
         assert not any(grant.privilege in ("OWNERSHIP", "MANAGE GRANTS") for grant in statement.grants)
 
 
-def test_the_script_takes_the_role_of_each_statement_in_turn() -> None:
-    lines = script(whole(FULL).missing).splitlines()
+def test_the_script_uses_the_role_of_each_statement() -> None:
+    lines = script(full_plan(FULL).missing).splitlines()
     assert all(line.endswith(";") for line in lines)
     assert lines[0].startswith("use role ")
     roles = [line for line in lines if line.startswith("use role ")]
@@ -110,7 +121,7 @@ def test_the_policy_masks_with_the_functions_of_snowflake() -> None:
     ("branch", "expected"),
     [("feature/New-Report", "feature_new_report"), ("my_change", "my_change"), ("12-fix", "branch_12_fix")],
 )
-def test_a_clone_stands_where_dbt_builds_the_branch(branch: str, expected: str) -> None:
+def test_a_clone_has_the_name_of_the_schema_that_dbt_builds(branch: str, expected: str) -> None:
     clones = FULL.clone_branch(schema_prefix(branch))
     assert len(clones) == len(LAYERS)
     for sql in (*clones, *FULL.drop_branch(schema_prefix(branch))):
@@ -124,8 +135,8 @@ def test_a_public_key_that_cannot_be_read_is_named(option: str) -> None:
         read_public_keys([option])
 
 
-def test_a_private_key_is_not_taken_for_a_public_one_nor_shown(tmp_path: Path) -> None:
+def test_a_private_key_is_rejected_without_its_value(tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----\nplanted\n-----END PRIVATE KEY-----\n")
-    with pytest.raises(PipelineError, match="is no public key") as caught:
+    with pytest.raises(PipelineError, match="is not a public key") as caught:
         read_public_keys([f"LOADER={tmp_path / 'key.pem'}"])
     assert "planted" not in str(caught.value)

@@ -47,7 +47,7 @@ class Production(CommandLine):
         return super().environment(**{"DVD_RENTAL_DEPLOYMENT": "production", **settings, **more})
 
 
-def test_an_empty_account_is_planned_set_up_and_then_lacks_nothing(
+def test_an_empty_account_is_planned_and_applied_until_nothing_is_missing(
     admin: CommandLine, server: SnowflakeStandIn, public_key: Path
 ) -> None:
     doctor = admin.run("doctor").stdout
@@ -68,7 +68,7 @@ def test_an_empty_account_is_planned_set_up_and_then_lacks_nothing(
     assert "0 statements were missing" in " ".join(again.stderr.split()), again.stderr
 
 
-def test_what_is_taken_away_is_what_is_planned_again(admin: CommandLine, server: SnowflakeStandIn) -> None:
+def test_dropped_objects_are_planned_again(admin: CommandLine, server: SnowflakeStandIn) -> None:
     admin.ok("snowflake", "apply")
     server.query("drop warehouse REPORTING")
     server.query("drop schema DVD_RENTALS.REPORTS")
@@ -80,33 +80,33 @@ def test_what_is_taken_away_is_what_is_planned_again(admin: CommandLine, server:
     admin.ok("snowflake", "apply")
 
 
-def test_doctor_says_that_all_is_there_and_shows_no_secret(
+def test_doctor_reports_a_complete_account_without_secrets(
     admin: CommandLine, server: SnowflakeStandIn
 ) -> None:
     admin.ok("snowflake", "apply")
     told = admin.run("doctor", **server.environment("TRANSFORMER"))
     found = " ".join(told.stdout.split())
-    assert "as TRANSFORMER in the role TRANSFORMER, computing with TRANSFORMING" in found
-    assert "all of DVD_RENTALS are there" in found
+    assert "as TRANSFORMER with the role TRANSFORMER and the warehouse TRANSFORMING" in found
+    assert "all schemas of DVD_RENTALS exist" in found
     assert "the policy for personal columns exists" in found
     assert server.private_key_path.read_text().splitlines()[1] not in told.stdout + told.stderr
 
 
-def test_doctor_lists_all_settings_that_are_missing(tmp_path: Path) -> None:
+def test_doctor_lists_all_missing_settings(tmp_path: Path) -> None:
     told = Production(tmp_path, {}).run("doctor")
     assert told.returncode == 1
     for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
         assert f"DVD_RENTAL_SNOWFLAKE_{name}" in told.stdout
 
 
-def test_an_account_that_cannot_be_read_is_planned_whole(tmp_path: Path) -> None:
+def test_an_unreadable_account_gets_the_full_plan(tmp_path: Path) -> None:
     told = Production(tmp_path, {}).run("snowflake", "plan")
     assert told.returncode == 0
     assert "create role if not exists LOADER;" in told.stdout
     assert "DVD_RENTAL_SNOWFLAKE_ACCOUNT" in told.stderr
 
 
-def test_query_reads_production_and_only_reads(admin: CommandLine, server: SnowflakeStandIn) -> None:
+def test_query_reads_production_and_rejects_writes(admin: CommandLine, server: SnowflakeStandIn) -> None:
     assert admin.json("query", "select 1 as one, 2.50 as price") == [{"one": 1, "price": 2.5}]
     refused = admin.run("query", "drop schema DVD_RENTALS.MARTS")
     assert refused.returncode == 1

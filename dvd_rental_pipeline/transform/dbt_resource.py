@@ -1,0 +1,43 @@
+"""The Dagster resource that runs dbt."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from dagster import InitResourceContext
+from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
+from pydantic import PrivateAttr
+
+from dvd_rental_pipeline.core.private_api.dbt import LightDbtCliResource
+from dvd_rental_pipeline.transform.dbt_output import end
+from dvd_rental_pipeline.transform.project import dbt_executable
+
+
+class InstalledDbt(LightDbtCliResource):
+    """Runs the dbt of this environment; none outlives the step that started it."""
+
+    _started: list[DbtCliInvocation] = PrivateAttr(default_factory=list)
+
+    def cli(self, args: Sequence[str], **options: Any) -> DbtCliInvocation:
+        """Start dbt, which adds the run's id to the query tag of its statements."""
+        if (context := options.get("context")) is not None:
+            os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
+        invocation = super().cli(args, **options)
+        self._started.append(invocation)
+        return invocation
+
+    @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
+        """End every dbt with the step: an interrupt may come while Dagster stores an event."""
+        try:
+            with super().yield_for_execution(context) as resource:
+                yield resource
+        finally:
+            for invocation in self._started:
+                end(invocation)
+
+
+def build_dbt_resource(project: DbtProject) -> DbtCliResource:
+    """The resource for `project`."""
+    return InstalledDbt(project_dir=project, dbt_executable=dbt_executable(project))  # type: ignore[arg-type]
