@@ -135,7 +135,7 @@ def test_the_doctor_finds_nothing_to_fix(first_run: CommandLine) -> None:
         (["checks", "report", "--output", "/dev/null/report"], {}, "Choose another folder"),
         (["checks", "run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
         (["query", "select * from reports.no_such_report"], {}, "no_such_report"),
-        (["query", "drop table reports.top_films"], {}, "refused"),
+        (["query", "drop table reports.top_films"], {}, "rejected"),
         (["run"], {"DVD_RENTAL_DEPLOYMENT": "staging"}, "local, branch, production"),
         (["run"], {"DVD_RENTAL_DEPLOYMENT": "production"}, "DVD_RENTAL_AIRBYTE_WORKSPACE_ID: "),
         (["run"], {"DVD_RENTAL_HOME": "/dev/null/home"}, "Cannot write to /dev/null"),
