@@ -21,8 +21,7 @@ def build_definitions(
     resource_overrides: Mapping[str, Any] | None = None,
     pipelines: Sequence[CapturePipeline] = PIPELINES,
 ) -> dg.Definitions:
-    """Assemble the graph of `pipelines` for `settings`; `resource_overrides` replaces resources by key, as
-    tests do.
+    """Assemble the graph of `pipelines` for `settings`; `resource_overrides` replaces resources by key.
 
     Raises:
         PipelineError: a setting is missing or the dbt project cannot be parsed.

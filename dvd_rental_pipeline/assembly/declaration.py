@@ -47,6 +47,8 @@ class CapturePipeline:
             replication slot and a publication each.
         source_setting: name of the setting with the URL of an external source.
         connection_setting: name of the setting with the id of the Airbyte connection.
+        built_table: schema and name of a table that every build of the models updates: the check report follows
+            it.
         build_checks: creates the checks that this pipeline alone has.
     """
 
@@ -59,6 +61,7 @@ class CapturePipeline:
     slot_suffix: str = ""
     source_setting: str = "source_url"
     connection_setting: str = "airbyte_connection_id"
+    built_table: tuple[str, str] | None = None
     build_checks: Callable[[], Sequence["dg.AssetChecksDefinition"]] = _no_checks
 
     def slot(self, settings: Settings) -> str:

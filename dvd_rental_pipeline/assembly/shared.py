@@ -1,6 +1,4 @@
-"""What all pipelines share: the dbt models, data lag checks, the site, the alerts and the sensors of the
-models.
-"""
+"""What all pipelines share: dbt models, checks of data lag, the site, alerts, and the sensors of the models."""
 
 from collections.abc import Sequence
 
@@ -15,6 +13,7 @@ from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG, LAYER_FRESH
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
 from dvd_rental_pipeline.automation.run_failures import run_failure_alerts
 from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_lag_alerts
+from dvd_rental_pipeline.ingestion.asset_keys import leader_key
 from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
@@ -25,9 +24,6 @@ from dvd_rental_pipeline.transform.raw_inputs import ModelInputs
 
 ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"])
 """Downstream of nothing, so that no failure can skip it."""
-
-BUILT_TABLE = dg.AssetKey(["marts", "fct_payment"])
-"""Every build of the models updates it."""
 
 
 def read_tracked_tables(models: Sequence[ModelInputs]) -> Sequence[TrackedTable]:
@@ -63,12 +59,19 @@ def build_shared_definitions(
                 domains,
                 declared_checks(reported),
                 LAYER_FRESHNESS["checks"],
-                after_any_of([*(dg.AssetKey([each.name, each.leader.name]) for each in domains), BUILT_TABLE]),
+                after_any_of(_trigger_assets(pipelines)),
             ),
         ],
         asset_checks=[data_lag],
         sensors=[*MODEL_SENSORS, *build_alert_sensors(pipelines)],
     )
+
+
+def _trigger_assets(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.AssetKey]:
+    """What a sync, and a build of the models, always updates."""
+    raw = [leader_key(pipeline.domain) for pipeline in pipelines]
+    built = [dg.AssetKey(pipeline.built_table) for pipeline in pipelines if pipeline.built_table is not None]
+    return [*raw, *built]
 
 
 def build_alert_sensors(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.SensorDefinition]:

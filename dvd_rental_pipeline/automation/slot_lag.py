@@ -16,12 +16,9 @@ from dvd_rental_pipeline.automation.alerts import Alerts, Severity
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key
-from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import ReplicationSlot
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import ReplicationSlot, allowed_bytes
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import fetch_slot
 from dvd_rental_pipeline.ingestion.resource import Ingestion
-
-WARN_BYTES = 1_000_000_000
-"""A quarter of what the embedded source retains (`max_slot_wal_keep_size`), a tenth of the setting for RDS."""
 
 ALERT_POLICY = AlertPolicy(open_after=timedelta(0), close_after=timedelta(minutes=45))
 
@@ -58,7 +55,7 @@ def build_slot_lag_alerts(slots: Sequence[MonitoredSlot]) -> dg.SensorDefinition
         "slot_lag_alerts",
         collect_findings,
         ALERT_POLICY,
-        description="Warns when a replication slot makes its source retain over a gigabyte of log, or is lost.",
+        description="Warns when a replication slot retains over half of the log that it may, or is lost.",
         runbook="docs/runbook.md#replication-slot",
         resolved_text="Syncs keep up with the slot again.",
         interval_seconds=300,
@@ -83,7 +80,7 @@ def _problem_of_slot(name: str, slot: ReplicationSlot | None) -> str | Inconclus
         return Inconclusive(f"The source has no slot {name}: the first sync creates it.")
     if slot.status == "lost":
         return "The slot is lost: the source retained no more log for it, and the next sync copies every table."
-    return _problem_of_size(slot.retained_bytes, "The slot makes the source retain")
+    return _problem_of_size(slot.retained_bytes, slot.limit_bytes, "The slot makes the source retain")
 
 
 def _problem_of_last_sync(instance: dg.DagsterInstance, domain: Domain) -> str | Inconclusive | None:
@@ -97,13 +94,14 @@ def _problem_of_last_sync(instance: dg.DagsterInstance, domain: Domain) -> str |
             f"The slot of {domain.name} cannot be evaluated: its syncs do not report how much log it retains, "
             "and the source is not known. Set DVD_RENTAL_SOURCE_URL to a role that may read it."
         )
-    return _problem_of_size(lag.value, "After the last sync the slot still makes the source retain")
+    return _problem_of_size(lag.value, None, "After the last sync the slot still makes the source retain")
 
 
-def _problem_of_size(retained: int, prefix: str) -> str | None:
-    if retained <= WARN_BYTES:
+def _problem_of_size(retained: int, limit: int | None, prefix: str) -> str | None:
+    allowed = allowed_bytes(limit)
+    if retained <= allowed:
         return None
     return (
-        f"{prefix} {retained / 1e6:,.0f} MB of log; more than {WARN_BYTES / 1e6:,.0f} MB means that syncs do "
-        "not keep up, and fills its disk."
+        f"{prefix} {retained / 1e6:,.0f} MB of log; more than {allowed / 1e6:,.0f} MB means that syncs do not "
+        "keep up, and fills its disk."
     )

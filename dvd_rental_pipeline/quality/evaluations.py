@@ -9,6 +9,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Table
 from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import allowed_bytes
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
 from dvd_rental_pipeline.ingestion.resource import Inspection
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
@@ -17,8 +18,6 @@ from dvd_rental_pipeline.quality.durations import format_duration, parse_time
 SYNC_SLACK = timedelta(minutes=5)
 MAX_TOMBSTONE_SHARE = 0.5
 MIN_TOMBSTONES = 1_000
-SLOT_SHARE = 0.5
-SLOT_BYTES = 1 << 30
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -237,7 +236,7 @@ def slot(inspection: Inspection) -> CheckOutcome:
     if facts is None:
         found = "There is no replication slot: the next sync creates it and copies every table."
         return CheckOutcome(False, WARN, found)
-    limit = SLOT_BYTES if facts.limit_bytes is None else int(facts.limit_bytes * SLOT_SHARE)
+    limit = allowed_bytes(facts.limit_bytes)
     metadata = {"retained_bytes": facts.retained_bytes, "limit_bytes": limit, "status": facts.status}
     is_lost = facts.status == "lost"
     found = (

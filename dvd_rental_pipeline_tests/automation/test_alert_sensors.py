@@ -12,9 +12,10 @@ from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
-from dvd_rental_pipeline.automation.slot_lag import WARN_BYTES, MonitoredSlot, build_slot_lag_alerts
+from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_lag_alerts
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import allowed_bytes
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.automation.history import History
@@ -218,7 +219,8 @@ def test_an_asset_that_will_soon_be_overdue_sends_nothing(overdue: SensorRun) ->
 
 def test_a_slot_that_retains_too_much_log_is_a_warning(slot: SensorRun) -> None:
     assert slot.evaluate() == [], "never synced"
-    for lag, sent in [(10, 0), (WARN_BYTES, 0), (WARN_BYTES + 1, 1), (3 * WARN_BYTES, 0)]:
+    allowed = allowed_bytes(None)
+    for lag, sent in [(10, 0), (allowed, 0), (allowed + 1, 1), (3 * allowed, 0)]:
         slot.history.instance.report_runless_asset_event(
             dg.AssetMaterialization(PAYMENT, metadata={"slot_lag_bytes": lag})
         )
@@ -247,7 +249,7 @@ def test_a_source_with_a_url_is_queried(
     with psycopg.connect(database_url, autocommit=True) as source:
         source.execute("select pg_create_logical_replication_slot('watched', 'pgoutput')")
         assert slot.evaluate() == []
-        monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
+        monkeypatch.setattr(slot_lag, "allowed_bytes", lambda limit: 1_000_000)
         source.execute("create table noise as select repeat('x', 900) as x from generate_series(1, 2000)")
         (alert,) = slot.evaluate()
         assert "MB of log" in alert.happened
@@ -256,7 +258,7 @@ def test_a_source_with_a_url_is_queried(
         (end,) = source.execute("select pg_current_wal_lsn()").fetchone() or ()
         source.execute("select pg_replication_slot_advance('watched', %s)", [end])
         source.execute("checkpoint")
-    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
+    monkeypatch.setattr(slot_lag, "allowed_bytes", lambda limit: 1_000_000_000)
     assert slot.evaluate() == []
     (resolved,) = slot.evaluate(45)
     assert resolved.resolved

@@ -17,6 +17,7 @@ import pytest
 
 from dvd_rental_pipeline.automation import alert_sensor, slot_lag
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import allowed_bytes
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.anomaly_checks import TRACKED_METRICS
 from dvd_rental_pipeline.quality import durations, evaluations
@@ -341,8 +342,8 @@ def test_a_stale_report_is_caught_by_the_checks_of_the_next_sync(
 def test_a_growing_slot_is_reported_by_check_and_by_sensor(
     deployment: LocalDeployment, table: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluations, "SLOT_SHARE", 1e-9)
-    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000)
+    monkeypatch.setattr(evaluations, "allowed_bytes", lambda limit: 0)
+    monkeypatch.setattr(slot_lag, "allowed_bytes", lambda limit: 1_000_000)
     slots = [check for check in deployment.home.graph.asset_check_keys if "slot" in check.name]
     # The sensor queries a source with a URL itself.
     config = deployment.home.resources["ingestion"].model_dump() | {"source_url": deployment.url}
@@ -356,8 +357,8 @@ def test_a_growing_slot_is_reported_by_check_and_by_sensor(
     alerts = deployment.sent_alerts()
     assert any(title == "WARNING: replication slot of dvd_rental" for title in alerts)
     assert any("replication_slot_is_short" in title for title in alerts)
-    monkeypatch.setattr(evaluations, "SLOT_SHARE", 0.5)
-    monkeypatch.setattr(slot_lag, "WARN_BYTES", 1_000_000_000)
+    monkeypatch.setattr(evaluations, "allowed_bytes", allowed_bytes)
+    monkeypatch.setattr(slot_lag, "allowed_bytes", allowed_bytes)
     assert deployment.sync() == {}
     assert deployment.sent_alerts() == []
     assert all(title.startswith("RESOLVED") for title in deployment.sent_alerts(46))

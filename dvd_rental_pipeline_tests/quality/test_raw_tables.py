@@ -298,8 +298,7 @@ def test_a_source_key_without_the_catalogues_is_an_error_else_a_warning(
 
 def test_a_slot_that_grows_warns(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     chain.run()
-    monkeypatch.setattr(evaluations, "SLOT_SHARE", 1e-9)
-    monkeypatch.setattr(evaluations, "SLOT_BYTES", 100_000)
+    monkeypatch.setattr(evaluations, "allowed_bytes", lambda limit: 0)
     chain.source.execute("create table noise as select repeat('x', 900) from generate_series(1, 2000)")
     (found,) = (check for name, check in failed(chain.check()).items() if "slot" in name)
     assert found.severity is WARN

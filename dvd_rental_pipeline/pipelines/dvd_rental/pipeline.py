@@ -35,5 +35,6 @@ DVD_RENTAL_PIPELINE = CapturePipeline(
         ),
     },
     raw_group="raw",
+    built_table=("marts", "fct_payment"),
     build_checks=_build_checks,
 )
