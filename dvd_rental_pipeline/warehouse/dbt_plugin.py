@@ -31,8 +31,8 @@ class Plugin(BasePlugin):
             WarehouseError: another process kept the file open for longer than the limit.
         """
         path = Path(creds.path)
-        if self._held is not None and is_awaited(path):
+        if self._held is not None:
+            if not is_awaited(path):
+                return
             self._held.close()
-            self._held = None
-        if self._held is None:
-            self._held = hold_duckdb(path, on_wait=_logger.info)
+        self._held = hold_duckdb(path, yield_first=self._held is not None, on_wait=_logger.info)

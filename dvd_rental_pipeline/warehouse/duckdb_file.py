@@ -7,7 +7,7 @@ polls; one that opens the file often, as dbt does, lets the head of the queue in
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,17 +94,27 @@ def open_beside_duckdb(
 def hold_duckdb(
     path: Path,
     *,
+    yield_first: bool = False,
     wait_seconds: float = WRITE_WAIT_SECONDS,
     on_wait: Callable[[str], None] | None = None,
 ) -> "duckdb.DuckDBPyConnection":
     """A connection that keeps the file open for this process until it is closed; waits as `open_duckdb`.
+
+    With `yield_first`, a process that already waits for the file opens it first. Without it, whoever closes the
+    file and opens it again is quicker than one that polls.
 
     Raises:
         WarehouseError: as `open_duckdb`.
     """
     import duckdb  # noqa: PLC0415 - the production deployment does not need it
 
-    return _wait_for_file(lambda: duckdb.connect(path), path, wait_seconds=wait_seconds, on_wait=on_wait)
+    return _wait_for_file(
+        lambda: duckdb.connect(path),
+        path,
+        yield_first=yield_first,
+        wait_seconds=wait_seconds,
+        on_wait=on_wait,
+    )
 
 
 def is_awaited(path: Path) -> bool:
@@ -141,15 +151,24 @@ def _wait_for_file(
     connect: Callable[[], "duckdb.DuckDBPyConnection"],
     path: Path,
     *,
+    yield_first: bool = False,
     wait_seconds: float,
     on_wait: Callable[[str], None] | None,
 ) -> "duckdb.DuckDBPyConnection":
-    """Call `connect` until the file is not locked: at once, then from the head of the queue."""
+    """Call `connect` until the file is not locked: at once unless `yield_first`, then from the head of the
+    queue.
+    """
     import duckdb  # noqa: PLC0415 - the production deployment does not need it
 
     deadline = time.monotonic() + wait_seconds
     is_queued = False
     with ExitStack() as queue:
+        if yield_first:
+            is_queued = True
+            with suppress(TimeoutError, UnwritableFolderError):
+                queue.enter_context(
+                    hold_file_lock(_queue(path), wait_seconds=wait_seconds, on_wait=lambda: None)
+                )
         while True:
             try:
                 return connect()

@@ -154,7 +154,7 @@ def test_a_duplicate_payment_stops_the_models(chain: Chain) -> None:
     chain.spoil("insert into dvd_rental.payment from dvd_rental.payment limit 1")
     result = chain.run()
     found = failed(result)
-    assert found["payment:primary_key_is_sound"].metadata["doubled"].value == 1
+    assert found["payment:primary_key_is_sound"].metadata["duplicate_keys"].value == 1
     assert found["payment:primary_key_is_sound"].severity is ERROR
     assert not were_built(result)
     assert failed(chain.run(full_refresh=True)) == {}
