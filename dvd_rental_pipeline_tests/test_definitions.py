@@ -263,10 +263,14 @@ def test_production_loads_without_the_imports_of_its_runs(home: Path, local: dg.
         "print(*sorted({'pandas', 'duckdb', 'pyarrow', 'adbc_driver_postgresql', 'snowflake.connector',"
         " 'boto3', 'dagster_snowflake', 'dagster_aws', 'sqlalchemy'} & set(sys.modules)))"
     )
-    told = {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": "production", "DVD_RENTAL_HOME": str(home / "production")}
+    environment = {
+        **COMPLETE,
+        "DVD_RENTAL_DEPLOYMENT": "production",
+        "DVD_RENTAL_HOME": str(home / "production"),
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, **told},
+        env={**os.environ, **environment},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,

@@ -170,7 +170,7 @@ def test_a_changed_value_is_found_without_showing_it(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "release", "severity", "told"),
+    ("statement", "release", "severity", "expected"),
     [
         (
             "alter table film drop column description cascade",
@@ -194,7 +194,7 @@ def test_a_changed_value_is_found_without_showing_it(chain: Chain) -> None:
     ids=["a column is dropped", "a column is added", "a type is changed"],
 )
 def test_drift_is_reported_by_column(
-    chain: Chain, statement: str, release: str, severity: dg.AssetCheckSeverity, told: str
+    chain: Chain, statement: str, release: str, severity: dg.AssetCheckSeverity, expected: str
 ) -> None:
     chain.run()
     chain.source.execute(statement)
@@ -202,7 +202,7 @@ def test_drift_is_reported_by_column(
     found = failed(result)
     name = "film:schema_matches_catalogue" if severity is ERROR else "film:columns_are_known"
     assert set(found) == {name}
-    assert told in str(found[name].description)
+    assert expected in str(found[name].description)
     assert found[name].severity is severity
     assert found[name].blocking is (severity is ERROR), "to the conditions a warning is a failure"
     assert were_built(result) is (severity is WARN)

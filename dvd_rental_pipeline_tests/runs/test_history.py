@@ -62,7 +62,7 @@ def test_a_running_run_can_be_watched_by_another_process(tmp_path: Path) -> None
             watching.watch_event_logs(context.run_id, None, notice)
             context.log.info("second")
             if not enough.wait(20):
-                pytest.fail(f"the watcher was not told: {seen}")
+                pytest.fail(f"the watcher was not notified: {seen}")
 
     @dg.job
     def talk() -> None:

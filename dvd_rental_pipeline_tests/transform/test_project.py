@@ -51,7 +51,7 @@ def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
 
 @pytest.fixture
 def resource(tmp_path: Path) -> DbtCliResource:
-    """The resource of a project that nobody has parsed yet."""
+    """The resource of a project that was not parsed yet."""
     project = DbtProject(
         project_dir=DBT_PROJECT_DIR, target_path=tmp_path, profiles_dir=DBT_PROJECT_DIR, target="local"
     )
@@ -60,8 +60,10 @@ def resource(tmp_path: Path) -> DbtCliResource:
 
 def test_the_version_is_that_of_the_program(resource: DbtCliResource) -> None:
     assert isinstance(resource, InstalledDbt)
-    told = subprocess.run([resource.dbt_executable, "--version"], capture_output=True, text=True, check=True)
-    found = re.search(r"installed: *(\S+)", told.stdout)
+    version_output = subprocess.run(
+        [resource.dbt_executable, "--version"], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"installed: *(\S+)", version_output.stdout)
     assert found
     assert str(resource._cli_version) == found.group(1)
 

@@ -1,4 +1,4 @@
-"""Another process that holds something of a warehouse until it is told to release it."""
+"""Another process that holds something of a warehouse until it is asked to release it."""
 
 import subprocess
 import sys

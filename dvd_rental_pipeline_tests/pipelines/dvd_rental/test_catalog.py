@@ -1,4 +1,4 @@
-"""The catalogue says what the source really is, and dbt is told the same."""
+"""The catalogue matches the source, and the declaration for dbt matches the catalogue."""
 
 from importlib.resources import files
 

@@ -84,26 +84,26 @@ def test_doctor_reports_a_complete_account_without_secrets(
     admin: CommandLine, server: SnowflakeStandIn
 ) -> None:
     admin.ok("snowflake", "apply")
-    told = admin.run("doctor", **server.environment("TRANSFORMER"))
-    found = " ".join(told.stdout.split())
+    completed = admin.run("doctor", **server.environment("TRANSFORMER"))
+    found = " ".join(completed.stdout.split())
     assert "as TRANSFORMER with the role TRANSFORMER and the warehouse TRANSFORMING" in found
     assert "all schemas of DVD_RENTALS exist" in found
     assert "the policy for personal columns exists" in found
-    assert server.private_key_path.read_text().splitlines()[1] not in told.stdout + told.stderr
+    assert server.private_key_path.read_text().splitlines()[1] not in completed.stdout + completed.stderr
 
 
 def test_doctor_lists_all_missing_settings(tmp_path: Path) -> None:
-    told = Production(tmp_path, {}).run("doctor")
-    assert told.returncode == 1
+    completed = Production(tmp_path, {}).run("doctor")
+    assert completed.returncode == 1
     for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
-        assert f"DVD_RENTAL_SNOWFLAKE_{name}" in told.stdout
+        assert f"DVD_RENTAL_SNOWFLAKE_{name}" in completed.stdout
 
 
 def test_an_unreadable_account_gets_the_full_plan(tmp_path: Path) -> None:
-    told = Production(tmp_path, {}).run("snowflake", "plan")
-    assert told.returncode == 0
-    assert "create role if not exists LOADER;" in told.stdout
-    assert "DVD_RENTAL_SNOWFLAKE_ACCOUNT" in told.stderr
+    completed = Production(tmp_path, {}).run("snowflake", "plan")
+    assert completed.returncode == 0
+    assert "create role if not exists LOADER;" in completed.stdout
+    assert "DVD_RENTAL_SNOWFLAKE_ACCOUNT" in completed.stderr
 
 
 def test_query_reads_production_and_rejects_writes(admin: CommandLine, server: SnowflakeStandIn) -> None:
@@ -121,7 +121,7 @@ def test_a_wrong_key_is_one_message_without_a_traceback(
     environment = server.environment() | {
         "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH": str(public_key.with_name("key.pem"))
     }
-    told = Production(tmp_path, environment).run("query", "select 1")
-    assert told.returncode == 1
-    assert "does not accept the key of the user TRANSFORMER" in " ".join(told.stderr.split())
-    assert "Traceback" not in told.stderr
+    completed = Production(tmp_path, environment).run("query", "select 1")
+    assert completed.returncode == 1
+    assert "does not accept the key of the user TRANSFORMER" in " ".join(completed.stderr.split())
+    assert "Traceback" not in completed.stderr
