@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from dvd_rental_pipeline.assembly.change_capture import build_capture_definitions
-from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.assembly.resources import automation_enabled, resource_factories
 from dvd_rental_pipeline.assembly.shared import ALWAYS_BUILT, build_shared_definitions, read_tracked_tables
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.pipelines.registry import PIPELINES
+from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES, PIPELINES
 from dvd_rental_pipeline.publishing.links import with_links
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
@@ -20,32 +20,35 @@ def build_definitions(
     settings: Settings,
     resource_overrides: Mapping[str, Any] | None = None,
     pipelines: Sequence[CapturePipeline] = PIPELINES,
+    asset_pipelines: Sequence[AssetPipeline] = ASSET_PIPELINES,
 ) -> dg.Definitions:
-    """Assemble the graph of `pipelines` for `settings`; `resource_overrides` replaces resources by key.
+    """Assemble the graph of all pipelines for `settings`; `resource_overrides` replaces resources by key.
 
     Raises:
         PipelineError: a setting is missing or the dbt project cannot be parsed.
     """
     dbt_project = load_dbt_project(settings)
     models = read_model_inputs(dbt_project)
-    tracked_tables = read_tracked_tables(models)
-    captured = [
+    tracked_tables = read_tracked_tables(models, pipelines)
+    schemas = [*(pipeline.domain.name for pipeline in pipelines), *(each.name for each in asset_pipelines)]
+    own = [
         build_capture_definitions(
             pipeline,
             models=models,
             tracked_tables=tracked_tables,
-            raw_schemas=[each.domain.name for each in pipelines],
+            raw_schemas=schemas,
             always_built=ALWAYS_BUILT,
         )
         for pipeline in pipelines
     ]
+    own += [pipeline.build_definitions(settings) for pipeline in asset_pipelines]
     merged = dg.Definitions.merge(
-        *captured, build_shared_definitions(dbt_project, pipelines, tracked_tables, captured)
+        *own, build_shared_definitions(dbt_project, pipelines, tracked_tables, asset_pipelines, own)
     )
     assets = [each for each in merged.assets or () if isinstance(each, dg.AssetsDefinition | dg.AssetSpec)]
     enabled = automation_enabled(settings)
     overrides = resource_overrides or {}
-    factories = resource_factories(settings, dbt_project, pipelines)
+    factories = resource_factories(settings, dbt_project, pipelines, asset_pipelines)
     return dg.Definitions(
         assets=with_links(assets, [pipeline.domain for pipeline in pipelines], settings),
         asset_checks=merged.asset_checks,

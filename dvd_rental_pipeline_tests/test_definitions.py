@@ -20,6 +20,7 @@ from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.ingestion.asset_keys import raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.registry import PIPELINES
 from dvd_rental_pipeline.transform.assets import DBT_POOL
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
@@ -330,7 +331,7 @@ def test_check_names_are_unique_within_an_asset(local: dg.Definitions) -> None:
 
 def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: Path) -> None:
     project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
-    tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project))}
+    tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project), PIPELINES)}
     graph = local.resolve_asset_graph()
     assert set(tracked) == dg.AssetSelection.groups("snapshots", "marts", "reports").resolve(graph)
     raw = {table.name: raw_key(DVD_RENTAL, table) for table in DVD_RENTAL.tables}

@@ -1,4 +1,4 @@
-"""The declaration of a pipeline that is replicated by change data capture: all in which two of them differ.
+"""The declarations of pipelines: all in which two of them differ.
 
 Reads no Dagster, which takes seconds to import: commands such as `doctor` need the declarations alone.
 """
@@ -6,7 +6,7 @@ Reads no Dagster, which takes seconds to import: commands such as `doctor` need 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier
 from dvd_rental_pipeline.core.settings import Settings
@@ -34,7 +34,7 @@ def _no_checks() -> Sequence["dg.AssetChecksDefinition"]:
 
 @dataclass(frozen=True)
 class CapturePipeline:
-    """One pipeline.
+    """A pipeline whose raw tables are replicated by change data capture.
 
     Attributes:
         domain: the source database. Its name is the first part of the raw tables' asset keys, and their schema.
@@ -67,3 +67,25 @@ class CapturePipeline:
     def slot(self, settings: Settings) -> str:
         """Name of the replication slot and of the publication."""
         return f"{settings.replication_slot}{self.slot_suffix}"
+
+
+def _no_resources(_: Settings) -> Mapping[str, Callable[[], Any]]:
+    return {}
+
+
+@dataclass(frozen=True)
+class AssetPipeline:
+    """A pipeline that brings assets of its own, which are not replicated by change data capture.
+
+    Attributes:
+        name: the schema of its tables in the warehouse: its assets have the tag `domain` with this value.
+        build_definitions: creates its assets, checks, jobs, schedules and sensors. Their resources are those of
+            `resource_factories` and those shared by all pipelines: `warehouse`, `dbt`, `site`, `alerts`.
+        resource_factories: a factory for each resource that this pipeline alone has, by its key.
+        trigger_assets: keys of the assets after whose update the check report is published again.
+    """
+
+    name: str
+    build_definitions: Callable[[Settings], "dg.Definitions"]
+    resource_factories: Callable[[Settings], Mapping[str, Callable[[], Any]]] = _no_resources
+    trigger_assets: Sequence[tuple[str, ...]] = ()

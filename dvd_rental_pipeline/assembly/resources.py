@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_dbt import DbtProject
 from pydantic import SecretStr
 
-from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAlerts
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
@@ -21,11 +21,15 @@ from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 
 
 def resource_factories(
-    settings: Settings, dbt_project: DbtProject, pipelines: Sequence[CapturePipeline]
+    settings: Settings,
+    dbt_project: DbtProject,
+    pipelines: Sequence[CapturePipeline],
+    asset_pipelines: Sequence[AssetPipeline] = (),
 ) -> Mapping[str, Callable[[], Any]]:
     """A factory for each resource of the graph, by its key: a resource that is overridden is never made."""
     return {
         **{pipeline.ingestion_key: partial(_ingestion, settings, pipeline) for pipeline in pipelines},
+        **{key: make for each in asset_pipelines for key, make in each.resource_factories(settings).items()},
         "warehouse": lambda: build_warehouse_resource(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
         "site": lambda: _site(settings),

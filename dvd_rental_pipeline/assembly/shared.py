@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster_dbt import DbtProject
 
-from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS
 from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS, after_any_of
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
@@ -26,12 +26,20 @@ ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"])
 """Downstream of nothing, so that no failure can skip it."""
 
 
-def read_tracked_tables(models: Sequence[ModelInputs]) -> Sequence[TrackedTable]:
-    """The tables among `models` whose layer limits their data lag. Views show what their inputs show."""
+def read_tracked_tables(
+    models: Sequence[ModelInputs], pipelines: Sequence[CapturePipeline]
+) -> Sequence[TrackedTable]:
+    """The tables among `models` whose layer limits their data lag. Views show what their inputs show.
+
+    Commit times are known of the raw tables of `pipelines` alone.
+    """
+    captured = {pipeline.domain.name for pipeline in pipelines}
     return [
         TrackedTable(model.asset, model.sources, LAYER_DATA_LAG[model.asset.path[0]])
         for model in models
-        if not model.is_view and model.asset.path[0] in LAYER_DATA_LAG
+        if not model.is_view
+        and model.asset.path[0] in LAYER_DATA_LAG
+        and captured.issuperset(source.path[0] for source in model.sources)
     ]
 
 
@@ -39,17 +47,18 @@ def build_shared_definitions(
     dbt_project: DbtProject,
     pipelines: Sequence[CapturePipeline],
     tracked_tables: Sequence[TrackedTable],
-    captured: Sequence[dg.Definitions],
+    asset_pipelines: Sequence[AssetPipeline],
+    own: Sequence[dg.Definitions],
 ) -> dg.Definitions:
-    """The shared definitions; the check report covers them and `captured`, the definitions of each pipeline."""
+    """The shared definitions; the check report covers them and `own`, the definitions of each pipeline."""
     domains = [pipeline.domain for pipeline in pipelines]
     models = [
         build_dbt_assets(dbt_project, domains, LAYER_FRESHNESS, LAYER_CONDITIONS),
         build_docs_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
     ]
     data_lag = build_data_lag_checks(tracked_tables)
-    own = [part for each in captured for part in (*(each.assets or ()), *(each.asset_checks or ()))]
-    reported = [part for part in (*own, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
+    parts = [part for each in own for part in (*(each.assets or ()), *(each.asset_checks or ()))]
+    reported = [part for part in (*parts, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
     return dg.Definitions(
         assets=[
             *models,
@@ -59,7 +68,7 @@ def build_shared_definitions(
                 domains,
                 declared_checks(reported),
                 LAYER_FRESHNESS["checks"],
-                after_any_of(_trigger_assets(pipelines)),
+                after_any_of(_trigger_assets(pipelines, asset_pipelines)),
             ),
         ],
         asset_checks=[data_lag],
@@ -67,11 +76,13 @@ def build_shared_definitions(
     )
 
 
-def _trigger_assets(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.AssetKey]:
+def _trigger_assets(
+    pipelines: Sequence[CapturePipeline], asset_pipelines: Sequence[AssetPipeline]
+) -> Sequence[dg.AssetKey]:
     """What a sync, and a build of the models, always updates."""
     raw = [leader_key(pipeline.domain) for pipeline in pipelines]
     built = [dg.AssetKey(pipeline.built_table) for pipeline in pipelines if pipeline.built_table is not None]
-    return [*raw, *built]
+    return [*raw, *built, *(dg.AssetKey(key) for each in asset_pipelines for key in each.trigger_assets)]
 
 
 def build_alert_sensors(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.SensorDefinition]:

@@ -4,18 +4,27 @@ reports.
 Each can be switched off separately and tags its runs with the reason for which they were started.
 """
 
+from functools import reduce
+from operator import or_
+
 import dagster as dg
 
 from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.automation.schedules import raw_tables, sync_job_name
 from dvd_rental_pipeline.core.catalog import Domain
 
+
+def layers(*names: str) -> dg.AssetSelection:
+    """The assets of these layers in all pipelines, whatever their groups."""
+    return reduce(or_, (dg.AssetSelection.tag("layer", name) for name in names))
+
+
 CHECKS_PAGE = dg.AssetSelection.key_prefixes(["site", "checks"])
 
 MODEL_SENSORS = (
     dg.AutomationConditionSensorDefinition(
         name="models_follow_source",
-        target=dg.AssetSelection.groups("staging", "snapshots", "marts") | CHECKS_PAGE,
+        target=layers("staging", "snapshots", "marts") | CHECKS_PAGE,
         run_tags={CAUSE: "inputs were updated", INCIDENT_KEY: "models"},
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, and "
@@ -23,7 +32,7 @@ MODEL_SENSORS = (
     ),
     dg.AutomationConditionSensorDefinition(
         name="reports_every_morning",
-        target=dg.AssetSelection.groups("reports", "site") - CHECKS_PAGE,
+        target=layers("reports", "site") - CHECKS_PAGE,
         run_tags={CAUSE: "morning", INCIDENT_KEY: "reports"},
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds the reports once a day, from 05:00 UTC on, after the marts, and then the site.",

@@ -1,5 +1,7 @@
 """The jobs of a pipeline that is replicated by change data capture, and the schedule of its sync."""
 
+from collections.abc import Collection
+
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
@@ -27,15 +29,22 @@ def raw_tables(domain: Domain) -> dg.AssetSelection:
     return dg.AssetSelection.key_prefixes([domain.name])
 
 
-def build_whole_job(domain: Domain, always: dg.AssetSelection) -> UnresolvedAssetJobDefinition:
-    """A job that syncs `domain` and builds everything downstream of it, and the assets of `always`.
+def build_whole_job(
+    domain: Domain, others: Collection[str], always: dg.AssetSelection
+) -> UnresolvedAssetJobDefinition:
+    """A job that syncs `domain` and builds everything that depends on it alone, and the assets of `always`.
 
-    `always` is for assets that are downstream of nothing, so that no failure can skip them.
+    `others` are the schemas of other pipelines: what depends on their tables as well is built by sensors once
+    both exist. `always` is for assets that are downstream of nothing, so that no failure can skip them.
     """
+    own = raw_tables(domain).downstream()
+    if others:
+        own -= dg.AssetSelection.key_prefixes(*others).downstream()
     return dg.define_asset_job(
         domain.name,
-        selection=raw_tables(domain).downstream().materializable() | always,
-        description=f"Replicate {domain.name}, then build every model, report and check that depends on it.",
+        selection=own.materializable() | always,
+        description=f"Replicate {domain.name}, then build every model, report and check that depends on it "
+        "alone.",
     )
 
 

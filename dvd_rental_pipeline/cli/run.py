@@ -18,16 +18,18 @@ def run(
         bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
     ] = False,
 ) -> None:
-    """Materialize the graph, or a selection, and run its checks, once."""
+    """Materialize the rental pipeline, or a selection of the graph, and run its checks, once."""
     settings = Settings.load()
     log_file = settings.home / "logs" / "run.log"
     with load_graph(settings) as (definitions, instance, report_progress):
+        from dvd_rental_pipeline.pipelines.registry import DEFAULT_JOB
         from dvd_rental_pipeline.runs.launch import run_graph
 
         report = run_graph(
             definitions,
             instance,
             selection=select,
+            default_job=DEFAULT_JOB,
             full_refresh=full_refresh,
             log_file=log_file,
             on_event=progress_listener(report_progress),

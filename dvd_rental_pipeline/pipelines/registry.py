@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from dvd_rental_pipeline.assembly.declaration import CapturePipeline
+from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 
 PIPELINES: Sequence[CapturePipeline] = (DVD_RENTAL_PIPELINE,)
+"""Those that are replicated by change data capture."""
+
+ASSET_PIPELINES: Sequence[AssetPipeline] = ()
+"""Those that bring assets of their own."""
+
+DEFAULT_JOB = DVD_RENTAL_PIPELINE.domain.name
+"""The job that a run without a selection executes."""

@@ -24,11 +24,14 @@ def run_graph(
     instance: dg.DagsterInstance,
     *,
     selection: str | None = None,
+    default_job: str | None = None,
     full_refresh: bool = False,
     log_file: Path,
     on_event: Callable[[dg.EventLogEntry], None],
 ) -> RunReport:
-    """Materialize the graph, or `selection` in Dagster's selection syntax, with its checks.
+    """Materialize `selection` in Dagster's selection syntax, with its checks.
+
+    Without a selection, the assets of `default_job`, or else the whole graph.
 
     The output of the steps goes to `log_file`; `on_event` receives each event when it happens.
 
@@ -36,7 +39,7 @@ def run_graph(
         PipelineError: the selection cannot be parsed or selects nothing.
         KeyboardInterrupt: the run was interrupted; Dagster has recorded it.
     """
-    keys = select_assets(definitions, selection)
+    keys = select_assets(definitions, selection, default_job)
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys))
     run_config = _full_refresh_config(definitions, keys) if full_refresh else None
     return _execute(job, definitions, instance, run_config=run_config, log_file=log_file, on_event=on_event)

@@ -8,15 +8,19 @@ import dagster as dg
 from dvd_rental_pipeline.core.errors import PipelineError
 
 
-def select_assets(definitions: dg.Definitions, selection: str | None) -> Sequence[dg.AssetKey]:
-    """The executable assets of `selection`, sorted; all of them without one.
+def select_assets(
+    definitions: dg.Definitions, selection: str | None, default_job: str | None = None
+) -> Sequence[dg.AssetKey]:
+    """The executable assets of `selection`, sorted; without one, those of `default_job`, or else all.
 
     Raises:
         PipelineError: the selection cannot be parsed, or selects nothing that can be run.
     """
     graph = definitions.resolve_asset_graph()
     if selection is None:
-        return sorted(graph.executable_asset_keys)
+        if default_job is None:
+            return sorted(graph.executable_asset_keys)
+        return sorted(definitions.resolve_job_def(default_job).asset_layer.executable_asset_keys)
     try:
         with warnings.catch_warnings():
             # Dagster's own parsing of `group:` uses a parameter that is in beta.

@@ -58,8 +58,11 @@ def build_dbt_assets(
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: WarehouseResource
     ) -> Iterator[DbtEvent]:
-        with warehouse.lock([domain.name for domain in domains], context.log.info):
-            times = read_data_times(manifest, domains, context.instance, warehouse, context.log.warning)
+        read = _domains_read(manifest, context)
+        # Other domains are synced meanwhile.
+        with warehouse.lock(sorted(read), context.log.info):
+            captured = [domain for domain in domains if domain.name in read]
+            times = read_data_times(manifest, captured, context.instance, warehouse, context.log.warning)
             invocation = _start(dbt, manifest, context, times, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
@@ -84,6 +87,15 @@ def build_dbt_assets(
             raise failure
 
     return models
+
+
+def _domains_read(manifest: Manifest, context: dg.AssetExecutionContext) -> frozenset[str]:
+    """Names of the domains behind the models and the tests that `context` selects."""
+    checked = {key.asset_key for key in context.selected_asset_check_keys}
+    selected = context.selected_asset_keys | checked
+    return manifest.domains_of(
+        *(unique_id for unique_id, model in manifest.models.items() if dg.AssetKey(model.key) in selected)
+    )
 
 
 def _start(
