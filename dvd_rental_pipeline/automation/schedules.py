@@ -37,7 +37,7 @@ def build_whole_job(
     `others` are the schemas of other pipelines: what depends on their tables as well is built by sensors once
     both exist. `always` is for assets that are downstream of nothing, so that no failure can skip them.
     """
-    own = raw_tables(domain).downstream()
+    own: dg.AssetSelection = raw_tables(domain).downstream()
     if others:
         own -= dg.AssetSelection.key_prefixes(*others).downstream()
     return dg.define_asset_job(
