@@ -9,6 +9,7 @@ from operator import or_
 
 import dagster as dg
 
+from dvd_rental_pipeline.automation.gated_sensor import GatedConditionSensor
 from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.automation.schedules import raw_tables, sync_job_name
 from dvd_rental_pipeline.core.catalog import Domain
@@ -22,31 +23,28 @@ def layers(*names: str) -> dg.AssetSelection:
 CHECKS_PAGE = dg.AssetSelection.key_prefixes(["site", "checks"])
 
 MODEL_SENSORS = (
-    dg.AutomationConditionSensorDefinition(
+    GatedConditionSensor(
         name="models_follow_source",
         target=layers("staging", "snapshots", "marts") | CHECKS_PAGE,
         run_tags={CAUSE: "inputs were updated", INCIDENT_KEY: "models"},
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, and "
         "publishes the check report.",
     ),
-    dg.AutomationConditionSensorDefinition(
+    GatedConditionSensor(
         name="reports_every_morning",
         target=layers("reports", "site") - CHECKS_PAGE,
         run_tags={CAUSE: "morning", INCIDENT_KEY: "reports"},
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Builds the reports once a day, from 05:00 UTC on, after the marts, and then the site.",
     ),
 )
 
 
-def build_catch_up_sensor(domain: Domain) -> dg.AutomationConditionSensorDefinition:
+def build_catch_up_sensor(domain: Domain) -> GatedConditionSensor:
     """The sensor that starts an extra sync of `domain` when its raw tables are late."""
-    return dg.AutomationConditionSensorDefinition(
+    return GatedConditionSensor(
         name=f"{domain.name}_catch_up",
         target=raw_tables(domain),
         run_tags={CAUSE: "the source was late", INCIDENT_KEY: sync_job_name(domain)},
-        default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts one extra sync of {domain.name} when its raw tables are late, whatever the "
         "schedule did.",
     )

@@ -7,29 +7,18 @@ holds everything downstream of it until the check passes.
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import dagster as dg
 from dagster import AutomationCondition
 
+from dvd_rental_pipeline.automation.blocking_checks import UpstreamBlockingChecksPassed
 from dvd_rental_pipeline.automation.freshness import REPORTS_CRON
 
-Condition: TypeAlias = AutomationCondition[dg.AssetKey | dg.AssetCheckKey]
+Condition: TypeAlias = AutomationCondition[Any]
 
-
-def _blocking_checks_passed() -> Condition:
-    """Blocking checks passed: on the asset's inputs, and on what these were built from, up to three levels
-    above.
-
-    Staging models are views, some of them on other views: a fault in a raw table shows through them although
-    they were not rebuilt.
-    """
-    passed = AutomationCondition.all_deps_blocking_checks_passed()
-    two_levels: Condition = AutomationCondition.all_deps_match(passed)
-    three_levels: Condition = AutomationCondition.all_deps_match(two_levels)
-    return (passed & two_levels & three_levels).with_label(
-        "blocking checks passed, two layers further up as well"
-    )
+# A mart reads a staging view, perhaps on another view, of a raw table.
+BLOCKING_CHECKS_PASSED = UpstreamBlockingChecksPassed(levels=3)
 
 
 def _an_input_is_newer() -> Condition:
@@ -52,11 +41,11 @@ AFTER_INPUTS = (
     & ~AutomationCondition.any_deps_missing()
     & ~AutomationCondition.any_deps_in_progress()
     & ~AutomationCondition.in_progress()
-    & _blocking_checks_passed()
+    & BLOCKING_CHECKS_PASSED
 ).with_label("its inputs were updated, and their blocking checks passed")
 
 EVERY_MORNING = (
-    AutomationCondition.on_cron(REPORTS_CRON) & ~AutomationCondition.in_progress() & _blocking_checks_passed()
+    AutomationCondition.on_cron(REPORTS_CRON) & ~AutomationCondition.in_progress() & BLOCKING_CHECKS_PASSED
 ).with_label("every morning, once all its inputs were updated and their blocking checks passed")
 
 LAYER_CONDITIONS: Mapping[str, Condition] = {

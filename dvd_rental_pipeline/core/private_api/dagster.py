@@ -1,8 +1,14 @@
 """Private names of Dagster that are cheap to import: `import dagster` loads most of their modules."""
 
+# No public alternative: what a condition of the project's own reads the state of checks from.
+from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
+
 # No public alternative: `dg.FreshnessPolicy.cron()` and `.time_window()` return the two policies, and nothing
 # public reads a window or a deadline back; `DagsterInstance.get_freshness_state_records()` returns the states.
 from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
+
+# No public alternative: what `SensorDefinition.evaluate_tick()` returns.
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 # No public alternative: what `dg.define_asset_job()` returns, for annotations.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -14,14 +20,22 @@ from dagster._core.execution.stats import StepEventStatus
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
+    AssetCheckExecutionResolvedStatus,
 )
+
+# No public alternative: the clock by which conditions are evaluated.
+from dagster._time import get_current_datetime
 
 __all__ = [
     "AssetCheckExecutionRecord",
     "AssetCheckExecutionRecordStatus",
+    "AssetCheckExecutionResolvedStatus",
+    "AssetGraphView",
     "CronFreshnessPolicy",
     "FreshnessState",
+    "SensorExecutionData",
     "StepEventStatus",
     "TimeWindowFreshnessPolicy",
     "UnresolvedAssetJobDefinition",
+    "get_current_datetime",
 ]

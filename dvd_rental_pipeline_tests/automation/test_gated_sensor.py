@@ -1,0 +1,116 @@
+"""Conditions are evaluated after something has happened, and only then."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test, freeze_time
+
+from dvd_rental_pipeline.automation.gated_sensor import LONGEST_PAUSE, GatedConditionSensor
+from dvd_rental_pipeline.core.private_api.dagster import FreshnessState, SensorExecutionData
+from dvd_rental_pipeline_tests.automation.history import MIDNIGHT, History
+
+SOURCE, MODEL = dg.AssetKey("source"), dg.AssetKey("model")
+CHECK = dg.AssetCheckKey(SOURCE, "is_right")
+NOTHING = "Nothing has happened since the last evaluation."
+
+
+@dg.asset(
+    key=SOURCE,
+    check_specs=[dg.AssetCheckSpec("is_right", asset=SOURCE)],
+    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=1)),
+)
+def source() -> dg.MaterializeResult:  # type: ignore[type-arg]
+    return dg.MaterializeResult()
+
+
+@dg.asset(key=MODEL, deps=[SOURCE], automation_condition=dg.AutomationCondition.eager())
+def model() -> None: ...
+
+
+class Ticks:
+    """The ticks of one sensor, each with the cursor of the one before."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.sensor = GatedConditionSensor(
+            "models", target=dg.AssetSelection.all(), run_tags={"why": "inputs"}, description="Builds models."
+        )
+        self.definitions = dg.Definitions(assets=[source, model], sensors=[self.sensor])
+        self.history = History(self.definitions, instance)
+        self.instance, self.cursor = instance, None
+
+    def tick(self) -> SensorExecutionData:
+        context = dg.build_sensor_context(
+            self.instance, cursor=self.cursor, repository_def=self.definitions.get_repository_def()
+        )
+        data = self.sensor.evaluate_tick(context)
+        self.cursor = data.cursor
+        return data
+
+    def is_evaluated(self) -> bool:
+        return self.tick().skip_message != NOTHING
+
+
+@pytest.fixture
+def ticks() -> Iterator[Ticks]:
+    """A sensor whose last tick found nothing, at a clock that stands still."""
+    with dg.DagsterInstance.local_temp() as instance, freeze_time(MIDNIGHT):
+        ticks = Ticks(instance)
+        assert ticks.is_evaluated(), "the first tick of a process evaluates"
+        assert not ticks.is_evaluated()
+        yield ticks
+
+
+def _run_ends(ticks: Ticks) -> None:
+    run = create_run_for_test(ticks.instance, status=dg.DagsterRunStatus.STARTED)
+    assert ticks.is_evaluated()
+    ticks.instance.report_run_failed(run)
+
+
+EVENTS: dict[str, Callable[[Ticks], object]] = {
+    "an asset is materialized": lambda ticks: ticks.instance.report_runless_asset_event(
+        dg.AssetMaterialization(SOURCE)
+    ),
+    "an external asset is observed": lambda ticks: ticks.instance.report_runless_asset_event(
+        dg.AssetObservation(SOURCE)
+    ),
+    "a check is evaluated": lambda ticks: ticks.history.check(CHECK, passed=False),
+    "a check is planned": lambda ticks: ticks.history.plan_check(CHECK),
+    "a freshness state changes": lambda ticks: ticks.history.freshness([SOURCE], FreshnessState.FAIL),
+    "a build begins": lambda ticks: ticks.history.begin_run([MODEL]),
+    "a run ends": _run_ends,
+    "the cursor is reset": lambda ticks: setattr(ticks, "cursor", None),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_each_kind_of_event_is_followed_by_one_evaluation(
+    ticks: Ticks, event: Callable[[Ticks], object]
+) -> None:
+    event(ticks)
+    assert ticks.is_evaluated()
+    assert not ticks.is_evaluated()
+
+
+def test_deadlines_are_noticed_without_an_event(ticks: Ticks) -> None:
+    with freeze_time(MIDNIGHT + LONGEST_PAUSE - timedelta(seconds=1)):
+        assert not ticks.is_evaluated()
+    with freeze_time(MIDNIGHT + LONGEST_PAUSE):
+        assert ticks.is_evaluated()
+        assert not ticks.is_evaluated()
+
+
+def test_an_evaluation_requests_runs_with_the_tags_of_the_sensor(ticks: Ticks) -> None:
+    ticks.instance.report_runless_asset_event(dg.AssetMaterialization(SOURCE))
+    (request,) = ticks.tick().run_requests or ()
+    assert request.asset_selection == [MODEL]
+    assert request.tags["why"] == "inputs"
+    assert not ticks.tick().run_requests
+
+
+def test_a_new_process_evaluates_once(ticks: Ticks) -> None:
+    other = Ticks(ticks.instance)
+    other.cursor = ticks.cursor
+    assert other.is_evaluated()
+    assert not other.is_evaluated()
