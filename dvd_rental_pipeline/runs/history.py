@@ -2,28 +2,40 @@
 
 Dagster creates an engine per statement, so that each statement is compiled again, and closes the file after it,
 whereupon SQLite checkpoints its log. With engines that are kept, the results of 300 checks take a third of the
-CPU.
+CPU. It compares the schema with its migrations whenever an instance is opened, which is once for every tick of
+a sensor; here, once per process. All files wait for a writer for a minute: with Dagster's five seconds, a
+daemon beside a run on a busy machine fails with "database is locked".
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from dagster import EventLogEntry
-from sqlalchemy import Connection, Engine, QueuePool, create_engine
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
 
 from dvd_rental_pipeline.core.private_api.dagster_storage import (
     ConfigurableClassData,
     DagsterSqliteStorage,
+    DagsterStorage,
     SqliteEventLogStorage,
+    SqliteRunStorage,
+    SqliteScheduleStorage,
 )
 
 # Files that stay open: the index of all runs, and the runs used last.
 OPEN_FILES = 4
 # Another process may be writing.
 BUSY_SECONDS = 60
+INDEX_SHARD = "index"
+
+# Files whose schema this process has compared with Dagster's migrations.
+_verified: set[str] = set()
 
 
 class EventLog(SqliteEventLogStorage):
@@ -45,7 +57,10 @@ class EventLog(SqliteEventLogStorage):
             if len(self._engines) > OPEN_FILES:
                 self._engines.popitem(last=False)[1].dispose()
             if shard not in self._initialized_dbs:
-                self._initdb(engine)
+                if shard == INDEX_SHARD:
+                    _verify(self.path_for_shard(shard), lambda: self._initdb(engine))
+                else:
+                    self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
@@ -65,12 +80,40 @@ class EventLog(SqliteEventLogStorage):
         super().dispose()
 
 
+class RunStorage(SqliteRunStorage):
+    """Dagster's runs in SQLite."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction that waits for other writers."""
+        with _engine(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+
+class ScheduleStorage(SqliteScheduleStorage):
+    """Dagster's schedules, sensors and their ticks in SQLite."""
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A transaction that waits for other writers."""
+        with _engine(self._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+
 class RunHistory(DagsterSqliteStorage):
     """Dagster's storage in SQLite files below `base_dir`, for `storage: custom:` of a `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
-        self._event_log_storage = EventLog(self._event_log_storage._base_dir)
+        DagsterStorage.__init__(self)
+        self.base_dir = base_dir
+        self._inst_data = inst_data
+        runs = Path(base_dir).absolute() / "history" / "runs.db"
+        schedules = Path(base_dir).absolute() / "schedules" / "schedules.db"
+        _verify(str(runs), lambda: RunStorage.from_local(str(runs.parent)))
+        _verify(str(schedules), lambda: ScheduleStorage.from_local(str(schedules.parent)))
+        self._run_storage = RunStorage(f"sqlite:///{runs}")
+        self._event_log_storage = EventLog(str(runs.with_suffix("")))
+        self._schedule_storage = ScheduleStorage(f"sqlite:///{schedules}")
 
     @classmethod
     def from_config_value(
@@ -78,3 +121,19 @@ class RunHistory(DagsterSqliteStorage):
     ) -> Self:
         """Called by Dagster to create the storage from a `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)
+
+
+@cache
+def _engine(url: str) -> Engine:
+    # Without a pool: a connection costs a fraction of a millisecond, and no file stays open.
+    return create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+
+def _verify(file: str, create: Callable[[], object]) -> None:
+    """Call `create`, which creates or verifies the schema of `file`: once, one process at a time."""
+    if file in _verified and Path(file).exists():
+        return
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock", timeout=BUSY_SECONDS):
+        create()
+    _verified.add(file)

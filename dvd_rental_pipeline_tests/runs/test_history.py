@@ -1,12 +1,18 @@
 """The history of runs in SQLite: compatible with Dagster's own storage."""
 
+import multiprocessing
+import shutil
+import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorType, TickData, TickStatus
 
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.runs import history
 from dvd_rental_pipeline.runs.history import OPEN_FILES
 from dvd_rental_pipeline.runs.instance import open_instance
 
@@ -70,3 +76,82 @@ def test_a_running_run_can_be_watched_by_another_process(tmp_path: Path) -> None
 
     with open_instance(settings) as instance:
         assert talk.execute_in_process(instance=instance).success
+
+
+def _tick(instance: dg.DagsterInstance, number: int) -> None:
+    """Write what the daemon writes: a cursor, a heartbeat, the state of a sensor."""
+    instance.daemon_cursor_storage.set_cursor_values({"sensor": str(number)})
+    name = f"sensor_{number}"
+    tick = TickData(name, name, InstigatorType.SENSOR, TickStatus.STARTED, float(number))
+    instance.create_tick(tick)
+
+
+@pytest.mark.parametrize("file", ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"])
+def test_a_writer_is_waited_for(tmp_path: Path, file: str) -> None:
+    settings = Settings(home=tmp_path)
+    with open_instance(settings) as instance:
+        _tick(instance, 0)
+        other = sqlite3.connect(settings.dagster_dir / file, isolation_level=None, check_same_thread=False)
+        other.execute("begin immediate")
+        # SQLite's own default is 5 seconds: anything that waits longer was configured to.
+        release = threading.Timer(6, lambda: (other.execute("rollback"), other.close()))
+        release.start()
+        _tick(instance, 1)
+        run_id = materialize(instance)
+        release.join()
+        assert instance.get_run_by_id(run_id).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+
+
+def _execute_runs(home: str) -> None:
+    with open_instance(Settings(home=Path(home))) as instance:
+        for _ in range(4):
+            materialize(instance)
+
+
+def _run_daemon(home: str) -> None:
+    for number in range(40):
+        # An instance per tick, as in a code server.
+        with open_instance(Settings(home=Path(home))) as instance:
+            _tick(instance, number)
+
+
+def _browse(home: str) -> None:
+    for _ in range(40):
+        with open_instance(Settings(home=Path(home))) as instance:
+            instance.get_run_records(limit=25)
+            instance.get_asset_records()
+
+
+def test_a_run_the_daemon_and_the_ui_begin_in_an_empty_home_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers: list[Callable[[str], None]] = [_execute_runs, _execute_runs, _run_daemon, _browse]
+    processes = [context.Process(target=worker, args=(str(tmp_path),)) for worker in workers]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    with open_instance(Settings(home=tmp_path)) as instance:
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+        assert instance.get_runs_count() == 8
+
+
+def test_the_schema_is_compared_with_the_migrations_once_per_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    original = history.RunStorage.from_local
+
+    def count(base_dir: str) -> object:
+        compared.append(base_dir)
+        return original(base_dir)
+
+    monkeypatch.setattr(history.RunStorage, "from_local", count)
+    for _ in range(3):
+        with open_instance(Settings(home=tmp_path)) as instance:
+            assert instance.get_runs() == []
+    assert len(compared) == 1
+    shutil.rmtree(tmp_path / "dagster")
+    with open_instance(Settings(home=tmp_path)) as instance:
+        assert instance.get_runs() == [], "a file that was deleted is created again"
+    assert len(compared) == 2

@@ -4,14 +4,24 @@ Where only an annotation needs a name, import it under `TYPE_CHECKING`.
 """
 
 # No public alternative: what `DagsterInstance.get_asset_records()` returns.
+# No public alternative: `storage: sqlite:` in a dagster.yaml configures these, and no option keeps their files
+# open or sets how long they wait for a lock.
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import AssetRecord
-
-# No public alternative: `storage: sqlite:` in a dagster.yaml configures these two, and no option keeps their
-# files open.
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+from dagster._core.storage.runs import SqliteRunStorage
+from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 # No public alternative: the entry of a dagster.yaml, passed to every class that it configures.
 from dagster._serdes import ConfigurableClassData
 
-__all__ = ["AssetRecord", "ConfigurableClassData", "DagsterSqliteStorage", "SqliteEventLogStorage"]
+__all__ = [
+    "AssetRecord",
+    "ConfigurableClassData",
+    "DagsterSqliteStorage",
+    "DagsterStorage",
+    "SqliteEventLogStorage",
+    "SqliteRunStorage",
+    "SqliteScheduleStorage",
+]
