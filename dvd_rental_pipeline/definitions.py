@@ -1,5 +1,6 @@
 """The code location: the definitions of all pipelines, merged with what they share."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from dvd_rental_pipeline.assembly.change_capture import build_capture_definition
 from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.assembly.resources import automation_enabled, resource_factories
 from dvd_rental_pipeline.assembly.shared import ALWAYS_BUILT, build_shared_definitions, read_tracked_tables
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import DEFAULT_HOME, Settings
 from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES, PIPELINES
 from dvd_rental_pipeline.publishing.links import with_links
 from dvd_rental_pipeline.transform.project import load_dbt_project
@@ -64,4 +65,10 @@ def build_definitions(
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions that `dagster dev` and every deployment load."""
-    return build_definitions(Settings.load())
+    settings = Settings.load()
+    if settings.is_hidden_from_plain_ui:
+        logging.getLogger("dvd_rental_pipeline").warning(
+            f"DVD_RENTAL_HOME is {settings.home}, but `dagster dev` keeps its history of runs in "
+            f"{DEFAULT_HOME}. Start the UI with `dvd-rental dev` to see the runs of the command line."
+        )
+    return build_definitions(settings)

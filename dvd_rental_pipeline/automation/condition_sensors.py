@@ -10,9 +10,9 @@ from operator import or_
 import dagster as dg
 
 from dvd_rental_pipeline.automation.gated_sensor import GatedConditionSensor
-from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.automation.schedules import raw_tables, sync_job_name
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
 
 
 def layers(*names: str) -> dg.AssetSelection:

@@ -11,7 +11,7 @@ from dvd_rental_pipeline.automation.alert_policy import AlertPolicy
 from dvd_rental_pipeline.automation.alert_sensor import Finding, build_alert_sensor
 from dvd_rental_pipeline.automation.alerts import Alert, Alerts, Severity
 from dvd_rental_pipeline.automation.failure_messages import step_failure_message
-from dvd_rental_pipeline.automation.run_tags import INCIDENT_KEY
+from dvd_rental_pipeline.core.run_tags import INCIDENT_KEY
 
 OWNER = "team:data_engineering"
 """The team that fixes runs, whatever they build."""

@@ -5,9 +5,9 @@ from collections.abc import Collection
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.private_api.dagster import UnresolvedAssetJobDefinition
+from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key
 
 UNFINISHED = [
@@ -15,6 +15,7 @@ UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
+    DagsterRunStatus.SUSPENDED,
     DagsterRunStatus.CANCELING,
 ]
 
@@ -81,7 +82,7 @@ def build_sync_schedule(domain: Domain, cron: str) -> dg.ScheduleDefinition:
                 "table: *Materialize all* in the asset graph, or `dvd-rental run`. After that, changes are "
                 "synced on schedule."
             )
-        running = _unfinished_run_of(context.instance, leader)
+        running = _unfinished_run_of(context.instance, leader, {domain.name, name})
         if running is not None:
             return dg.SkipReason(f"Run {running[:8]} is still syncing, or is queued to.")
         return dg.RunRequest(tags={CAUSE: "schedule", INCIDENT_KEY: name})
@@ -89,10 +90,12 @@ def build_sync_schedule(domain: Domain, cron: str) -> dg.ScheduleDefinition:
     return sync_schedule
 
 
-def _unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    """The id of an unfinished run that will materialize `key`, however it was started."""
+def _unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey, jobs: Collection[str]) -> str | None:
+    """The id of an unfinished run that will materialize `key`, however it was started.
+
+    `jobs` are those that contain `key`: a run of a whole job names no assets.
+    """
     for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
-        # A run of a whole job names no assets.
-        if run.asset_selection is None or key in run.asset_selection:
+        if run.job_name in jobs if run.asset_selection is None else key in run.asset_selection:
             return run.run_id
     return None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dvd_rental_pipeline.cli.graph_runs import load_graph, progress_listener, show_run
+from dvd_rental_pipeline.cli.graph_runs import load_graph, show_run
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
@@ -33,7 +33,7 @@ def run(
     """
     settings = Settings.load()
     log_file = settings.home / "logs" / "run.log"
-    with load_graph(settings) as (definitions, instance, report_progress):
+    with load_graph(settings, select) as (definitions, instance, report_progress):
         from dvd_rental_pipeline.runs.launch import run_checks
 
         report = run_checks(
@@ -42,7 +42,7 @@ def run(
             selection=select,
             accept=accept,
             log_file=log_file,
-            on_event=progress_listener(report_progress),
+            report_progress=report_progress,
         )
     show_run(report, settings, log_file)
     if not report.success:

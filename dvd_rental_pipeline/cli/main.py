@@ -2,7 +2,7 @@
 
 import typer
 
-from dvd_rental_pipeline.cli import airbyte, checks, doctor, query, run, snowflake, source
+from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, run, snowflake, source
 from dvd_rental_pipeline.cli.terminal import CommandGroup
 
 app = typer.Typer(
@@ -12,6 +12,7 @@ app = typer.Typer(
     help="PostgreSQL, replicated into a warehouse and modelled with dbt, as one Dagster graph.",
 )
 app.command()(run.run)
+app.command()(dev.dev)
 app.command()(query.query)
 app.command()(doctor.doctor)
 app.add_typer(source.app, name="source")

@@ -5,15 +5,21 @@ from typing import Annotated
 
 import typer
 
-from dvd_rental_pipeline.cli.graph_runs import load_graph, progress_listener, show_run
+from dvd_rental_pipeline.cli.graph_runs import load_graph, show_run
 from dvd_rental_pipeline.core.settings import Settings
 
 
 def run(
     select: Annotated[
         str | None,
-        typer.Option(help="Assets to materialize, in Dagster's selection syntax, e.g. '+group:reports'."),
+        typer.Option(
+            help="Assets to materialize: a name such as top_films, or Dagster's selection syntax, "
+            "e.g. '+group:reports'."
+        ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build although a blocking check of an input failed.")
+    ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
     ] = False,
@@ -21,7 +27,7 @@ def run(
     """Materialize the rental pipeline, or a selection of the graph, and run its checks, once."""
     settings = Settings.load()
     log_file = settings.home / "logs" / "run.log"
-    with load_graph(settings) as (definitions, instance, report_progress):
+    with load_graph(settings, select) as (definitions, instance, report_progress):
         from dvd_rental_pipeline.pipelines.registry import DEFAULT_JOB
         from dvd_rental_pipeline.runs.launch import run_graph
 
@@ -31,8 +37,9 @@ def run(
             selection=select,
             default_job=DEFAULT_JOB,
             full_refresh=full_refresh,
+            force=force,
             log_file=log_file,
-            on_event=progress_listener(report_progress),
+            report_progress=report_progress,
         )
     show_run(report, settings, log_file)
     if not report.success or report.problems:

@@ -50,6 +50,9 @@ def progress() -> Iterator[Callable[[str], None]]:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            # It would send to the terminal what the steps log, although stderr is redirected to a file.
+            redirect_stdout=False,
+            redirect_stderr=False,
         ) as progress:
             task = progress.add_task("starting")
             yield lambda text: progress.update(task, description=escape(text))

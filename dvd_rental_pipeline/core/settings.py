@@ -26,6 +26,7 @@ from dvd_rental_pipeline.core.setting_groups.source import SourceSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
+DEFAULT_HOME = PROJECT_ROOT / ".dvd_rental"
 ENV_PREFIX = "DVD_RENTAL_"
 # Secrets that resources read from the environment by name, so that Dagster never shows them.
 _READ_FROM_ENVIRONMENT = ("source_url", "airbyte_client_secret", "airbyte_password")
@@ -49,7 +50,7 @@ class Settings(SourceSettings, AirbyteSettings, SnowflakeSettings, AwsSettings, 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
     deployment: Deployment = Field(Deployment.LOCAL, description="local, branch or production")
-    home: AbsolutePath = Field(PROJECT_ROOT / ".dvd_rental", description="folder of all local state")
+    home: AbsolutePath = Field(DEFAULT_HOME, description="folder of all local state")
     dagster_home: Path | None = Field(
         None, validation_alias="DAGSTER_HOME", description="Dagster's own setting: folder of its instance"
     )
@@ -115,6 +116,12 @@ class Settings(SourceSettings, AirbyteSettings, SnowflakeSettings, AwsSettings, 
     @property
     def dagster_dir(self) -> Path:
         return self.home / "dagster"
+
+    @property
+    def is_hidden_from_plain_ui(self) -> bool:
+        """Whether a plain `dagster dev`, on the project's dagster.yaml, shows the runs of another home."""
+        is_local = self.deployment is Deployment.LOCAL
+        return is_local and self.dagster_home is None and self.home != DEFAULT_HOME
 
     @property
     def site_dir(self) -> Path:

@@ -10,7 +10,7 @@ import psycopg
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.home import MIN_FREE_BYTES
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import DEFAULT_HOME, Settings
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import read_slot
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
@@ -37,6 +37,9 @@ def examine_home(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(Health.BAD, "home", found, "free some space, or set DVD_RENTAL_HOME to a larger disk")
     else:
         yield Diagnosis(Health.GOOD, "home", found)
+    if settings.is_hidden_from_plain_ui:
+        found = f"a plain `dagster dev` shows the runs in {DEFAULT_HOME}"
+        yield Diagnosis(Health.NOTE, "UI", found, "start it with `dvd-rental dev`")
 
 
 def examine_source(settings: Settings) -> Iterator[Diagnosis]:

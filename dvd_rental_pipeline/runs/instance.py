@@ -7,11 +7,9 @@ import dagster as dg
 import psutil
 
 from dvd_rental_pipeline.core.errors import UnwritableFolderError
+from dvd_rental_pipeline.core.run_tags import PROCESS
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs.history import RunHistory
-
-PROCESS_TAG = "dvd_rental/process"
-"""Tag of a run in the process of a command: process id and start time."""
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def process_tag() -> str:
-    """The value of `PROCESS_TAG` for this process."""
+    """The value of `PROCESS` for this process."""
     process = psutil.Process()
     return f"{process.pid}@{process.create_time()}"
 
@@ -57,7 +55,7 @@ def process_tag() -> str:
 def _fail_dead_runs(instance: dg.DagsterInstance) -> None:
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        process = run.tags.get(PROCESS_TAG)
+        process = run.tags.get(PROCESS)
         if process is not None and not _is_alive(process):
             instance.report_run_failed(run, "The process of this run has died.")
 

@@ -13,10 +13,13 @@ import dagster as dg
 
 from dvd_rental_pipeline.automation.failure_messages import is_interrupt
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.run_tags import FORCED, PROCESS
 from dvd_rental_pipeline.quality.anomaly_bounds import ANOMALY_BOUNDS
-from dvd_rental_pipeline.runs.instance import PROCESS_TAG, process_tag
+from dvd_rental_pipeline.runs.instance import process_tag
+from dvd_rental_pipeline.runs.progress import RunProgress
 from dvd_rental_pipeline.runs.report import RunReport, build_report
 from dvd_rental_pipeline.runs.selection import select_assets
+from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 
 
 def run_graph(
@@ -26,23 +29,36 @@ def run_graph(
     selection: str | None = None,
     default_job: str | None = None,
     full_refresh: bool = False,
+    force: bool = False,
     log_file: Path,
-    on_event: Callable[[dg.EventLogEntry], None],
+    report_progress: Callable[[str], None],
 ) -> RunReport:
     """Materialize `selection` in Dagster's selection syntax, with its checks.
 
     Without a selection, the assets of `default_job`, or else the whole graph.
 
-    The output of the steps goes to `log_file`; `on_event` receives each event when it happens.
+    The output of the steps goes to `log_file`; `report_progress` receives how far the run has come.
 
     Raises:
-        PipelineError: the selection cannot be parsed or selects nothing.
+        PipelineError: the selection cannot be parsed or selects nothing, or a blocking check above it failed
+            and `force` is not set.
         KeyboardInterrupt: the run was interrupted; Dagster has recorded it.
     """
     keys = select_assets(definitions, selection, default_job)
-    job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys))
-    run_config = _full_refresh_config(definitions, keys) if full_refresh else None
-    return _execute(job, definitions, instance, run_config=run_config, log_file=log_file, on_event=on_event)
+    graph = definitions.resolve_asset_graph()
+    failed = failed_checks_above(graph, instance, set(keys))
+    if failed and not force:
+        raise PipelineError(f"{describe_held(failed)} `--force` builds in spite of it.")
+    tags = {FORCED: ", ".join(check.to_user_string() for check in failed)} if failed else {}
+    return _execute(
+        definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys)),
+        definitions,
+        instance,
+        run_config=_full_refresh_config(definitions, keys) if full_refresh else None,
+        tags=tags,
+        log_file=log_file,
+        progress=RunProgress(len(keys) + len(graph.get_check_keys_for_assets(set(keys))), report_progress),
+    )
 
 
 def run_checks(
@@ -52,7 +68,7 @@ def run_checks(
     selection: str | None = None,
     accept: bool = False,
     log_file: Path,
-    on_event: Callable[[dg.EventLogEntry], None],
+    report_progress: Callable[[str], None],
 ) -> RunReport:
     """Evaluate the checks of all assets, or of `selection`, on the present data: nothing is materialized.
 
@@ -70,7 +86,7 @@ def run_checks(
         instance,
         run_config={"ops": {ANOMALY_BOUNDS: {"config": {"accept": True}}}} if accept else None,
         log_file=log_file,
-        on_event=on_event,
+        progress=RunProgress(len(checks), report_progress),
     )
 
 
@@ -80,18 +96,19 @@ def _execute(
     instance: dg.DagsterInstance,
     *,
     run_config: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
     log_file: Path,
-    on_event: Callable[[dg.EventLogEntry], None],
+    progress: RunProgress,
 ) -> RunReport:
     started = time.monotonic()
     run_id = str(uuid.uuid4())
-    instance.add_event_listener(run_id, on_event)
+    instance.add_event_listener(run_id, progress)
     with _output_to(log_file):
         result = job.execute_in_process(
             run_config=run_config,
             instance=instance,
             run_id=run_id,
-            tags={PROCESS_TAG: process_tag()},
+            tags={PROCESS: process_tag(), **(tags or {})},
             raise_on_error=False,
         )
     if any(is_interrupt(event) for event in result.all_events if event.is_step_failure):

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dvd_rental_pipeline.automation.failure_messages import step_failure_message
+from dvd_rental_pipeline.core.private_api.dagster import BaseAssetGraph
+from dvd_rental_pipeline.core.run_tags import FORCED
 from dvd_rental_pipeline.quality.findings import failure_detail
 
+# In the order in which they are built, by the tag `layer` of their assets.
+LAYERS = ("raw", "staging", "snapshots", "marts", "reports", "site")
 DBT_SECONDS = "Execution Duration"
 
 
@@ -56,9 +60,14 @@ def build_report(definitions: dg.Definitions, result: dg.ExecuteInProcessResult,
         },
         layers=_layers(definitions, result, checks),
         problems=[*_step_failures(result), *_check_failures(checks, dg.AssetCheckSeverity.ERROR)],
-        warnings=_check_failures(checks, dg.AssetCheckSeverity.WARN),
+        warnings=[*_forced(result), *_check_failures(checks, dg.AssetCheckSeverity.WARN)],
         pages=_pages(result),
     )
+
+
+def _forced(result: dg.ExecuteInProcessResult) -> Sequence[str]:
+    checks = result.dagster_run.tags.get(FORCED)
+    return [] if checks is None else [f"built although blocking checks had failed (--force): {checks}"]
 
 
 def _pages(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
@@ -75,19 +84,23 @@ def _layers(
     result: dg.ExecuteInProcessResult,
     checks: Sequence[dg.AssetCheckEvaluation],
 ) -> Sequence[Layer]:
+    """The layers in the order in which they are built."""
     graph = definitions.resolve_asset_graph()
     tables: Counter[str] = Counter()
     rows: Counter[str] = Counter()
-    seconds: defaultdict[str, float] = defaultdict(float)
     for event in result.get_asset_materialization_events():
-        materialization = event.materialization
-        group = graph.get(materialization.asset_key).group_name
+        group = graph.get(event.materialization.asset_key).group_name
         tables[group] += 1
-        row_count = materialization.metadata.get("dagster/row_count")
+        row_count = event.materialization.metadata.get("dagster/row_count")
         rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type]
-        duration = materialization.metadata.get(DBT_SECONDS) or materialization.metadata.get("seconds")
-        seconds[group] += float(duration.value) if duration else 0.0  # type: ignore[arg-type]
     outcomes = Counter((graph.get(check.asset_key).group_name, _outcome(check)) for check in checks)
+    seconds = _seconds(graph, result)
+    built = {*tables, *(group for group, _ in outcomes)}
+    layers = {node.group_name: node.tags.get("layer", "") for node in graph.asset_nodes}
+    order = sorted(
+        built,
+        key=lambda group: (LAYERS.index(layers[group]) if layers[group] in LAYERS else len(LAYERS), group),
+    )
     return [
         Layer(
             group=group,
@@ -96,10 +109,34 @@ def _layers(
             checks_passed=outcomes[group, "passed"],
             checks_warned=outcomes[group, "warned"],
             checks_failed=outcomes[group, "failed"],
-            seconds=seconds[group],
+            seconds=seconds.get(group, 0.0),
         )
-        for group in dict.fromkeys([*tables, *(group for group, _ in outcomes)])
+        for group in order
     ]
+
+
+def _seconds(graph: BaseAssetGraph, result: dg.ExecuteInProcessResult) -> Mapping[str, float]:
+    """The seconds of each layer: those of its steps; of a step that builds several, those of its models."""
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    models: defaultdict[tuple[str, str], float] = defaultdict(float)
+    durations: dict[str, float] = {}
+    for event in result.all_events:
+        step = str(event.step_key)
+        if event.is_step_materialization and event.asset_key is not None:
+            group = graph.get(event.asset_key).group_name
+            groups[step].add(group)
+            duration = event.materialization.metadata.get(DBT_SECONDS)
+            models[step, group] += float(duration.value) if duration else 0.0  # type: ignore[arg-type]
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data.asset_check_key
+            groups[step].add(graph.get(check.asset_key).group_name)
+        elif event.is_step_success:
+            durations[step] = event.step_success_data.duration_ms / 1000
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for step, built in groups.items():
+        for group in built:
+            seconds[group] += durations.get(step, 0.0) if len(built) == 1 else models[step, group]
+    return seconds
 
 
 def _outcome(check: dg.AssetCheckEvaluation) -> str:

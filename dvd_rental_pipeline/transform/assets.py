@@ -8,6 +8,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.run_tags import CAUSE, FORCED, PROCESS
 from dvd_rental_pipeline.transform.data_times import DataTimes, read_data_times
 from dvd_rental_pipeline.transform.dbt_events import (
     DbtEvent,
@@ -18,6 +19,7 @@ from dvd_rental_pipeline.transform.dbt_events import (
 )
 from dvd_rental_pipeline.transform.dbt_output import end
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
+from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
 from dvd_rental_pipeline.transform.test_selection import selectors_of_checks, selectors_of_wider_tests
 from dvd_rental_pipeline.transform.translator import ModelTranslator
@@ -58,6 +60,7 @@ def build_dbt_assets(
     def models(
         context: dg.AssetExecutionContext, config: DbtConfig, dbt: DbtCliResource, warehouse: WarehouseResource
     ) -> Iterator[DbtEvent]:
+        _require_sound_inputs(context)
         read = _domains_read(manifest, context)
         # Other domains are synced meanwhile.
         with warehouse.lock(sorted(read), context.log.info):
@@ -87,6 +90,21 @@ def build_dbt_assets(
             raise failure
 
     return models
+
+
+def _require_sound_inputs(context: dg.AssetExecutionContext) -> None:
+    """Fail a run of the UI that would build from a table whose blocking check failed.
+
+    Automation has decided already, table by table, and the command line before it started the run.
+    """
+    if {CAUSE, FORCED, PROCESS} & set(context.run.tags):
+        return
+    built = context.job_def.asset_layer.executable_asset_keys
+    failed = failed_checks_above(context.repository_def.asset_graph, context.instance, built)
+    if failed:
+        raise dg.Failure(
+            f"{describe_held(failed)} A run with the tag `{FORCED}` builds in spite of it.", allow_retries=False
+        )
 
 
 def _domains_read(manifest: Manifest, context: dg.AssetExecutionContext) -> frozenset[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from dagster_dbt import DbtProject
@@ -11,6 +12,9 @@ from filelock import FileLock
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Settings
+
+INPUT_FILES = ("dbt_project.yml", "profiles.yml")
+INPUT_FOLDERS = ("models", "snapshots", "macros", "tests")
 
 
 class DbtProjectError(PipelineError):
@@ -56,12 +60,20 @@ def _manifest_is_stale(project: DbtProject) -> bool:
     if not manifest.exists():
         return True
     made = manifest.stat().st_mtime
-    return any(
-        Path(folder, name).stat().st_mtime > made
-        for folder, _, names in os.walk(project.project_dir)
-        for name in names
-        if name.endswith((".sql", ".yml", ".csv", ".md"))
-    )
+    return any(path.stat().st_mtime > made for path in _inputs(project.project_dir))
+
+
+def _inputs(project_dir: Path) -> Iterator[Path]:
+    """The files that dbt reads, and their folders, which change when a file is added or deleted.
+
+    Not what dbt, people and editors leave beside them, such as `target/` or a link that marks an open file.
+    """
+    yield from (project_dir / name for name in INPUT_FILES)
+    for top in INPUT_FOLDERS:
+        for folder, _, names in os.walk(project_dir / top):
+            yield Path(folder)
+            files = (Path(folder, name) for name in names if name.endswith((".sql", ".yml", ".md")))
+            yield from (file for file in files if file.is_file())
 
 
 def _parse(project: DbtProject) -> None:

@@ -8,7 +8,9 @@ from dagster import DagsterRunStatus
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
+from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import create_run_for_test
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
@@ -82,11 +84,22 @@ class History:
                 )
             )
 
-    def begin_run(self, keys: Iterable[dg.AssetKey]) -> dg.DagsterRun:
+    def begin_run(
+        self, keys: Iterable[dg.AssetKey], *, status: DagsterRunStatus = DagsterRunStatus.STARTED
+    ) -> dg.DagsterRun:
         """Record the start of a run that will build `keys`."""
         keys = set(keys)
+        # A run can be queued only if a code location has its job.
+        repository = RemoteRepositoryOrigin(
+            InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name=__name__), location_name="tests"),
+            "tests",
+        )
         run = create_run_for_test(
-            self.instance, job_name="__ASSET_JOB", status=DagsterRunStatus.STARTED, asset_selection=keys
+            self.instance,
+            job_name="__ASSET_JOB",
+            status=status,
+            asset_selection=keys,
+            remote_job_origin=repository.get_job_origin("__ASSET_JOB"),
         )
         for key in keys:
             planned = DagsterEvent(

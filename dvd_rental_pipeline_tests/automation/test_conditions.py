@@ -92,6 +92,20 @@ def test_a_failed_raw_check_holds_its_readers_until_a_sync_passes(night: History
     assert night.tick(MODELS, at("04:25")) >= held, "the fix releases it"
 
 
+def test_views_built_manually_do_not_release_readers_of_a_failed_table(night: History) -> None:
+    film, versions = dg.AssetKey(["dvd_rental", "film"]), dg.AssetKey(["snapshots", "film_versions"])
+    check = blocking_check(night, film)
+    night.build(night.keys("raw"), failing=[check])
+    requested = night.tick(MODELS, at("04:10"))
+    assert versions not in requested
+    # Two views between the table and the snapshot, whose own checks all pass.
+    night.build([*requested, *night.keys("staging")])
+    for clock in ("04:11", "04:20"):
+        assert versions not in night.tick(MODELS, at(clock)), "the fault shows through the views"
+    night.check(check, passed=True)
+    assert versions in night.tick(MODELS, at("04:21"))
+
+
 def test_a_check_that_passes_again_releases_without_a_sync(night: History) -> None:
     check = blocking_check(night, PAYMENT)
     night.build(night.keys("raw"), failing=[check])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster import DagsterRunStatus
+from dagster._core.test_utils import create_run_for_test
 
 from dvd_rental_pipeline.automation.schedules import build_sync_schedule
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
@@ -52,3 +54,24 @@ def test_it_does_not_wait_for_models(history: History, layer: str) -> None:
     history.build(history.keys("raw"))
     history.begin_run(history.keys(layer))
     assert isinstance(evaluate(history, at("04:15")), dg.RunRequest)
+
+
+@pytest.mark.parametrize("status", DagsterRunStatus)
+def test_it_waits_for_a_run_of_every_status_but_the_final_ones(
+    history: History, status: DagsterRunStatus
+) -> None:
+    history.build(history.keys("raw"))
+    history.begin_run(history.keys("raw"), status=status)
+    waits = isinstance(evaluate(history, at("04:15")), dg.SkipReason)
+    final = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
+    # Of what Dagster does not launch itself, nothing is known.
+    assert waits == (status not in final | {DagsterRunStatus.MANAGED})
+
+
+@pytest.mark.parametrize(
+    ("job", "waits"), [("dvd_rental", True), ("dvd_rental_sync", True), ("totesys", False)]
+)
+def test_it_waits_for_whole_jobs_of_its_own_source_alone(history: History, job: str, waits: bool) -> None:
+    history.build(history.keys("raw"))
+    create_run_for_test(history.instance, job_name=job, status=DagsterRunStatus.STARTED)
+    assert isinstance(evaluate(history, at("04:15")), dg.SkipReason) == waits

@@ -4,33 +4,15 @@ import io
 import uuid
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from rich.console import Console
 
 from dvd_rental_pipeline.cli import graph_runs
-from dvd_rental_pipeline.cli.graph_runs import progress_listener, show_run
+from dvd_rental_pipeline.cli.graph_runs import show_run
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs.report import Layer, RunReport
 
 RUN_ID = str(uuid.uuid4())
-
-
-@dg.asset(key_prefix="marts")
-def dim_film(context: dg.AssetExecutionContext) -> None:
-    """An asset that logs."""
-    context.log.debug("a detail")
-    context.log.info("first line\nsecond line")
-
-
-def test_progress_names_the_step_its_log_lines_and_its_assets() -> None:
-    lines: list[str] = []
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_event_listener(RUN_ID, progress_listener(lines.append))
-        dg.Definitions([dim_film]).resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=instance, run_id=RUN_ID
-        )
-    assert lines == ["marts__dim_film: running", "first line", "marts/dim_film: done"]
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, problems: list[str]) -> str:
@@ -59,13 +41,21 @@ def test_a_good_run_ends_with_its_layers_and_where_to_go_on(
         f"Run {RUN_ID[:8]}",
         "40,000",
         "100 passed, 1 warned",
-        "12.3 s in total: dbt_models 10.0 s",
+        "dbt_models 10.0 s",
         "Warning: check marts/fct_payment:is_paid_by_renter failed: 4 rows fail.",
         "Report on all checks: file:///checks",
         f"Warehouse: {tmp_path}",
     ):
         assert part in text
     assert "Failed:" not in text
+
+
+def test_the_printed_seconds_are_those_since_the_program_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(graph_runs, "seconds_since_start", lambda: 31.0)
+    text = shown(monkeypatch, tmp_path, problems=[])
+    assert "31.0 s in total: loading the graph 18.7 s, dbt_models 10.0 s" in text
 
 
 def test_a_failed_run_ends_with_its_problems_and_its_log(

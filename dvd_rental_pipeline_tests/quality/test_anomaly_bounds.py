@@ -62,6 +62,23 @@ def test_a_fan_out_and_a_loss_are_stopped(share: float) -> None:
     assert not passes([totals[-1]] * 8, totals[-1] * share)
 
 
+@pytest.mark.parametrize(
+    ("history", "low", "high"),
+    [
+        pytest.param([100.0] * 5, 90, 195, id="never changed: a tenth less, nearly twice as much"),
+        pytest.param([60.0, 70, 80, 90, 100], 90, 150, id="grew: half as much again"),
+        pytest.param([100.0, 200, 300, 400, 500], 450, 750, id="grew by less than half"),
+        pytest.param([0.0, 10, 200, 210, 400], 360, 1_220, id="grew in bursts"),
+        pytest.param([500.0, 400, 300, 200, 100], 0, 195, id="fell by more than a tenth each time"),
+    ],
+)
+def test_a_value_passes_up_to_each_bound_and_no_further(history: list[float], low: float, high: float) -> None:
+    assert passes(history, low)
+    assert not passes(history, low - 0.01)
+    assert passes(history, high)
+    assert not passes(history, high + 0.01)
+
+
 @given(st.lists(st.floats(0, 1e9), min_size=MIN_HISTORY, max_size=40))
 def test_an_unchanged_value_always_passes(history: list[float]) -> None:
     assert passes(history, history[-1])

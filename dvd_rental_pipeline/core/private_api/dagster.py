@@ -3,6 +3,9 @@
 # No public alternative: what a condition of the project's own reads the state of checks from.
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 
+# No public alternative: what `Definitions.resolve_asset_graph()` and a run's asset graph have in common.
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
 # No public alternative: `dg.FreshnessPolicy.cron()` and `.time_window()` return the two policies, and nothing
 # public reads a window or a deadline back; `DagsterInstance.get_freshness_state_records()` returns the states.
 from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
@@ -31,6 +34,7 @@ __all__ = [
     "AssetCheckExecutionRecordStatus",
     "AssetCheckExecutionResolvedStatus",
     "AssetGraphView",
+    "BaseAssetGraph",
     "CronFreshnessPolicy",
     "FreshnessState",
     "SensorExecutionData",

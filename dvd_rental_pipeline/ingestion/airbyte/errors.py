@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.redaction import redact
 
 _REMEDIES = {
     401: (
@@ -36,9 +37,7 @@ class AirbyteRefusedError(AirbyteError):
     """
 
     def __init__(self, status: int, request: str, response: object, secrets: Iterable[str]) -> None:
-        detail = _detail(response)
-        for secret in secrets:
-            detail = detail.replace(secret, "***")
+        detail = redact(_detail(response), secrets)
         quote = f' Airbyte\'s message: "{detail[:_MAX_QUOTE_LENGTH]}".' if detail else ""
         remedy = _REMEDIES.get(status, "see the connection in Airbyte.")
         super().__init__(f"Airbyte refused {request} (HTTP {status}): {remedy}{quote}")

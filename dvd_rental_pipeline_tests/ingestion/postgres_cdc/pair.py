@@ -170,7 +170,8 @@ class Pair:
         with psycopg.connect(self.url) as connection:
             connection.execute(
                 "select set_config('datestyle', 'ISO', true), set_config('timezone', 'UTC', true),"
-                " set_config('intervalstyle', 'postgres', true), set_config('search_path', 'pg_catalog', true)"
+                " set_config('intervalstyle', 'postgres', true), set_config('search_path', 'pg_catalog', true),"
+                " set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true)"
             )
             (kind,) = connection.execute(
                 "select relkind from pg_class where oid = %s::regclass", [f"public.{quoted(table)}"]

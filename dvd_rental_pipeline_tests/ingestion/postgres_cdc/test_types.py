@@ -153,6 +153,40 @@ def test_values_of_every_type_are_exact_by_copy_and_by_stream(pair: Pair) -> Non
     assert {row[-1] for row in copied} == {"[]"}
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "timezone = 'America/New_York'",
+        "datestyle = 'German, DMY'",
+        "intervalstyle = 'iso_8601'",
+        "bytea_output = 'escape'",
+        "extra_float_digits = '-15'",
+        "search_path = 'public'",
+    ],
+)
+def test_settings_of_the_source_do_not_change_values(pair: Pair, setting: str) -> None:
+    pair.run(
+        "create table t (id int primary key, at timestamptz, ats timestamptz[], during tstzrange, days date[],"
+        " span interval, spans interval[], raw bytea, ratio float8, ratios float8[])"
+    )
+    values = (
+        "'2024-03-10 07:30:00+00', array['2024-11-03 05:30:00+00', '2024-07-01 00:00:00+00']::timestamptz[],"
+        " '[2024-03-10 06:59:00+00, 2024-03-10 07:01:00+00)', array['2024-02-03', '2024-12-11']::date[],"
+        " '1 year 2 mons 3 days 04:05:06.7', array['-1 mons +3 days']::interval[], 'a\\000b',"
+        " 0.1234567890123456, array[1.1, 2.2e-300]"
+    )
+    pair.run(f"insert into t values (1, {values})")
+    database = pair.value("select current_database()")
+    pair.run(f'alter database "{database}" set {setting}')
+    pair.sync()
+    pair.run(f"insert into t values (2, {values})")
+    assert pair.sync_one().mode == "changes"
+    columns = "at, ats, during, days, span, spans, raw, ratio, ratios"
+    first, second = pair.raw(f"select {columns} from dvd_rental.t order by id")
+    assert first == second, "a copy and the stream agree"
+    assert str(pair.raw("select at at time zone 'UTC' from dvd_rental.t")[0][0]) == ("2024-03-10 07:30:00")
+
+
 def test_the_warehouse_type_of_each_source_type(pair: Pair) -> None:
     _create(pair)
     pair.sync()

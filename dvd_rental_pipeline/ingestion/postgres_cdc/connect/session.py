@@ -8,6 +8,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.redaction import redact
 
 # The text forms in the change stream follow the session's settings, so all sessions of a sync must agree.
 _SESSION = {
@@ -125,8 +126,7 @@ def error_message(url: str, text: str, sqlstate: str | None) -> str:
     """The message for an error that the server at `url`, or the driver, reported as `text`."""
     password = conninfo_to_dict(url).get("password")
     detail = re.sub(r"\s*\n\s*", "; ", text.strip()).rstrip(".;")
-    if password:
-        detail = detail.replace(str(password), "***")
+    detail = redact(detail, [str(password)] if password else [])
     if sqlstate is None:
         return (
             f"Cannot reach the source PostgreSQL at {place(url)}: {detail}. Check that it runs and accepts "

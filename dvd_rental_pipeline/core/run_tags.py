@@ -1,0 +1,10 @@
+"""Tags of runs: why each was started, and how."""
+
+CAUSE = "dvd_rental/cause"
+"""Why a schedule or a sensor started the run, in a short sentence."""
+INCIDENT_KEY = "dvd_rental/incident_key"
+"""Groups runs that do the same work, whatever started each: a failure and the next success are one incident."""
+PROCESS = "dvd_rental/process"
+"""Of a run in the process of a command: process id and start time."""
+FORCED = "dvd_rental/forced"
+"""Of a run that builds although blocking checks have failed: their names."""

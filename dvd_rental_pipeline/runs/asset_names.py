@@ -1,0 +1,96 @@
+"""The names of the assets, known without loading the graph, so that a wrong selection is refused at once.
+
+Loading the graph takes seconds, for Dagster's imports alone. Reads no Dagster.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
+
+_NAME = re.compile(r"[A-Za-z0-9_/]+")
+# `key:"marts/dim_film"`, `key:dim_film`, `group:reports`: values with a wildcard are left to Dagster.
+_ATTRIBUTE = re.compile(r"\b(key|group):\s*(?:\"([^\"*]+)\"|([A-Za-z0-9_/]+)(?![A-Za-z0-9_/*]))")
+
+
+@dataclass(frozen=True)
+class AssetNames:
+    """Keys, such as `marts/dim_film`, and groups of all assets."""
+
+    keys: Sequence[str]
+    groups: Sequence[str]
+
+    def expand(self, selection: str) -> str:
+        """`selection` in Dagster's syntax; the bare name of one asset, with or without its schema, is expanded.
+
+        Raises:
+            PipelineError: it names an asset or a group that does not exist, or a name that several assets have.
+        """
+        if _NAME.fullmatch(selection):
+            return f'key:"{self._key(selection)}"'
+        for attribute, quoted, bare in _ATTRIBUTE.findall(selection):
+            known, name = (self.keys if attribute == "key" else self.groups), quoted or bare
+            if name not in known:
+                raise PipelineError(f"No asset has the {attribute} {name!r}. {_nearest(name, known)}")
+        return selection
+
+    def _key(self, name: str) -> str:
+        found = [key for key in self.keys if key == name or key.rpartition("/")[2] == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise PipelineError(
+                f"{name!r} is the name of {len(found)} assets: {', '.join(found)}. Name one of them."
+            )
+        raise PipelineError(f"There is no asset {name!r}. {_nearest(name, self.keys)}")
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    by_last_part = {key.rpartition("/")[2]: key for key in known}
+    matches = [
+        *get_close_matches(name, known, n=3, cutoff=0.5),
+        *(by_last_part[match] for match in get_close_matches(name.rpartition("/")[2], by_last_part, n=3)),
+    ]
+    if not matches:
+        return '`group:reports` and `+key:"reports/top_films"` are examples of a selection.'
+    return f"Similar: {', '.join(dict.fromkeys(matches))}."
+
+
+def write_asset_names(settings: Settings, names: AssetNames) -> None:
+    """Keep `names`, those of the graph that was just loaded."""
+    content = {"keys": names.keys, "groups": names.groups, "deployment": settings.deployment.value}
+    file = _file(settings)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_asset_names(settings: Settings) -> AssetNames | None:
+    """The names that were last kept; None if the code has changed since, or there are none."""
+    file = _file(settings)
+    try:
+        content, kept_at = json.loads(file.read_text(encoding="utf-8")), file.stat().st_mtime
+    except (OSError, ValueError):
+        return None
+    if content.get("deployment") != settings.deployment.value or any(
+        path.stat().st_mtime > kept_at for path in _sources()
+    ):
+        return None
+    return AssetNames(content["keys"], content["groups"])
+
+
+def _file(settings: Settings) -> Path:
+    return settings.dagster_dir / "asset_names.json"
+
+
+def _sources() -> Iterator[Path]:
+    """The files and folders from which the graph is made. A folder changes when a file is added or deleted."""
+    package = Path(__file__).parent.parent
+    for top, suffixes in ((package, (".py",)), (DBT_PROJECT_DIR / "models", (".sql", ".yml"))):
+        for path in top.rglob("*"):
+            if path.suffix in suffixes or (path.is_dir() and path.name != "__pycache__"):
+                yield path
