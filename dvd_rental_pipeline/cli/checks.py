@@ -13,6 +13,8 @@ from dvd_rental_pipeline.core.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="Evaluate the asset checks alone, or report on them.")
 
 REPORT_FILES = {"html": "checks.html", "md": "checks.md", "json": "checks.json", "junit": "checks.xml"}
+# Not evaluated is neither passed nor failed.
+NOT_EVALUATED = 3
 
 
 @app.command()
@@ -57,13 +59,14 @@ def report(
     output: Annotated[
         str | None,
         typer.Option(
-            help="Folder for the files, or `-` to print one format. Default: `checks` in the home folder."
+            help="Folder for the files, or `-` to print one format. Default: where runs publish the page."
         ),
     ] = None,
 ) -> None:
     """Report the latest result of every check, from the history of runs; evaluates nothing.
 
-    Exit code 1 if a blocking check failed or could not be evaluated, which fails a CI job.
+    Exit code 1 if a blocking check failed or could not be evaluated, 3 if none failed but some were not
+    evaluated: both fail a CI job.
     """
     settings = Settings.load()
     chosen = list(dict.fromkeys(formats.split(",")))
@@ -94,11 +97,15 @@ def report(
     if output == "-":
         print(render(report, chosen[0]))
     else:
-        folder = settings.home / "checks" if output is None else Path(output)
+        # The page has one place, whoever writes it.
+        folder = settings.site_dir / "checks" if output is None else Path(output)
+        files = {**REPORT_FILES, "html": "index.html"} if output is None else REPORT_FILES
         for name in chosen:
-            messages.print(str(_write(folder / REPORT_FILES[name], render(report, name))), soft_wrap=True)
+            messages.print(str(_write(folder / files[name], render(report, name))), soft_wrap=True)
     if report.blocking_failures:
         raise typer.Exit(1)
+    if report.not_evaluated:
+        raise typer.Exit(NOT_EVALUATED)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -2,7 +2,7 @@
 
 import typer
 
-from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, run, snowflake, source
+from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, reports, run, snowflake, source
 from dvd_rental_pipeline.cli.terminal import CommandGroup
 
 app = typer.Typer(
@@ -13,6 +13,8 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(dev.dev)
+app.command()(reports.reports)
+app.command()(reports.show)
 app.command()(query.query)
 app.command()(doctor.doctor)
 app.add_typer(source.app, name="source")

@@ -54,6 +54,7 @@ class DbtModel:
         relation_name: quoted name in the warehouse; empty for an ephemeral model.
         compiled_code: its SQL; empty in a project that was parsed but not compiled.
         updated_at: the column by which a snapshot detects changes; empty for a model.
+        owner: the first team that owns it, in its meta; may be empty.
     """
 
     unique_id: str
@@ -67,6 +68,7 @@ class DbtModel:
     relation_name: str = ""
     compiled_code: str = ""
     updated_at: str = ""
+    owner: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -269,6 +271,7 @@ def _model(node: Mapping[str, Any]) -> DbtModel:
         relation_name=node.get("relation_name") or "",
         compiled_code=node.get("compiled_code") or "",
         updated_at=config.get("updated_at") or "",
+        owner=next(iter((_meta(node).get("dagster") or {}).get("owners") or [""])).removeprefix("team:"),
     )
 
 

@@ -43,6 +43,7 @@ class DuckDBWarehouse(Warehouse):
             # A read-only connection could still write other files, by COPY ... TO or ATTACH.
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
+            _require_one_statement(connection, sql)
             return DuckDBSession(connection).execute(sql, parameters)
 
     @contextmanager
@@ -95,6 +96,18 @@ class DuckDBWarehouse(Warehouse):
                     f"{WRITE_WAIT_SECONDS:.0f} s: terminate it in the Dagster UI, or try again later."
                 ) from None
             yield
+
+
+def _require_one_statement(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
+    import duckdb  # noqa: PLC0415 - the production deployment does not need it
+
+    try:
+        count = len(connection.extract_statements(sql))
+    except duckdb.Error as error:
+        raise WarehouseError(f"The warehouse rejected the statement: {error}") from error
+    if count != 1:
+        found = "There is no statement" if count == 0 else f"There are {count} statements"
+        raise WarehouseError(f"{found} in {sql!r}: give one.")
 
 
 class DuckDBSession:

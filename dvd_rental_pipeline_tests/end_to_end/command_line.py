@@ -1,9 +1,14 @@
 """Run `dvd-rental` as a user does, in its own process."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +37,25 @@ class CommandLine:
         done = self.run(*arguments)
         assert done.returncode == 0, f"{arguments} failed:\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def on_terminal(self, *arguments: str, columns: int = 80) -> tuple[int, str]:
+        """Run the command on a pseudo-terminal; its exit code and everything that it showed."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {**self.environment(), "TERM": "xterm-256color"}
+        with subprocess.Popen(
+            self.command(*arguments), env=environment, stdin=follower, stdout=follower, stderr=follower,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            os.close(follower)
+            shown = bytearray()
+            # Linux reports the end of a terminal as an error.
+            with contextlib.suppress(OSError):
+                while chunk := os.read(leader, 65536):
+                    shown += chunk
+            code = process.wait(timeout=self.seconds)
+        os.close(leader)
+        return code, shown.decode()
 
     def json(self, *arguments: str) -> Any:
         """Run the command with --json; returns the parsed output."""

@@ -1,6 +1,7 @@
 """A new user's first day: from an empty home to reports, which follow changes of the source."""
 
 import json
+import re
 
 import duckdb
 import pytest
@@ -73,11 +74,42 @@ def test_verify_finds_a_corrupted_row_and_a_full_refresh_repairs_it(first_run: C
     assert "equal their source" in first_run.run("source", "verify").stderr
 
 
-def test_a_selection_runs_only_what_it_selects(first_run: CommandLine) -> None:
-    done = first_run.run("run", "--select", 'key:"reports/top_films"')
-    assert done.returncode == 0, done.stderr
-    assert "reports" in done.stderr
-    assert "staging" not in done.stderr
+def test_a_selection_runs_only_what_it_selects_and_the_terminal_stays_quiet(first_run: CommandLine) -> None:
+    log = first_run.home / "logs" / "run.log"
+    logged = log.stat().st_size
+    code, shown = first_run.on_terminal("run", "--select", "top_films")
+    assert code == 0, shown
+    assert "reports" in shown
+    assert "staging" not in shown
+    assert re.search(r"\d+ of \d+ · ", shown), "progress has what is done and the total"
+    assert "loading the graph" in shown
+    # What the steps log is in the file, and nowhere else.
+    assert "DEBUG" not in shown
+    assert "DEBUG" in log.read_bytes()[logged:].decode()
+    settled = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    widest = max(re.split(r"[\r\n]+", settled), key=len)
+    tables = [line for line in re.split(r"[\r\n]+", settled) if line[:1] in "┏┃┡│└"]
+    assert tables, settled
+    assert all(len(line) <= 80 for line in tables), widest
+
+
+def test_reports_are_listed_and_shown(first_run: CommandLine) -> None:
+    listed = {row["report"]: row for row in first_run.json("reports")}
+    (built,) = first_run.json("query", "select count(*) as n from information_schema.tables"
+                              " where table_schema = 'reports'")  # fmt: skip
+    assert len(listed) >= built["n"]
+    top = listed["top_films"]
+    assert top["question"].endswith("?")
+    assert top["grain"].startswith("One row per")
+    assert top["owner"]
+    assert top["rows"] > 100
+    assert len(first_run.json("show", "top_films")) == 20
+    assert len(first_run.json("show", "top_films", "--limit", "0")) == top["rows"]
+    code, shown = first_run.on_terminal("show", "reports/top_films", "--limit", "3")
+    assert code == 0, shown
+    assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines())
+    tables = {(row["table_schema"], row["table_name"]) for row in first_run.json("query", "show tables;")}
+    assert {("reports", "top_films"), ("dvd_rental", "film"), ("marts", "dim_film")} <= tables
 
 
 def test_a_run_publishes_the_check_report(first_run: CommandLine) -> None:
@@ -112,6 +144,11 @@ def test_checks_run_finds_a_failure_that_fails_the_report(first_run: CommandLine
     assert (worst["check"], worst["outcome"]) == ("unique_dim_film_film_id", "failed")
     assert worst["sample"][0]["n_records"] == 2
 
+    refused = first_run.run("run", "--select", "top_films")
+    assert refused.returncode == 1
+    assert "marts/dim_film:unique_dim_film_film_id" in refused.stderr
+    assert "--force" in refused.stderr
+
     first_run.ok("run", "--select", 'key:"marts/dim_film"')
     repaired = json.loads(first_run.ok("checks", "report", "--format", "json", "--output", "-"))
     assert repaired["blocking_failures"] == 0
@@ -129,7 +166,11 @@ def test_the_doctor_finds_nothing_to_fix(first_run: CommandLine) -> None:
     ("arguments", "environment", "message"),
     [
         (["source", "restore", "no_such.tar"], {}, "no_such.tar"),
-        (["run", "--select", "group:nothing_like_it"], {}, "selects nothing"),
+        (["run", "--select", "group:nothing_like_it"], {}, "No asset has the group 'nothing_like_it'"),
+        (["run", "--select", "top_film"], {}, "Similar: reports/top_films"),
+        (["show", "top_film"], {}, "Similar: top_films"),
+        (["query", ""], {}, "There is no statement"),
+        (["query", "select 1; select 2"], {}, "There are 2 statements"),
         (["checks", "report", "--format", "pdf"], {}, "choose from html, md, json, junit"),
         (["checks", "report", "--format", "md,json", "--output", "-"], {}, "Only one format"),
         (["checks", "report", "--output", "/dev/null/report"], {}, "Choose another folder"),

@@ -108,3 +108,19 @@ def test_a_home_that_cannot_be_a_folder_is_named(tmp_path: Path) -> None:
         pass
     with pytest.raises(PipelineError, match="DVD_RENTAL_HOME"), warehouse.transaction():
         pass
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("", "There is no statement"),
+        ("  ;; -- nothing", "There is no statement"),
+        ("select 1; select 2", "There are 2 statements"),
+        ("selec 1", "rejected the statement"),
+    ],
+)
+def test_a_query_is_exactly_one_statement(tmp_path: Path, sql: str, message: str) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    duckdb.connect(path).close()
+    with pytest.raises(WarehouseError, match=message):
+        DuckDBWarehouse(path).query(sql)

@@ -123,6 +123,16 @@ class CheckReport:
         return sum(record.blocks for record in self.records)
 
     @property
+    def not_evaluated(self) -> int:
+        """Number of checks without a result, on assets that have other results; all checks if none has any.
+
+        The checks of a pipeline that was never run have no results.
+        """
+        with_result = {record.asset for record in self.records if urgency(record) is not Urgency.UNKNOWN}
+        unknown = [record.asset for record in self.records if urgency(record) is Urgency.UNKNOWN]
+        return sum(asset in with_result for asset in unknown) if with_result else len(unknown)
+
+    @property
     def stale(self) -> int:
         return sum(record.stale for record in self.records)
 

@@ -166,7 +166,8 @@ def test_values_of_every_type_are_exact_by_copy_and_by_stream(pair: Pair) -> Non
 )
 def test_settings_of_the_source_do_not_change_values(pair: Pair, setting: str) -> None:
     pair.run(
-        "create table t (id int primary key, at timestamptz, ats timestamptz[], during tstzrange, days date[],"
+        "create table t (id int primary key, moment timestamptz, moments timestamptz[], during tstzrange,"
+        " days date[],"
         " span interval, spans interval[], raw bytea, ratio float8, ratios float8[])"
     )
     values = (
@@ -181,10 +182,10 @@ def test_settings_of_the_source_do_not_change_values(pair: Pair, setting: str) -
     pair.sync()
     pair.run(f"insert into t values (2, {values})")
     assert pair.sync_one().mode == "changes"
-    columns = "at, ats, during, days, span, spans, raw, ratio, ratios"
+    columns = "moment, moments, during, days, span, spans, raw, ratio, ratios"
     first, second = pair.raw(f"select {columns} from dvd_rental.t order by id")
     assert first == second, "a copy and the stream agree"
-    assert str(pair.raw("select at at time zone 'UTC' from dvd_rental.t")[0][0]) == ("2024-03-10 07:30:00")
+    assert str(pair.raw("select moment at time zone 'UTC' from dvd_rental.t")[0][0]) == ("2024-03-10 07:30:00")
 
 
 def test_the_warehouse_type_of_each_source_type(pair: Pair) -> None:
