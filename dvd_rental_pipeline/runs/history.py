@@ -22,7 +22,6 @@ from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
 from dvd_rental_pipeline.core.private_api.dagster_storage import (
     ConfigurableClassData,
     DagsterSqliteStorage,
-    DagsterStorage,
     SqliteEventLogStorage,
     SqliteRunStorage,
     SqliteScheduleStorage,
@@ -104,7 +103,8 @@ class RunHistory(DagsterSqliteStorage):
     """Dagster's storage in SQLite files below `base_dir`, for `storage: custom:` of a `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        DagsterStorage.__init__(self)
+        # Not that of DagsterSqliteStorage, which opens Dagster's own storages.
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.base_dir = base_dir
         self._inst_data = inst_data
         runs = Path(base_dir).absolute() / "history" / "runs.db"

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -115,7 +116,7 @@ def _layers(
     ]
 
 
-def _seconds(graph: BaseAssetGraph, result: dg.ExecuteInProcessResult) -> Mapping[str, float]:
+def _seconds(graph: BaseAssetGraph[Any], result: dg.ExecuteInProcessResult) -> Mapping[str, float]:
     """The seconds of each layer: those of its steps; of a step that builds several, those of its models."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
     models: defaultdict[tuple[str, str], float] = defaultdict(float)

@@ -100,7 +100,7 @@ def _require_sound_inputs(context: dg.AssetExecutionContext) -> None:
     if {CAUSE, FORCED, PROCESS} & set(context.run.tags):
         return
     built = context.job_def.asset_layer.executable_asset_keys
-    failed = failed_checks_above(context.repository_def.asset_graph, context.instance, built)
+    failed = failed_checks_above(context.repository_def.asset_graph, context.instance, set(built))
     if failed:
         raise dg.Failure(
             f"{describe_held(failed)} A run with the tag `{FORCED}` builds in spite of it.", allow_retries=False

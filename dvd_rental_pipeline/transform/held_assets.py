@@ -5,6 +5,7 @@ person starts is held here.
 """
 
 from collections.abc import Sequence, Set
+from typing import Any
 
 import dagster as dg
 
@@ -16,7 +17,7 @@ from dvd_rental_pipeline.core.private_api.dagster import (
 
 
 def failed_checks_above(
-    graph: BaseAssetGraph, instance: dg.DagsterInstance, selected: Set[dg.AssetKey]
+    graph: BaseAssetGraph[Any], instance: dg.DagsterInstance, selected: Set[dg.AssetKey]
 ) -> Sequence[dg.AssetCheckKey]:
     """The blocking checks that failed on what `selected` is built from, at any distance, sorted.
 

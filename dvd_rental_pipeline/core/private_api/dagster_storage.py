@@ -6,7 +6,6 @@ Where only an annotation needs a name, import it under `TYPE_CHECKING`.
 # No public alternative: what `DagsterInstance.get_asset_records()` returns.
 # No public alternative: `storage: sqlite:` in a dagster.yaml configures these, and no option keeps their files
 # open or sets how long they wait for a lock.
-from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import AssetRecord
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
@@ -20,7 +19,6 @@ __all__ = [
     "AssetRecord",
     "ConfigurableClassData",
     "DagsterSqliteStorage",
-    "DagsterStorage",
     "SqliteEventLogStorage",
     "SqliteRunStorage",
     "SqliteScheduleStorage",
