@@ -5,11 +5,10 @@
 
 with report as (
     select
-        coalesce(sum(unpaid_rentals), 0) as unpaid_rentals,
-        coalesce(sum(unpaid_amount), 0) as unpaid_amount,
-        coalesce(sum(unreturned_copies), 0) as unreturned_copies,
-        coalesce(sum(unreturned_cost), 0) as unreturned_cost,
-        coalesce(sum(amount_at_risk), 0) as amount_at_risk
+        coalesce(sum(unpaid_rentals + not_due_rentals), 0) as unpaid_rentals,
+        coalesce(sum(unpaid_amount + not_due_amount), 0) as unpaid_amount,
+        coalesce(sum(not_due_copies + overdue_copies + lost_copies), 0) as unreturned_copies,
+        coalesce(sum(not_due_cost + overdue_cost + lost_cost), 0) as unreturned_cost
     from {{ ref('revenue_at_risk') }}
 ),
 
@@ -47,4 +46,3 @@ where
     or report.unpaid_amount != expected.unpaid_amount
     or report.unreturned_copies != expected.unreturned_copies
     or report.unreturned_cost != expected.unreturned_cost
-    or report.amount_at_risk != expected.unpaid_amount + expected.unreturned_cost

@@ -13,17 +13,19 @@ films as (
 actor_sums as (
     select
         films.store_id,
+        films.store_name,
         casts.actor_id,
         cast(sum(films.rentals) as bigint) as rentals,
         cast(sum(films.payments) as bigint) as payments,
         cast(sum(films.revenue) as numeric(18, 2)) as revenue
     from casts
     inner join films on casts.film_id = films.film_id
-    group by films.store_id, casts.actor_id
+    group by films.store_id, films.store_name, casts.actor_id
 )
 
 select
     actor_sums.store_id,
+    actor_sums.store_name,
     actor_sums.actor_id,
     actors.actor_name,
     actor_sums.rentals,

@@ -5,6 +5,7 @@ with rentals as (
 store_sums as (
     select
         store_id,
+        store_name,
         film_id,
         title,
         category,
@@ -13,11 +14,12 @@ store_sums as (
         cast(sum(payments) as bigint) as payments,
         cast(sum(revenue) as numeric(18, 2)) as revenue
     from rentals
-    group by store_id, film_id, title, category, rating
+    group by store_id, store_name, film_id, title, category, rating
 )
 
 select
     store_id,
+    store_name,
     film_id,
     title,
     category,

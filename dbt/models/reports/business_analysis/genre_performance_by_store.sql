@@ -5,16 +5,18 @@ with rentals as (
 store_sums as (
     select
         store_id,
+        store_name,
         category,
         count(*) as rentals,
         cast(sum(payments) as bigint) as payments,
         cast(sum(revenue) as numeric(18, 2)) as revenue
     from rentals
-    group by store_id, category
+    group by store_id, store_name, category
 )
 
 select
     store_id,
+    store_name,
     category,
     rentals,
     payments,

@@ -6,6 +6,10 @@ films as (
     select * from {{ ref('dim_film') }}
 ),
 
+all_months as (
+    select * from {{ ref('monthly_totals') }}
+),
+
 monthly as (
     select
         cast({{ dbt.date_trunc('month', 'payments.paid_on') }} as date) as month,
@@ -18,12 +22,15 @@ monthly as (
 )
 
 select
-    month,
-    rating,
-    payments,
-    revenue,
+    monthly.month,
+    all_months.is_complete,
+    monthly.rating,
+    monthly.payments,
+    monthly.revenue,
     cast(
-        {{ rounded("100.0 * revenue / nullif(sum(revenue) over (partition by month), 0)", 2) }} as numeric(5, 2)
+        {{ rounded("100.0 * monthly.revenue / nullif(sum(monthly.revenue) over (partition by monthly.month), 0)", 2) }} as numeric(5, 2)
     ) as revenue_share_pct,
-    cast(row_number() over (partition by month order by revenue desc, rating asc) as integer) as revenue_rank
+    cast(row_number() over (partition by monthly.month order by monthly.revenue desc, monthly.rating asc) as integer)
+        as revenue_rank
 from monthly
+left join all_months on monthly.month = all_months.month

@@ -5,16 +5,18 @@ with rentals as (
 store_sums as (
     select
         store_id,
+        store_name,
         rating,
         count(*) as rentals,
         cast(sum(payments) as bigint) as payments,
         cast(sum(revenue) as numeric(18, 2)) as revenue
     from rentals
-    group by store_id, rating
+    group by store_id, store_name, rating
 )
 
 select
     store_id,
+    store_name,
     rating,
     rentals,
     payments,

@@ -12,6 +12,10 @@ customers as (
 
 stores as (
     select * from {{ ref('dim_store') }}
+),
+
+staff as (
+    select * from {{ ref('dim_staff') }}
 )
 
 -- All joins are on primary keys of dimensions, so each rental stays one row.
@@ -26,6 +30,7 @@ select
     rentals.days_late,
     rentals.is_overdue,
     rentals.days_overdue,
+    rentals.is_lost,
     rentals.rental_duration_days,
     cast(
         ceil({{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }} / 86400.0) as integer
@@ -33,6 +38,7 @@ select
     rentals.store_id,
     stores.store_name,
     rentals.staff_id,
+    staff.staff_name,
     rentals.inventory_id,
     rentals.film_id,
     films.title,
@@ -55,4 +61,5 @@ select
 from rentals
 left join films on rentals.film_id = films.film_id
 left join customers on rentals.customer_id = customers.customer_id
+left join staff on rentals.staff_id = staff.staff_id
 left join stores on rentals.store_id = stores.store_id

@@ -2,6 +2,10 @@ with staff as (
     select * from {{ ref('dim_staff') }}
 ),
 
+stores as (
+    select * from {{ ref('dim_store') }}
+),
+
 rentals as (
     select
         staff_id,
@@ -25,6 +29,7 @@ select
     staff.staff_id,
     staff.staff_name,
     staff.store_id,
+    stores.store_name,
     staff.is_active,
     staff.is_manager,
     coalesce(rentals.rentals, 0) as rentals,
@@ -36,5 +41,6 @@ select
         {{ rounded("100.0 * payments.revenue / nullif(sum(payments.revenue) over (), 0)", 2) }} as numeric(5, 2)
     ) as revenue_share_pct
 from staff
+left join stores on staff.store_id = stores.store_id
 left join rentals on staff.staff_id = rentals.staff_id
 left join payments on staff.staff_id = payments.staff_id

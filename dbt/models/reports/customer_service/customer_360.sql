@@ -2,6 +2,10 @@ with customers as (
     select * from {{ ref('dim_customer') }}
 ),
 
+stores as (
+    select * from {{ ref('dim_store') }}
+),
+
 segments as (
     select * from {{ ref('customer_segments') }}
 ),
@@ -50,6 +54,7 @@ select
     customers.city,
     customers.country,
     customers.store_id,
+    stores.store_name,
     customers.is_active,
     segments.segment,
     rentals.first_rented_on,
@@ -64,6 +69,7 @@ select
     payments.last_paid_on,
     category_places.category as favourite_category
 from customers
+left join stores on customers.store_id = stores.store_id
 left join segments on customers.customer_id = segments.customer_id
 left join rentals on customers.customer_id = rentals.customer_id
 left join payments on customers.customer_id = payments.customer_id

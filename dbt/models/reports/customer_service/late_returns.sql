@@ -5,6 +5,7 @@ with rentals as (
 counts as (
     select
         store_id,
+        store_name,
         category,
         count(*) as rentals,
         count(case when return_status = 'late' then 1 end) as late,
@@ -13,11 +14,12 @@ counts as (
         count(case when is_overdue then 1 end) as overdue,
         sum(case when return_status = 'late' then days_late end) as days_late
     from rentals
-    group by store_id, category
+    group by store_id, store_name, category
 )
 
 select
     store_id,
+    store_name,
     category,
     rentals,
     late,

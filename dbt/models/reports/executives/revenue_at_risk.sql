@@ -2,19 +2,31 @@ with stores as (
     select * from {{ ref('dim_store') }}
 ),
 
+-- Each rental is in one of three states as of the data timestamp.
 rentals as (
-    select * from {{ ref('fct_rental') }}
+    select
+        *,
+        case
+            when is_lost then 'lost'
+            when is_open and not is_overdue then 'not due'
+            else 'due'
+        end as state
+    from {{ ref('fct_rental') }}
 ),
 
 risks as (
     select
         store_id,
-        count(case when not is_paid then 1 end) as unpaid_rentals,
-        sum(case when not is_paid then rental_rate else 0 end) as unpaid_amount,
-        count(case when is_open then 1 end) as unreturned_copies,
-        count(case when is_overdue then 1 end) as overdue_copies,
-        sum(case when is_open then replacement_cost else 0 end) as unreturned_cost,
-        sum(case when is_overdue then replacement_cost else 0 end) as overdue_cost
+        count(case when not is_paid and state = 'not due' then 1 end) as not_due_rentals,
+        sum(case when not is_paid and state = 'not due' then rental_rate else 0 end) as not_due_amount,
+        count(case when is_open and state = 'not due' then 1 end) as not_due_copies,
+        sum(case when is_open and state = 'not due' then replacement_cost else 0 end) as not_due_cost,
+        count(case when not is_paid and state != 'not due' then 1 end) as unpaid_rentals,
+        sum(case when not is_paid and state != 'not due' then rental_rate else 0 end) as unpaid_amount,
+        count(case when is_open and state = 'due' then 1 end) as overdue_copies,
+        sum(case when is_open and state = 'due' then replacement_cost else 0 end) as overdue_cost,
+        count(case when state = 'lost' then 1 end) as lost_copies,
+        sum(case when state = 'lost' then replacement_cost else 0 end) as lost_cost
     from rentals
     group by store_id
 )
@@ -22,12 +34,13 @@ risks as (
 select
     stores.store_id,
     stores.store_name,
-    coalesce(risks.unpaid_rentals, 0) as unpaid_rentals,
-    cast(coalesce(risks.unpaid_amount, 0) as numeric(18, 2)) as unpaid_amount,
-    coalesce(risks.unreturned_copies, 0) as unreturned_copies,
-    cast(coalesce(risks.unreturned_cost, 0) as numeric(18, 2)) as unreturned_cost,
-    coalesce(risks.overdue_copies, 0) as overdue_copies,
-    cast(coalesce(risks.overdue_cost, 0) as numeric(18, 2)) as overdue_cost,
-    cast(coalesce(risks.unpaid_amount + risks.unreturned_cost, 0) as numeric(18, 2)) as amount_at_risk
+    {% for count, amount in [
+        ("not_due_rentals", "not_due_amount"), ("not_due_copies", "not_due_cost"), ("unpaid_rentals", "unpaid_amount"),
+        ("overdue_copies", "overdue_cost"), ("lost_copies", "lost_cost"),
+    ] -%}
+        coalesce(risks.{{ count }}, 0) as {{ count }},
+        cast(coalesce(risks.{{ amount }}, 0) as numeric(18, 2)) as {{ amount }},
+    {% endfor -%}
+    cast(coalesce(risks.unpaid_amount + risks.overdue_cost, 0) as numeric(18, 2)) as amount_at_risk
 from stores
 left join risks on stores.store_id = risks.store_id

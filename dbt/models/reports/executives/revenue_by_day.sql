@@ -60,17 +60,18 @@ windows as (
 )
 
 select
-    date_day,
-    payments,
-    revenue,
-    cast({{ rounded("revenue_7_days / days_of_7", 2) }} as numeric(18, 2)) as average_7_days,
-    cast({{ rounded("revenue_28_days / days_of_28", 2) }} as numeric(18, 2)) as average_28_days,
-    revenue_week_before,
-    cast(
-        {{ rounded(
-            "100.0 * (revenue - revenue_week_before)"
-            ~ " / nullif(revenue_week_before, 0)", 2
-        ) }} as numeric(18, 2)
-    ) as growth_pct,
-    cast(running_total as numeric(18, 2)) as running_total
+    windows.date_day,
+    as_of.as_of >= {{ dbt.dateadd('day', 1, 'windows.date_day') }} as is_complete,
+    windows.payments,
+    windows.revenue,
+    cast({{ rounded("windows.revenue_7_days / windows.days_of_7", 2) }} as numeric(18, 2)) as average_7_days,
+    cast({{ rounded("windows.revenue_28_days / windows.days_of_28", 2) }} as numeric(18, 2)) as average_28_days,
+    windows.revenue_week_before,
+    -- The running day is not compared with a whole one.
+    case
+        when as_of.as_of >= {{ dbt.dateadd('day', 1, 'windows.date_day') }}
+            then {{ growth_pct("windows.revenue", "windows.revenue_week_before") }}
+    end as growth_pct,
+    cast(windows.running_total as numeric(18, 2)) as running_total
 from windows
+cross join as_of

@@ -6,6 +6,10 @@ stores as (
     select * from {{ ref('dim_store') }}
 ),
 
+all_months as (
+    select * from {{ ref('monthly_totals') }}
+),
+
 monthly as (
     select
         cast({{ dbt.date_trunc('month', 'paid_on') }} as date) as month,
@@ -19,6 +23,7 @@ monthly as (
 
 select
     monthly.month,
+    all_months.is_complete,
     monthly.store_id,
     stores.store_name,
     cast(monthly.revenue as numeric(18, 2)) as revenue,
@@ -26,4 +31,5 @@ select
     monthly.paying_customers,
     cast({{ rounded("monthly.revenue / monthly.payments", 2) }} as numeric(18, 2)) as average_payment
 from monthly
+left join all_months on monthly.month = all_months.month
 left join stores on monthly.store_id = stores.store_id

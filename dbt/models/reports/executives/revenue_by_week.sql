@@ -1,5 +1,10 @@
 with days as (
-    select * from {{ ref('revenue_by_day') }}
+    select
+        cast({{ dbt.date_trunc('week', 'date_day') }} as date) as week,
+        payments,
+        revenue,
+        min(date_day) over () as first_day
+    from {{ ref('revenue_by_day') }}
 ),
 
 as_of as (
@@ -8,41 +13,45 @@ as_of as (
 
 weeks as (
     select
-        cast({{ dbt.date_trunc('week', 'date_day') }} as date) as week,
+        week,
+        min(first_day) as first_day,
         cast(sum(payments) as bigint) as payments,
         cast(sum(revenue) as numeric(18, 2)) as revenue
     from days
-    group by 1
+    group by week
+),
+
+judged_weeks as (
+    select
+        weeks.week,
+        weeks.payments,
+        weeks.revenue,
+        {{ is_whole_period("weeks.week", dbt.dateadd('day', 7, 'weeks.week'), "weeks.first_day", "as_of.as_of") }}
+            as is_complete
+    from weeks
+    cross join as_of
 ),
 
 windows as (
     select
         week,
+        is_complete,
         payments,
         revenue,
         sum(revenue) over (order by week rows between 3 preceding and current row) as revenue_4_weeks,
         count(*) over (order by week rows between 3 preceding and current row) as weeks_of_4,
-        lag(revenue) over (order by week) as revenue_week_before,
+        lag(case when is_complete then revenue end) over (order by week) as revenue_week_before,
         sum(revenue) over (order by week rows between unbounded preceding and current row) as running_total
-    from weeks
+    from judged_weeks
 )
 
 select
-    windows.week,
-    as_of.as_of >= {{ dbt.dateadd('day', 7, 'windows.week') }} as is_complete,
-    windows.payments,
-    windows.revenue,
-    cast({{ rounded("windows.revenue_4_weeks / windows.weeks_of_4", 2) }} as numeric(18, 2)) as average_4_weeks,
-    -- An incomplete week is not compared with a complete one.
-    case
-        when as_of.as_of >= {{ dbt.dateadd('day', 7, 'windows.week') }}
-            then cast(
-                {{ rounded(
-                    "100.0 * (windows.revenue - windows.revenue_week_before)"
-                    ~ " / nullif(windows.revenue_week_before, 0)", 2
-                ) }} as numeric(18, 2)
-            )
-    end as growth_pct,
-    cast(windows.running_total as numeric(18, 2)) as running_total
+    week,
+    is_complete,
+    payments,
+    revenue,
+    cast({{ rounded("revenue_4_weeks / weeks_of_4", 2) }} as numeric(18, 2)) as average_4_weeks,
+    -- A part of a week is not compared with a whole one.
+    case when is_complete then {{ growth_pct("revenue", "revenue_week_before") }} end as growth_pct,
+    cast(running_total as numeric(18, 2)) as running_total
 from windows
-cross join as_of

@@ -1,53 +1,34 @@
-with days as (
-    select * from {{ ref('revenue_by_day') }}
+with months as (
+    select * from {{ ref('monthly_totals') }}
 ),
 
 as_of as (
     select * from {{ ref('data_as_of') }}
 ),
 
-month_days as (
-    select
-        cast({{ dbt.date_trunc('month', 'date_day') }} as date) as month,
-        payments,
-        revenue
-    from days
+forecasts as (
+    select * from {{ ref('revenue_forecasts') }}
 ),
 
-months as (
-    select
-        month,
-        cast(sum(payments) as bigint) as payments,
-        cast(sum(revenue) as numeric(18, 2)) as revenue
-    from month_days
-    group by month
+accuracies as (
+    select * from {{ ref('forecast_accuracy') }}
+    where is_used
 ),
 
 actual_months as (
     select
-        months.month,
-        case
-            when as_of.as_of >= {{ dbt.dateadd('month', 1, 'months.month') }} then 'complete'
-            else 'running'
-        end as status,
-        months.payments,
-        months.revenue,
-        sum(months.revenue) over (order by months.month rows between 2 preceding and current row)
-            as revenue_3_months,
-        count(*) over (order by months.month rows between 2 preceding and current row) as months_of_3,
-        lag(months.revenue) over (order by months.month) as revenue_month_before,
-        sum(months.revenue) over (order by months.month rows between unbounded preceding and current row)
-            as running_total
-    from months
-    cross join as_of
-),
-
-last_month as (
-    select max(month) as month
+        *,
+        sum(revenue) over (order by month rows between 2 preceding and current row) as revenue_3_months,
+        sum(case when is_complete then 1 else 0 end) over (order by month rows between 2 preceding and current row)
+            as whole_months_of_3,
+        lag(case when is_complete then revenue end) over (order by month) as revenue_month_before,
+        sum(revenue) over (order by month rows between unbounded preceding and current row) as running_total
     from months
 ),
 
 months_ahead as (
+    select 0 as months_on
+    union all
     select 1 as months_on
     union all
     select 2 as months_on
@@ -55,67 +36,112 @@ months_ahead as (
     select 3 as months_on
 ),
 
+-- The running month, which exists whenever there are payments, and the three months after it.
 next_months as (
     select cast({{ dbt.dateadd('month', 'months_ahead.months_on', 'last_month.month') }} as date) as month
-    from last_month
+    from (select max(month) as month from months) as last_month
     cross join months_ahead
     where last_month.month is not null
 ),
 
 all_months as (
-    select month from actual_months
-    union all
+    select month from months
+    union distinct
     select month from next_months
 ),
 
--- The forecast of a month is the average revenue of the last three complete months before it.
-earlier_months as (
+-- A whole month has the forecast that was made at the end of the month before; later ones, the latest forecast. The
+-- best method at that time is the seasonal one if it had the history that it needs.
+ranked_forecasts as (
     select
-        all_months.month,
-        actual_months.revenue,
-        row_number() over (partition by all_months.month order by actual_months.month desc) as months_back
-    from all_months
-    inner join actual_months
-        on
-            all_months.month > actual_months.month
-            and actual_months.status = 'complete'
+        *,
+        row_number() over (
+            partition by month
+            order by known_months desc, case when method = 'seasonal' then 0 else 1 end
+        ) as place
+    from forecasts
+    where method in ('seasonal', 'last month')
 ),
 
-forecasts as (
+-- Share of the running month that is still to come.
+remainders as (
+    select
+        actual_months.month,
+        least(
+            cast({{ dbt.datediff('as_of.as_of', dbt.dateadd('month', 1, 'actual_months.month'), 'second') }} as double)
+            / {{ dbt.datediff(
+                'cast(actual_months.month as timestamp)', dbt.dateadd('month', 1, 'actual_months.month'), 'second'
+            ) }},
+            1
+        ) as share
+    from actual_months
+    cross join as_of
+    where actual_months.status = 'running'
+),
+
+-- What the running month has booked is certain; only the rest of it is forecast.
+month_forecasts as (
+    select
+        all_months.month,
+        coalesce(actual_months.status, 'forecast') as status,
+        ranked_forecasts.method,
+        ranked_forecasts.known_months,
+        case when actual_months.status = 'running' then actual_months.revenue else 0 end as booked,
+        coalesce(remainders.share, 1) * ranked_forecasts.forecast_revenue as expected,
+        case when coalesce(actual_months.status, 'running') = 'running' then accuracies.interval_pct end as interval_pct
+    from all_months
+    left join actual_months on all_months.month = actual_months.month
+    left join remainders on all_months.month = remainders.month
+    left join ranked_forecasts
+        on
+            all_months.month = ranked_forecasts.month
+            and ranked_forecasts.place = 1
+    left join accuracies
+        on
+            ranked_forecasts.method = accuracies.method
+            and ranked_forecasts.horizon = accuracies.horizon
+),
+
+rounded_forecasts as (
     select
         month,
-        count(*) as forecast_months,
-        cast({{ rounded("sum(revenue) / count(*)", 2) }} as numeric(18, 2)) as forecast_revenue
-    from earlier_months
-    where months_back <= 3
-    group by month
+        status,
+        coalesce(method, 'none') as method,
+        coalesce(known_months, 0) as known_months,
+        cast({{ rounded("booked + expected", 2) }} as numeric(18, 2)) as forecast_revenue,
+        -- With null, `greatest` is null in one warehouse and not in the other.
+        case
+            when interval_pct is not null
+                then cast(
+                    {{ rounded("booked + expected * greatest(1 - interval_pct / 100, 0)", 2) }} as numeric(18, 2)
+                )
+        end as forecast_low,
+        cast({{ rounded("booked + expected * (1 + interval_pct / 100)", 2) }} as numeric(18, 2)) as forecast_high
+    from month_forecasts
 )
 
 select
-    all_months.month,
-    coalesce(actual_months.status, 'forecast') as status,
+    rounded_forecasts.month,
+    rounded_forecasts.status,
     actual_months.payments,
     actual_months.revenue,
-    cast(
-        {{ rounded("actual_months.revenue_3_months / actual_months.months_of_3", 2) }} as numeric(18, 2)
-    ) as average_3_months,
-    -- An incomplete month is not compared with a complete one.
     case
-        when actual_months.status = 'complete'
-            then cast(
-                {{ rounded(
-                    "100.0 * (actual_months.revenue - actual_months.revenue_month_before)"
-                    ~ " / nullif(actual_months.revenue_month_before, 0)", 2
-                ) }} as numeric(18, 2)
-            )
+        when actual_months.whole_months_of_3 = 3
+            then cast({{ rounded("actual_months.revenue_3_months / 3", 2) }} as numeric(18, 2))
+    end as average_3_months,
+    case
+        when actual_months.is_complete
+            then {{ growth_pct("actual_months.revenue", "actual_months.revenue_month_before") }}
     end as growth_pct,
     cast(actual_months.running_total as numeric(18, 2)) as running_total,
-    forecasts.forecast_revenue,
-    cast(coalesce(forecasts.forecast_months, 0) as integer) as forecast_months,
+    rounded_forecasts.forecast_revenue,
+    rounded_forecasts.forecast_low,
+    rounded_forecasts.forecast_high,
+    rounded_forecasts.method as forecast_method,
+    cast(rounded_forecasts.known_months as integer) as forecast_months,
     case
-        when actual_months.status = 'complete'
-            then cast(actual_months.revenue - forecasts.forecast_revenue as numeric(18, 2))
+        when actual_months.is_complete
+            then cast(actual_months.revenue - rounded_forecasts.forecast_revenue as numeric(18, 2))
     end as forecast_error
-from all_months
-left join actual_months on all_months.month = actual_months.month
-left join forecasts on all_months.month = forecasts.month
+from rounded_forecasts
+left join actual_months on rounded_forecasts.month = actual_months.month

@@ -15,14 +15,13 @@ copies as (
     group by film_id, store_id
 ),
 
--- A copy that is overdue for more than `missing_after_days` is considered missing.
 loans as (
     select
         film_id,
         store_id,
         count(*) as on_loan,
         count(case when is_overdue then 1 end) as overdue,
-        count(case when days_overdue > {{ var('missing_after_days') }} then 1 end) as missing
+        count(case when is_lost then 1 end) as lost
     from {{ ref('fct_rental') }}
     where is_open
     group by film_id, store_id
@@ -34,15 +33,16 @@ select
     films.title,
     films.category,
     stores.store_id,
+    stores.store_name,
     coalesce(copies.copies, 0) as copies,
     coalesce(loans.on_loan, 0) as on_loan,
     coalesce(copies.copies, 0) - coalesce(loans.on_loan, 0) as available,
     coalesce(loans.overdue, 0) as overdue,
-    coalesce(loans.missing, 0) as missing,
+    coalesce(loans.lost, 0) as lost,
     case
         when coalesce(copies.copies, 0) = 0 then 'not stocked'
         when copies.copies > coalesce(loans.on_loan, 0) then 'in stock'
-        when loans.missing = copies.copies then 'missing'
+        when loans.lost = copies.copies then 'lost'
         else 'on loan'
     end as status
 from films

@@ -6,6 +6,10 @@ films as (
     select * from {{ ref('dim_film') }}
 ),
 
+stores as (
+    select * from {{ ref('dim_store') }}
+),
+
 as_of as (
     select * from {{ ref('data_as_of') }}
 ),
@@ -40,6 +44,7 @@ select
     films.title,
     films.category,
     copy_rentals.store_id,
+    stores.store_name,
     case when copy_rentals.rentals = 0 then 'never' else 'rarely' end as rented,
     copy_rentals.rentals,
     copy_rentals.last_rented_on,
@@ -50,6 +55,7 @@ select
     films.replacement_cost
 from copy_rentals
 cross join as_of
+left join stores on copy_rentals.store_id = stores.store_id
 left join films on copy_rentals.film_id = films.film_id
 -- Fewer than half the average number of rentals per copy. Multiplying instead of dividing avoids rounding.
 where copy_rentals.rentals = 0 or 2 * copy_rentals.rentals * copy_rentals.all_copies < copy_rentals.all_rentals

@@ -7,7 +7,8 @@ as_of as (
     select * from {{ ref('data_as_of') }}
 ),
 
--- Open rentals count up to the data timestamp.
+-- Open rentals count up to the data timestamp. A lost copy is not stock from the time it was taken: neither the loan nor
+-- the time is counted.
 loans as (
     select
         rentals.film_id,
@@ -16,6 +17,7 @@ loans as (
         sum(rentals.revenue) as revenue,
         sum(
             case
+                when rentals.is_lost then 0
                 when rentals.returned_at <= as_of.as_of
                     then {{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }}
                 when rentals.rented_at <= as_of.as_of
@@ -23,6 +25,9 @@ loans as (
                 else 0
             end
         ) as seconds_on_loan,
+        sum(
+            case when rentals.is_lost then {{ dbt.datediff('rentals.rented_at', 'as_of.as_of', 'second') }} else 0 end
+        ) as seconds_lost,
         max(rentals.rented_on) as last_rented_on
     from {{ ref('fct_rental') }} as rentals
     cross join as_of
@@ -39,7 +44,9 @@ select
     stock.title,
     stock.category,
     stock.store_id,
+    stock.store_name,
     stock.copies,
+    stock.lost as lost_copies,
     coalesce(loans.rentals, 0) as rentals,
     cast(coalesce(loans.revenue, 0) as numeric(18, 2)) as revenue,
     cast({{ rounded("1.0 * coalesce(loans.rentals, 0) / stock.copies", 2) }} as numeric(18, 2)) as turns,
@@ -47,7 +54,7 @@ select
     cast(
         {{ rounded(
             "100.0 * coalesce(loans.seconds_on_loan, 0)"
-            ~ " / nullif(stock.copies * seconds.seconds_observed, 0)", 2
+            ~ " / nullif(stock.copies * seconds.seconds_observed - coalesce(loans.seconds_lost, 0), 0)", 2
         ) }} as numeric(18, 2)
     ) as utilisation_pct,
     loans.last_rented_on

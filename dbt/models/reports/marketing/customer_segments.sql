@@ -10,7 +10,8 @@ rentals as (
     select
         customer_id,
         count(*) as rentals,
-        max(rented_at) as last_rented_at
+        max(rented_on) as last_rented_on,
+        max(case when is_lost then cast(due_at as date) end) as lost_copy_due_on
     from {{ ref('fct_rental') }}
     group by customer_id
 ),
@@ -26,8 +27,11 @@ payments as (
 measures as (
     select
         customers.customer_id,
-        rentals.last_rented_at,
-        {{ dbt.datediff('rentals.last_rented_at', 'as_of.as_of', 'day') }} as recency_days,
+        customers.customer_name,
+        rentals.last_rented_on,
+        rentals.lost_copy_due_on,
+        max(rentals.last_rented_on) over () as last_day,
+        {{ dbt.datediff('rentals.last_rented_on', 'as_of.as_of', 'day') }} as recency_days,
         coalesce(rentals.rentals, 0) as frequency,
         cast(coalesce(payments.revenue, 0) as numeric(18, 2)) as monetary
     from customers
@@ -41,9 +45,9 @@ ranked as (
     select
         *,
         count(*) over () as customers,
-        -- By time, not by day: many customers may have rented on the same day.
+        -- By day: whether one customer came an hour after another says nothing about them.
         rank() over (
-            order by case when last_rented_at is null then 1 else 0 end, last_rented_at desc
+            order by case when last_rented_on is null then 1 else 0 end, last_rented_on desc
         ) as recency_rank,
         rank() over (order by frequency desc) as frequency_rank,
         rank() over (order by monetary desc) as monetary_rank
@@ -54,7 +58,7 @@ ranked as (
 scores as (
     select
         {% for measure, condition_for_none in [
-            ("recency", "last_rented_at is null"),
+            ("recency", "last_rented_on is null"),
             ("frequency", "frequency = 0"),
             ("monetary", "monetary <= 0"),
         ] %}
@@ -68,6 +72,10 @@ scores as (
             end as {{ measure }}_score,
         {% endfor %}
         customer_id,
+        customer_name,
+        last_rented_on,
+        lost_copy_due_on,
+        last_day,
         recency_days,
         frequency,
         monetary
@@ -79,10 +87,15 @@ scores as (
 -- recency 4, 5     Champions         Potential loyalists   Promising
 -- recency 3        Loyal             Needs attention       About to sleep
 -- recency 1, 2     At risk           Dormant               Dormant
+-- Who never rented, and who is lost, is in none of these. Days are counted to the last day with any rental: if the data
+-- of all customers end early, they are not all lost.
 segments as (
     select
         *,
         case
+            when frequency = 0 then 'Never rented'
+            when {{ dbt.datediff('last_rented_on', 'last_day', 'day') }} > {{ var('customer_lost_after_days') }} then 'Lost'
+            when last_rented_on <= lost_copy_due_on then 'Lost'
             when recency_score >= 4 and frequency_score + monetary_score >= 8 then 'Champions'
             when recency_score >= 4 and frequency_score + monetary_score >= 6 then 'Potential loyalists'
             when recency_score >= 4 then 'Promising'
@@ -97,6 +110,7 @@ segments as (
 
 select
     customer_id,
+    customer_name,
     segment,
     cast(recency_days as integer) as recency_days,
     frequency,

@@ -32,13 +32,16 @@ segment_rentals as (
     group by segment
 ),
 
+-- By lift, since by count the most popular category is the favourite of every segment. Below ten expected rentals, a high
+-- lift may be chance.
 category_places as (
     select
         segment,
         category,
-        row_number() over (partition by segment order by count(*) desc, category asc) as place
-    from rentals
-    group by segment, category
+        lift,
+        row_number() over (partition by segment order by lift desc, category asc) as place
+    from {{ ref('genre_affinity') }}
+    where expected_rentals >= 10
 ),
 
 duration_places as (
@@ -83,6 +86,7 @@ select
         ) }} as numeric(18, 2)
     ) as rentals_per_basket,
     category_places.category as favourite_category,
+    category_places.lift as favourite_lift,
     cast(
         {{ rounded("100.0 * segment_rentals.late_rentals / nullif(segment_rentals.returned_rentals, 0)", 2) }}
         as numeric(5, 2)

@@ -1,0 +1,63 @@
+with films as (
+    select * from {{ ref('dim_film') }}
+),
+
+-- More features than any disc has.
+numbers as (
+    {{ dbt.generate_series(20) }}
+),
+
+-- A feature that is listed twice counts once.
+film_features as (
+    select distinct
+        films.film_id,
+        trim(split_part(coalesce(nullif(films.special_features, ''), 'None'), ',', numbers.generated_number)) as special_feature
+    from films
+    cross join numbers
+    where trim(split_part(coalesce(nullif(films.special_features, ''), 'None'), ',', numbers.generated_number)) != ''
+),
+
+rentals as (
+    select
+        film_id,
+        count(*) as rentals
+    from {{ ref('fct_rental') }}
+    group by film_id
+),
+
+payments as (
+    select
+        film_id,
+        count(*) as payments,
+        sum(amount) as revenue
+    from {{ ref('fct_payment') }}
+    group by film_id
+),
+
+features as (
+    select
+        film_features.special_feature,
+        count(*) as films,
+        cast(sum(films.copies) as bigint) as copies,
+        cast(sum(coalesce(rentals.rentals, 0)) as bigint) as rentals,
+        cast(sum(coalesce(payments.payments, 0)) as bigint) as payments,
+        sum(coalesce(payments.revenue, 0)) as revenue
+    from film_features
+    inner join films on film_features.film_id = films.film_id
+    left join rentals on film_features.film_id = rentals.film_id
+    left join payments on film_features.film_id = payments.film_id
+    group by film_features.special_feature
+)
+
+select
+    special_feature,
+    films,
+    copies,
+    rentals,
+    payments,
+    cast(revenue as numeric(18, 2)) as revenue,
+    cast({{ rounded("revenue / nullif(rentals, 0)", 2) }} as numeric(18, 2)) as revenue_per_rental,
+    cast({{ rounded("1.0 * rentals / nullif(copies, 0)", 2) }} as numeric(18, 2)) as rentals_per_copy,
+    cast(row_number() over (order by rentals desc, special_feature asc) as integer) as rental_rank,
+    cast(row_number() over (order by revenue desc, special_feature asc) as integer) as revenue_rank
+from features
