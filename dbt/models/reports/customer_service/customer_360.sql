@@ -18,6 +18,7 @@ rentals as (
         max(rented_on) as last_rented_on,
         count(case when is_open then 1 end) as open_rentals,
         count(case when is_overdue then 1 end) as overdue_rentals,
+        count(case when is_lost then 1 end) as lost_rentals,
         count(case when return_status = 'late' then 1 end) as late_returns,
         count(case when not is_paid then 1 end) as unpaid_rentals
     from {{ ref('fct_rental') }}
@@ -62,6 +63,7 @@ select
     coalesce(rentals.rentals, 0) as rentals,
     coalesce(rentals.open_rentals, 0) as open_rentals,
     coalesce(rentals.overdue_rentals, 0) as overdue_rentals,
+    coalesce(rentals.lost_rentals, 0) as lost_rentals,
     coalesce(rentals.late_returns, 0) as late_returns,
     coalesce(rentals.unpaid_rentals, 0) as unpaid_rentals,
     coalesce(payments.payments, 0) as payments,

@@ -34,37 +34,49 @@ errors as (
     group by forecasts.method, forecasts.horizon
 ),
 
--- 80 % of normally distributed errors are within 1.2816 standard deviations, that is, 1.6063 mean absolute errors.
--- Less than six errors say too little.
-accuracies as (
-    select
-        *,
-        {{ rounded("100.0 * absolute_error / nullif(revenue, 0)", 2) }} as error_pct,
-        case
-            when months >= 6 then {{ rounded("160.63 * absolute_error / nullif(revenue, 0)", 2) }}
-        end as interval_pct
-    from errors
-),
-
-coverages as (
+-- The interval holds 80 % of the errors of the backtest, in proportion to the forecast: with n errors, it reaches to the
+-- one in place 0.8 (n + 1) by size. Less than six errors say too little.
+ranked_errors as (
     select
         forecasts.method,
         forecasts.horizon,
-        count(
-            case
-                when abs(forecasts.forecast_error) <= forecasts.forecast_revenue * accuracies.interval_pct / 100 then 1
-            end
-        ) as months_within
+        abs(forecasts.forecast_error) / nullif(forecasts.forecast_revenue, 0) as relative_error,
+        row_number() over (
+            partition by forecasts.method, forecasts.horizon
+            order by abs(forecasts.forecast_error) / nullif(forecasts.forecast_revenue, 0) asc, forecasts.month asc
+        ) as place
     from forecasts
     inner join tested
         on
             forecasts.horizon = tested.horizon
             and forecasts.month = tested.month
-    inner join accuracies
+),
+
+intervals as (
+    select
+        errors.method,
+        errors.horizon,
+        max(ranked_errors.relative_error) as relative_error
+    from errors
+    inner join ranked_errors
         on
-            forecasts.method = accuracies.method
-            and forecasts.horizon = accuracies.horizon
-    group by forecasts.method, forecasts.horizon
+            errors.method = ranked_errors.method
+            and errors.horizon = ranked_errors.horizon
+            and ranked_errors.place = ceil((errors.months + 1) * 0.8)
+    where errors.months >= 6
+    group by errors.method, errors.horizon
+),
+
+accuracies as (
+    select
+        errors.*,
+        {{ rounded("100.0 * errors.absolute_error / nullif(errors.revenue, 0)", 2) }} as error_pct,
+        {{ rounded("100.0 * intervals.relative_error", 2) }} as interval_pct
+    from errors
+    left join intervals
+        on
+            errors.method = intervals.method
+            and errors.horizon = intervals.horizon
 ),
 
 -- The naive method with the smallest error among those tested on all of the months.
@@ -90,10 +102,6 @@ select
     cast(accuracies.error_pct as numeric(18, 2)) as error_pct,
     cast({{ rounded("100.0 * accuracies.excess / nullif(accuracies.revenue, 0)", 2) }} as numeric(18, 2)) as bias_pct,
     cast(accuracies.interval_pct as numeric(18, 2)) as interval_pct,
-    case
-        when accuracies.interval_pct is not null
-            then cast({{ rounded("100.0 * coverages.months_within / accuracies.months", 2) }} as numeric(5, 2))
-    end as within_interval_pct,
     cast(
         row_number() over (
             partition by accuracies.horizon order by accuracies.error_pct asc, accuracies.method asc
@@ -113,7 +121,3 @@ select
 from accuracies
 cross join used
 left join naive on accuracies.horizon = naive.horizon
-left join coverages
-    on
-        accuracies.method = coverages.method
-        and accuracies.horizon = coverages.horizon

@@ -174,7 +174,9 @@ select
     unit,
     figure_value,
     previous_value,
-    {{ growth_pct("figure_value", "previous_value") }} as change_pct,
+    cast(figure_value - previous_value as numeric(18, 2)) as change_value,
+    -- A share changes by percentage points, not by percents of a percent.
+    case when unit != 'percent' then {{ growth_pct("figure_value", "previous_value") }} end as change_pct,
     period_start,
     cast({{ dbt.dateadd('day', -1, 'next_start') }} as date) as period_end,
     previous_start

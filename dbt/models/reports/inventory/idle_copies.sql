@@ -19,7 +19,8 @@ rentals as (
         inventory_id,
         count(*) as rentals,
         max(rented_on) as last_rented_on,
-        max(case when is_open then 1 else 0 end) as is_out
+        max(case when is_open then 1 else 0 end) as is_out,
+        max(case when is_lost then 1 else 0 end) as is_lost
     from {{ ref('fct_rental') }}
     group by inventory_id
 ),
@@ -32,6 +33,7 @@ copy_rentals as (
         coalesce(rentals.rentals, 0) as rentals,
         rentals.last_rented_on,
         coalesce(rentals.is_out, 0) = 1 as is_out,
+        coalesce(rentals.is_lost, 0) = 1 as is_lost,
         sum(coalesce(rentals.rentals, 0)) over () as all_rentals,
         count(*) over () as all_copies
     from copies
@@ -52,6 +54,7 @@ select
         {{ dbt.datediff('copy_rentals.last_rented_on', 'as_of.as_of', 'day') }} as integer
     ) as days_since_rental,
     copy_rentals.is_out,
+    copy_rentals.is_lost,
     films.replacement_cost
 from copy_rentals
 cross join as_of
