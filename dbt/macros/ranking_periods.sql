@@ -7,9 +7,10 @@
 
 
 {#
-  CTEs that sum the relation `events` (`event_at`, `rentals`, `payments`, `revenue`) by `keys` and period; the last one,
-  `period_sums`, has `previous_revenue` of the same number of days before, null where the payments do not reach back as
-  far. One row per key and period with rentals or payments. `as_of` is a CTE with the data timestamp.
+  CTEs that sum the relation `events` (`event_at`, `rentals`, `payments`, `revenue`) by `keys` and period; the
+  last one, `period_sums`, has `previous_revenue` of the same number of days before, null where the payments
+  do not reach back as far. One row per key and period with rentals or payments. `as_of` is a CTE with the
+  data timestamp.
 #}
 {% macro period_sums(events, keys) -%}
     first_payment as (
@@ -25,13 +26,36 @@
                 {{ order }} as period_order,
                 '{{ name }}' as period,
                 {% if days -%}
-                    sum(case when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }} then rentals else 0 end) as rentals,
-                    sum(case when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }} then payments else 0 end) as payments,
-                    sum(case when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }} then revenue else 0 end) as revenue,
+                    sum(
+                        case
+                            when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }}
+                                then rentals
+                            else 0
+                        end
+                    ) as rentals,
+                    sum(
+                        case
+                            when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }}
+                                then payments
+                            else 0
+                        end
+                    ) as payments,
+                    sum(
+                        case
+                            when event_at > {{ dbt.dateadd('day', -days, 'as_of.as_of') }}
+                                then revenue
+                            else 0
+                        end
+                    ) as revenue,
                     case
-                        when min(first_payment.paid_at) <= min({{ dbt.dateadd('day', -2 * days, 'as_of.as_of') }})
+                        when
+                            min(first_payment.paid_at)
+                            <= min({{ dbt.dateadd('day', -2 * days, 'as_of.as_of') }})
                             then sum(
-                                case when event_at <= {{ dbt.dateadd('day', -days, 'as_of.as_of') }} then revenue else 0 end
+                                case
+                                    when event_at <= {{ dbt.dateadd('day', -days, 'as_of.as_of') }} then revenue
+                                    else 0
+                                end
                             )
                     end as previous_revenue
                 {%- else -%}

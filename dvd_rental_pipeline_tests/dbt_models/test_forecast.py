@@ -93,7 +93,8 @@ def put_marts(raw: RawTables, seed: int) -> None:
         [plan.start, days.tolist(), cents.tolist(), len(days)],
     )
     raw.warehouse.execute(
-        "create table marts.data_as_of as select cast(? as timestamp) as as_of, cast(? as timestamp) as first_event_at",
+        "create table marts.data_as_of as"
+        " select cast(? as timestamp) as as_of, cast(? as timestamp) as first_event_at",
         [UNTIL, plan.start],
     )
     raw.warehouse.execute(

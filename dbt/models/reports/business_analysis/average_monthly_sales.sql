@@ -39,8 +39,12 @@ select
     cast(whole_months.months as integer) as months,
     cast(stores.payments as bigint) as payments,
     cast(stores.revenue as numeric(18, 2)) as revenue,
-    cast({{ rounded("1.0 * stores.whole_payments / nullif(whole_months.months, 0)", 2) }} as numeric(18, 2)) as average_monthly_payments,
-    cast({{ rounded("stores.whole_revenue / nullif(whole_months.months, 0)", 2) }} as numeric(18, 2)) as average_monthly_revenue,
+    cast(
+        {{ rounded("1.0 * stores.whole_payments / nullif(whole_months.months, 0)", 2) }} as numeric(18, 2)
+    ) as average_monthly_payments,
+    cast(
+        {{ rounded("stores.whole_revenue / nullif(whole_months.months, 0)", 2) }} as numeric(18, 2)
+    ) as average_monthly_revenue,
     stores.best_month,
     stores.best_month_revenue
 from stores

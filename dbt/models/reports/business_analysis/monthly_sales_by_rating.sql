@@ -28,9 +28,15 @@ select
     monthly.payments,
     monthly.revenue,
     cast(
-        {{ rounded("100.0 * monthly.revenue / nullif(sum(monthly.revenue) over (partition by monthly.month), 0)", 2) }} as numeric(5, 2)
+        {{ rounded(
+            "100.0 * monthly.revenue / nullif(sum(monthly.revenue) over (partition by monthly.month), 0)", 2
+        ) }}
+        as numeric(5, 2)
     ) as revenue_share_pct,
-    cast(row_number() over (partition by monthly.month order by monthly.revenue desc, monthly.rating asc) as integer)
-        as revenue_rank
+    cast(
+        row_number() over (
+            partition by monthly.month order by monthly.revenue desc, monthly.rating asc
+        ) as integer
+    ) as revenue_rank
 from monthly
 left join all_months on monthly.month = all_months.month

@@ -7,14 +7,21 @@ numbers as (
     {{ dbt.generate_series(20) }}
 ),
 
+feature_lists as (
+    select
+        film_id,
+        coalesce(nullif(special_features, ''), 'None') as special_features
+    from films
+),
+
 -- A feature that is listed twice counts once.
 film_features as (
     select distinct
-        films.film_id,
-        trim(split_part(coalesce(nullif(films.special_features, ''), 'None'), ',', numbers.generated_number)) as special_feature
-    from films
+        feature_lists.film_id,
+        trim(split_part(feature_lists.special_features, ',', numbers.generated_number)) as special_feature
+    from feature_lists
     cross join numbers
-    where trim(split_part(coalesce(nullif(films.special_features, ''), 'None'), ',', numbers.generated_number)) != ''
+    where trim(split_part(feature_lists.special_features, ',', numbers.generated_number)) != ''
 ),
 
 rentals as (

@@ -4,7 +4,11 @@ with forecasts as (
 
 -- The method in use: `seasonal` once its two years of history exist.
 used as (
-    select case when count(case when method = 'seasonal' then 1 end) > 0 then 'seasonal' else 'last month' end as method
+    select
+        case
+            when count(case when method = 'seasonal' then 1 end) > 0 then 'seasonal'
+            else 'last month'
+        end as method
     from forecasts
 ),
 
@@ -34,8 +38,8 @@ errors as (
     group by forecasts.method, forecasts.horizon
 ),
 
--- The interval holds 80 % of the errors of the backtest, in proportion to the forecast: with n errors, it reaches to the
--- one in place 0.8 (n + 1) by size. Less than six errors say too little.
+-- The interval holds 80 % of the errors of the backtest, in proportion to the forecast: with n errors, it
+-- reaches to the one in place 0.8 (n + 1) by size. Less than six errors say too little.
 ranked_errors as (
     select
         forecasts.method,
@@ -43,7 +47,9 @@ ranked_errors as (
         abs(forecasts.forecast_error) / nullif(forecasts.forecast_revenue, 0) as relative_error,
         row_number() over (
             partition by forecasts.method, forecasts.horizon
-            order by abs(forecasts.forecast_error) / nullif(forecasts.forecast_revenue, 0) asc, forecasts.month asc
+            order by
+                abs(forecasts.forecast_error) / nullif(forecasts.forecast_revenue, 0) asc,
+                forecasts.month asc
         ) as place
     from forecasts
     inner join tested
@@ -98,9 +104,13 @@ select
     accuracies.method,
     accuracies.horizon,
     accuracies.months,
-    cast({{ rounded("accuracies.absolute_error / accuracies.months", 2) }} as numeric(18, 2)) as mean_absolute_error,
+    cast(
+        {{ rounded("accuracies.absolute_error / accuracies.months", 2) }} as numeric(18, 2)
+    ) as mean_absolute_error,
     cast(accuracies.error_pct as numeric(18, 2)) as error_pct,
-    cast({{ rounded("100.0 * accuracies.excess / nullif(accuracies.revenue, 0)", 2) }} as numeric(18, 2)) as bias_pct,
+    cast(
+        {{ rounded("100.0 * accuracies.excess / nullif(accuracies.revenue, 0)", 2) }} as numeric(18, 2)
+    ) as bias_pct,
     cast(accuracies.interval_pct as numeric(18, 2)) as interval_pct,
     cast(
         row_number() over (

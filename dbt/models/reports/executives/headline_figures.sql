@@ -96,7 +96,9 @@ new_customer_sums as (
         count(first_rentals.customer_id) as new_customers
     from periods
     left join first_rentals
-        on first_rentals.first_rented_on >= periods.first_day and first_rentals.first_rented_on < periods.next_day
+        on
+            first_rentals.first_rented_on >= periods.first_day
+            and first_rentals.first_rented_on < periods.next_day
     group by periods.grain, periods.is_last
 ),
 
@@ -156,7 +158,10 @@ compared_figures as (
         figures.figure,
         figures.unit,
         figures.figure_value,
-        case when figures.first_day <= last_periods.previous_start then figures.previous_value end as previous_value,
+        case
+            when figures.first_day <= last_periods.previous_start
+                then figures.previous_value
+        end as previous_value,
         last_periods.period_start,
         last_periods.next_start,
         last_periods.previous_start

@@ -24,7 +24,9 @@ months as (
 
 select
     months.month,
-    {{ is_whole_period("months.month", dbt.dateadd('month', 1, 'months.month'), "months.first_day", "as_of.as_of") }}
+    {{ is_whole_period(
+        "months.month", dbt.dateadd('month', 1, 'months.month'), "months.first_day", "as_of.as_of"
+    ) }}
         as is_complete,
     case
         when as_of.as_of < {{ dbt.dateadd('month', 1, 'months.month') }} then 'running'

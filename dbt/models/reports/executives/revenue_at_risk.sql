@@ -35,8 +35,8 @@ select
     stores.store_id,
     stores.store_name,
     {% for count, amount in [
-        ("not_due_rentals", "not_due_amount"), ("not_due_copies", "not_due_cost"), ("unpaid_rentals", "unpaid_amount"),
-        ("overdue_copies", "overdue_cost"), ("lost_copies", "lost_cost"),
+        ("not_due_rentals", "not_due_amount"), ("not_due_copies", "not_due_cost"),
+        ("unpaid_rentals", "unpaid_amount"), ("overdue_copies", "overdue_cost"), ("lost_copies", "lost_cost"),
     ] -%}
         coalesce(risks.{{ count }}, 0) as {{ count }},
         cast(coalesce(risks.{{ amount }}, 0) as numeric(18, 2)) as {{ amount }},

@@ -26,7 +26,9 @@ judged_weeks as (
         weeks.week,
         weeks.payments,
         weeks.revenue,
-        {{ is_whole_period("weeks.week", dbt.dateadd('day', 7, 'weeks.week'), "weeks.first_day", "as_of.as_of") }}
+        {{ is_whole_period(
+            "weeks.week", dbt.dateadd('day', 7, 'weeks.week'), "weeks.first_day", "as_of.as_of"
+        ) }}
             as is_complete
     from weeks
     cross join as_of

@@ -1,6 +1,7 @@
 {#
-  Each whole month is an origin, from which the next four months are forecast with nothing but the whole months up to it,
-  so that the forecasts of past months are a backtest. `origin` is the number of whole months known.
+  Each whole month is an origin, from which the next four months are forecast with nothing but the whole
+  months up to it, so that the forecasts of past months are a backtest. `origin` is the number of whole months
+  known.
 #}
 {%- set horizons = range(1, 5) %}
 
@@ -99,7 +100,8 @@ seasonal_forecasts as (
         targets.origin,
         targets.horizon,
         targets.month,
-        trends.mean_revenue * power(trends.growth, 5.5 + targets.horizon) * indexes.seasonal_index as forecast_revenue
+        trends.mean_revenue * power(trends.growth, 5.5 + targets.horizon) * indexes.seasonal_index
+            as forecast_revenue
     from targets
     inner join trends on targets.origin = trends.origin
     inner join indexes

@@ -19,8 +19,9 @@ actual_months as (
     select
         *,
         sum(revenue) over (order by month rows between 2 preceding and current row) as revenue_3_months,
-        sum(case when is_complete then 1 else 0 end) over (order by month rows between 2 preceding and current row)
-            as whole_months_of_3,
+        sum(case when is_complete then 1 else 0 end) over (
+            order by month rows between 2 preceding and current row
+        ) as whole_months_of_3,
         lag(case when is_complete then revenue end) over (order by month) as revenue_month_before,
         sum(revenue) over (order by month rows between unbounded preceding and current row) as running_total
     from months
@@ -50,8 +51,8 @@ all_months as (
     select month from next_months
 ),
 
--- A whole month has the forecast that was made at the end of the month before; later ones, the latest forecast. The
--- best method at that time is the seasonal one if it had the history that it needs.
+-- A whole month has the forecast that was made at the end of the month before; later ones, the latest forecast.
+-- The best method at that time is the seasonal one if it had the history that it needs.
 ranked_forecasts as (
     select
         *,
@@ -63,20 +64,27 @@ ranked_forecasts as (
     where method in ('seasonal', 'last month')
 ),
 
--- Share of the running month that is still to come.
-remainders as (
+running_months as (
     select
         actual_months.month,
-        least(
-            cast({{ dbt.datediff('as_of.as_of', dbt.dateadd('month', 1, 'actual_months.month'), 'second') }} as double)
-            / {{ dbt.datediff(
-                'cast(actual_months.month as timestamp)', dbt.dateadd('month', 1, 'actual_months.month'), 'second'
-            ) }},
-            1
-        ) as share
+        cast(actual_months.month as timestamp) as starts_at,
+        {{ dbt.dateadd('month', 1, 'actual_months.month') }} as ends_at,
+        as_of.as_of
     from actual_months
     cross join as_of
     where actual_months.status = 'running'
+),
+
+-- Share of the running month that is still to come.
+remainders as (
+    select
+        month,
+        least(
+            cast({{ dbt.datediff('as_of', 'ends_at', 'second') }} as double)
+            / {{ dbt.datediff('starts_at', 'ends_at', 'second') }},
+            1
+        ) as share
+    from running_months
 ),
 
 -- What the running month has booked is certain; only the rest of it is forecast.
@@ -88,7 +96,10 @@ month_forecasts as (
         ranked_forecasts.known_months,
         case when actual_months.status = 'running' then actual_months.revenue else 0 end as booked,
         coalesce(remainders.share, 1) * ranked_forecasts.forecast_revenue as expected,
-        case when coalesce(actual_months.status, 'running') = 'running' then accuracies.interval_pct end as interval_pct
+        case
+            when coalesce(actual_months.status, 'running') = 'running'
+                then accuracies.interval_pct
+        end as interval_pct
     from all_months
     left join actual_months on all_months.month = actual_months.month
     left join remainders on all_months.month = remainders.month
@@ -109,14 +120,12 @@ rounded_forecasts as (
         coalesce(method, 'none') as method,
         coalesce(known_months, 0) as known_months,
         cast({{ rounded("booked + expected", 2) }} as numeric(18, 2)) as forecast_revenue,
-        -- With null, `greatest` is null in one warehouse and not in the other.
-        case
-            when interval_pct is not null
-                then cast(
-                    {{ rounded("booked + expected * greatest(1 - interval_pct / 100, 0)", 2) }} as numeric(18, 2)
-                )
-        end as forecast_low,
-        cast({{ rounded("booked + expected * (1 + interval_pct / 100)", 2) }} as numeric(18, 2)) as forecast_high
+        cast(
+            {{ rounded("booked + expected * (1 - interval_pct / 100)", 2) }} as numeric(18, 2)
+        ) as forecast_low,
+        cast(
+            {{ rounded("booked + expected * (1 + interval_pct / 100)", 2) }} as numeric(18, 2)
+        ) as forecast_high
     from month_forecasts
 )
 

@@ -32,7 +32,10 @@ payments as (
     select
         payments.store_id,
         sum(
-            case when payments.paid_on >= as_of.month_start and payments.paid_on < as_of.next_start then payments.amount end
+            case
+                when payments.paid_on >= as_of.month_start and payments.paid_on < as_of.next_start
+                    then payments.amount
+            end
         ) as month_revenue,
         sum(
             case
@@ -41,7 +44,10 @@ payments as (
             end
         ) as previous_revenue,
         sum(
-            case when payments.paid_at > as_of.year_start and payments.paid_at <= as_of.as_of then payments.amount end
+            case
+                when payments.paid_at > as_of.year_start and payments.paid_at <= as_of.as_of
+                    then payments.amount
+            end
         ) as year_revenue
     from {{ ref('fct_payment') }} as payments
     cross join as_of
@@ -61,7 +67,9 @@ rentals as (
             end
         ) as month_customers,
         count(case when rentals.returned_at > as_of.year_start then 1 end) as year_returns,
-        count(case when rentals.returned_at > as_of.year_start and rentals.is_late then 1 end) as year_late_returns,
+        count(
+            case when rentals.returned_at > as_of.year_start and rentals.is_late then 1 end
+        ) as year_late_returns,
         count(case when rentals.is_overdue and not rentals.is_lost then 1 end) as overdue_copies
     from {{ ref('fct_rental') }} as rentals
     cross join as_of
@@ -101,7 +109,9 @@ select
     coalesce(rentals.overdue_copies, 0) as overdue_copies,
     cast({{ rounded("100.0 * copies.unavailable_days / nullif(copies.window_days, 0)", 2) }} as numeric(5, 2))
         as unavailable_pct,
-    cast({{ rounded("100.0 * rentals.year_late_returns / nullif(rentals.year_returns, 0)", 2) }} as numeric(5, 2))
+    cast(
+        {{ rounded("100.0 * rentals.year_late_returns / nullif(rentals.year_returns, 0)", 2) }} as numeric(5, 2)
+    )
         as late_rate_pct,
     cast(coalesce(payments.year_revenue, 0) as numeric(18, 2)) as year_revenue,
     cast({{ rounded(

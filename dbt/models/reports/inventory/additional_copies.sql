@@ -1,7 +1,8 @@
 {#
-  `demand` is the number of rentals per day that are asked for while all copies are out, and `load` that number times the
-  days for which a copy is kept. Of customers who find `n` further copies, the share that finds all of them out is given by
-  Erlang's loss formula: B(0) = 1, B(n) = load * B(n - 1) / (n + load * B(n - 1)).
+  `demand` is the number of rentals per day that are asked for while all copies are out, and `load` that
+  number times the days for which a copy is kept. Of customers who find `n` further copies, the share that
+  finds all of them out is given by Erlang's loss formula: B(0) = 1, B(n) = load * B(n - 1) / (n + load * B(n
+  - 1)).
 #}
 {%- set most_copies = 3 -%}
 with unavailability as (
@@ -34,7 +35,8 @@ losses_0 as (
     losses_{{ copy }} as (
         select
             *,
-            offered_load * loss_{{ copy - 1 }} / ({{ copy }} + offered_load * loss_{{ copy - 1 }}) as loss_{{ copy }}
+            offered_load * loss_{{ copy - 1 }} / ({{ copy }} + offered_load * loss_{{ copy - 1 }})
+                as loss_{{ copy }}
         from losses_{{ copy - 1 }}
     ),
 
@@ -68,7 +70,8 @@ select
     cast(
         {{ rounded(
             "films.replacement_cost * extra_copies.window_days / nullif("
-            ~ "extra_copies.extra_rentals * coalesce(film_revenues.revenue_per_rental, films.rental_rate), 0)", 0
+            ~ "extra_copies.extra_rentals"
+            ~ " * coalesce(film_revenues.revenue_per_rental, films.rental_rate), 0)", 0
         ) }} as numeric(18, 0)
     ) as payback_days
 from extra_copies

@@ -42,8 +42,12 @@ select
     wanted_copies.store_id as to_store_id,
     wanted_copies.store_name as to_store_name,
     count(*) as copies_to_move,
-    cast({{ rounded("sum(wanted_copies.expected_extra_rentals)", 2) }} as numeric(18, 2)) as expected_extra_rentals,
-    cast({{ rounded("sum(wanted_copies.expected_extra_revenue)", 2) }} as numeric(18, 2)) as expected_extra_revenue
+    cast(
+        {{ rounded("sum(wanted_copies.expected_extra_rentals)", 2) }} as numeric(18, 2)
+    ) as expected_extra_rentals,
+    cast(
+        {{ rounded("sum(wanted_copies.expected_extra_revenue)", 2) }} as numeric(18, 2)
+    ) as expected_extra_revenue
 from wanted_copies
 inner join spare_copies
     on

@@ -60,7 +60,9 @@ select
     cast(
         row_number() over (
             order by
-                copies_to_buy.cost / copies_to_buy.extra_revenue asc, copies_to_buy.film_id asc, copies_to_buy.store_id asc
+                copies_to_buy.cost / copies_to_buy.extra_revenue asc,
+                copies_to_buy.film_id asc,
+                copies_to_buy.store_id asc
         ) as integer
     ) as restock_rank
 from copies_to_buy

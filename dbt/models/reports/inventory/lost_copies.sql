@@ -44,7 +44,9 @@ select
     last_rentals.is_paid,
     last_rentals.replacement_cost,
     cast(
-        row_number() over (order by last_rentals.replacement_cost desc, last_rentals.inventory_id asc) as integer
+        row_number() over (
+            order by last_rentals.replacement_cost desc, last_rentals.inventory_id asc
+        ) as integer
     ) as value_rank
 from last_rentals
 cross join as_of

@@ -11,12 +11,17 @@ films as (
 -- The window is shorter when the data are.
 window_bounds as (
     select
-        case
-            when first_event_at > {{ dbt.dateadd('day', -var('stock_window_days'), 'as_of') }} then first_event_at
-            else {{ dbt.dateadd('day', -var('stock_window_days'), 'as_of') }}
-        end as window_start,
-        as_of as window_end
+        as_of as window_end,
+        first_event_at,
+        {{ dbt.dateadd('day', -var('stock_window_days'), 'as_of') }} as full_start
     from {{ ref('data_as_of') }}
+),
+
+window_starts as (
+    select
+        window_end,
+        case when first_event_at > full_start then first_event_at else full_start end as window_start
+    from window_bounds
 ),
 
 window_days as (
@@ -24,7 +29,7 @@ window_days as (
         window_start,
         window_end,
         cast({{ dbt.datediff('window_start', 'window_end', 'second') }} as double) / 86400 as days
-    from window_bounds
+    from window_starts
 ),
 
 loans as (
@@ -43,7 +48,9 @@ loans as (
         end as until_at,
         case
             when rentals.returned_at > rentals.rented_at
-                then cast({{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }} as double) / 86400
+                then
+                    cast({{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }} as double)
+                    / 86400
         end as days_kept
     from {{ ref('fct_rental') }} as rentals
     cross join window_days
@@ -186,11 +193,12 @@ select
     cast({{ rounded("window_days", 2) }} as numeric(18, 2)) as window_days,
     cast({{ rounded("days_out", 2) }} as numeric(18, 2)) as unavailable_days,
     cast({{ rounded("100.0 * days_out / nullif(window_days, 0)", 2) }} as numeric(5, 2)) as unavailable_pct,
-    -- Rentals per day while a copy is there. A film that was there for a day only says little about its demand: four
-    -- weeks at the rate of the store's average film are added to what was observed.
+    -- Rentals per day while a copy is there. A film that was there for a day only says little about its demand:
+    -- four weeks at the rate of the store's average film are added to what was observed.
     cast(
         {{ rounded(
-            "(rentals + " ~ prior_days ~ " * coalesce(store_demand, 0)) / (window_days - days_out + " ~ prior_days ~ ")", 6
+            "(rentals + " ~ prior_days ~ " * coalesce(store_demand, 0))"
+            ~ " / (window_days - days_out + " ~ prior_days ~ ")", 6
         ) }} as numeric(18, 6)
     ) as daily_demand,
     cast({{ rounded("days_kept", 2) }} as numeric(18, 2)) as average_days_kept,

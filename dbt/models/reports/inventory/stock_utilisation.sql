@@ -7,8 +7,8 @@ as_of as (
     select * from {{ ref('data_as_of') }}
 ),
 
--- Open rentals count up to the data timestamp. A lost copy is not stock from the time it was taken: neither the loan nor
--- the time is counted.
+-- Open rentals count up to the data timestamp. A lost copy is not stock from the time it was taken: neither the
+-- loan nor the time is counted.
 loans as (
     select
         rentals.film_id,
@@ -26,7 +26,11 @@ loans as (
             end
         ) as seconds_on_loan,
         sum(
-            case when rentals.is_lost then {{ dbt.datediff('rentals.rented_at', 'as_of.as_of', 'second') }} else 0 end
+            case
+                when rentals.is_lost
+                    then {{ dbt.datediff('rentals.rented_at', 'as_of.as_of', 'second') }}
+                else 0
+            end
         ) as seconds_lost,
         max(rentals.rented_on) as last_rented_on
     from {{ ref('fct_rental') }} as rentals

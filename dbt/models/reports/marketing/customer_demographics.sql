@@ -26,7 +26,8 @@ described_customers as (
 
 attributes as (
     {% for attribute, column in [
-        ("country", "country"), ("home store", "home_store"), ("status", "status"), ("customer since", "customer_since"),
+        ("country", "country"), ("home store", "home_store"), ("status", "status"),
+        ("customer since", "customer_since"),
     ] -%}
         select
             '{{ attribute }}' as attribute,

@@ -87,14 +87,15 @@ scores as (
 -- recency 4, 5     Champions         Potential loyalists   Promising
 -- recency 3        Loyal             Needs attention       About to sleep
 -- recency 1, 2     At risk           Dormant               Dormant
--- Who never rented, and who is lost, is in none of these. Days are counted to the last day with any rental: if the data
--- of all customers end early, they are not all lost.
+-- Who never rented, and who is lost, is in none of these. Days are counted to the last day with any rental: if
+-- the data of all customers end early, they are not all lost.
 segments as (
     select
         *,
         case
             when frequency = 0 then 'Never rented'
-            when {{ dbt.datediff('last_rented_on', 'last_day', 'day') }} > {{ var('customer_lost_after_days') }} then 'Lost'
+            when {{ dbt.datediff('last_rented_on', 'last_day', 'day') }} > {{ var('customer_lost_after_days') }}
+                then 'Lost'
             when last_rented_on <= lost_copy_due_on then 'Lost'
             when recency_score >= 4 and frequency_score + monetary_score >= 8 then 'Champions'
             when recency_score >= 4 and frequency_score + monetary_score >= 6 then 'Potential loyalists'

@@ -56,13 +56,15 @@ frequencies as (
 select
     frequencies.month,
     {{ is_whole_period(
-        "frequencies.month", dbt.dateadd('month', 1, 'frequencies.month'), "frequencies.first_day", "as_of.as_of"
+        "frequencies.month", dbt.dateadd('month', 1, 'frequencies.month'),
+        "frequencies.first_day", "as_of.as_of"
     ) }} as is_complete,
     frequencies.rentals_in_month,
     frequencies.customers,
     cast(
         {{ rounded(
-            "100.0 * frequencies.customers / sum(frequencies.customers) over (partition by frequencies.month)", 2
+            "100.0 * frequencies.customers"
+            ~ " / sum(frequencies.customers) over (partition by frequencies.month)", 2
         ) }} as numeric(5, 2)
     ) as share_pct
 from frequencies

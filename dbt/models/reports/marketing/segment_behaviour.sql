@@ -32,8 +32,8 @@ segment_rentals as (
     group by segment
 ),
 
--- By lift, since by count the most popular category is the favourite of every segment. Below ten expected rentals, a high
--- lift may be chance.
+-- By lift, since by count the most popular category is the favourite of every segment. Below ten expected
+-- rentals, a high lift may be chance.
 category_places as (
     select
         segment,
