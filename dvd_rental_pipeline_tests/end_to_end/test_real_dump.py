@@ -49,8 +49,8 @@ def documented_reports(reports: CommandLine, column: str) -> set[str]:
 # A rental counts once per actor of its film.
 BY_ACTOR = {"top_actors", "actor_performance_by_store"}
 
-# Reports whose rows overlap (periods, special features, attributes, forecasts of one month) or cover a window of
-# time. Data tests compare their parts with the totals.
+# Reports whose rows overlap (periods, special features, attributes, forecasts of one month) or cover a window
+# of time. Data tests compare their parts with the totals.
 OVERLAPPING = {
     "film_rankings",
     "genre_rankings",

@@ -49,6 +49,7 @@ select
     rentals.replacement_cost,
     rentals.customer_id,
     customers.store_id as home_store_id,
+    home_stores.store_name as home_store_name,
     customers.city_id,
     customers.city,
     customers.country_id,
@@ -61,5 +62,6 @@ select
 from rentals
 left join films on rentals.film_id = films.film_id
 left join customers on rentals.customer_id = customers.customer_id
+left join stores as home_stores on customers.store_id = home_stores.store_id
 left join staff on rentals.staff_id = staff.staff_id
 left join stores on rentals.store_id = stores.store_id

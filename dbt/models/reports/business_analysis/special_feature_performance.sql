@@ -3,8 +3,13 @@ with films as (
 ),
 
 -- More features than any disc has.
-numbers as (
+series as (
     {{ dbt.generate_series(20) }}
+),
+
+numbers as (
+    select cast(generated_number as integer) as feature_number
+    from series
 ),
 
 feature_lists as (
@@ -18,10 +23,10 @@ feature_lists as (
 film_features as (
     select distinct
         feature_lists.film_id,
-        trim(split_part(feature_lists.special_features, ',', numbers.generated_number)) as special_feature
+        trim(split_part(feature_lists.special_features, ',', numbers.feature_number)) as special_feature
     from feature_lists
     cross join numbers
-    where trim(split_part(feature_lists.special_features, ',', numbers.generated_number)) != ''
+    where trim(split_part(feature_lists.special_features, ',', numbers.feature_number)) != ''
 ),
 
 rentals as (
