@@ -74,7 +74,7 @@ payment_sums as (
         cast(coalesce(sum(payments.amount), 0) as numeric(18, 2)) as revenue,
         count(payments.payment_id) as payments
     from periods
-    left join payments on payments.paid_on >= periods.first_day and payments.paid_on < periods.next_day
+    left join payments on periods.first_day <= payments.paid_on and periods.next_day > payments.paid_on
     group by periods.grain, periods.is_last
 ),
 
@@ -85,7 +85,7 @@ rental_sums as (
         count(rentals.rental_id) as rentals,
         count(distinct rentals.customer_id) as renting_customers
     from periods
-    left join rentals on rentals.rented_on >= periods.first_day and rentals.rented_on < periods.next_day
+    left join rentals on periods.first_day <= rentals.rented_on and periods.next_day > rentals.rented_on
     group by periods.grain, periods.is_last
 ),
 
@@ -97,8 +97,8 @@ new_customer_sums as (
     from periods
     left join first_rentals
         on
-            first_rentals.first_rented_on >= periods.first_day
-            and first_rentals.first_rented_on < periods.next_day
+            periods.first_day <= first_rentals.first_rented_on
+            and periods.next_day > first_rentals.first_rented_on
     group by periods.grain, periods.is_last
 ),
 
@@ -109,7 +109,7 @@ return_sums as (
         count(rentals.rental_id) as returned,
         count(case when rentals.is_late then 1 end) as late
     from periods
-    left join rentals on rentals.returned_on >= periods.first_day and rentals.returned_on < periods.next_day
+    left join rentals on periods.first_day <= rentals.returned_on and periods.next_day > rentals.returned_on
     group by periods.grain, periods.is_last
 ),
 

@@ -13,7 +13,7 @@ window_bounds as (
     select
         as_of as window_end,
         first_event_at,
-        {{ dbt.dateadd('day', -var('stock_window_days'), 'as_of') }} as full_start
+        {{ dbt.dateadd('day', '-' ~ var('stock_window_days'), 'as_of') }} as full_start
     from {{ ref('data_as_of') }}
 ),
 

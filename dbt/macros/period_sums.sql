@@ -1,11 +1,3 @@
-{# The periods of rankings: order, name, and number of days before the data timestamp; none for all time. #}
-{% macro ranking_periods() -%}
-    {%- do return([
-        (1, "last 30 days", 30), (2, "last 90 days", 90), (3, "last 365 days", 365), (4, "all time", none),
-    ]) -%}
-{%- endmacro %}
-
-
 {#
   CTEs that sum the relation `events` (`event_at`, `rentals`, `payments`, `revenue`) by `keys` and period; the
   last one, `period_sums`, has `previous_revenue` of the same number of days before, null where the payments
@@ -13,13 +5,16 @@
   data timestamp.
 #}
 {% macro period_sums(events, keys) -%}
+    {%- set periods = [
+        (1, "last 30 days", 30), (2, "last 90 days", 90), (3, "last 365 days", 365), (4, "all time", none),
+    ] -%}
     first_payment as (
         select min(event_at) as paid_at
         from {{ events }}
         where payments = 1
     ),
 
-    {% for order, name, days in ranking_periods() -%}
+    {% for order, name, days in periods -%}
         sums_{{ order }} as (
             select
                 {{ keys | join(", ") }},
@@ -77,7 +72,7 @@
 
     {% endfor -%}
     period_sums as (
-        {% for order, name, days in ranking_periods() -%}
+        {% for order, name, days in periods -%}
             select * from sums_{{ order }}
             where rentals > 0 or payments > 0
             {{ "union all" if not loop.last }}
