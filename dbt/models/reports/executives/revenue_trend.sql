@@ -120,9 +120,13 @@ rounded_forecasts as (
         coalesce(method, 'none') as method,
         coalesce(known_months, 0) as known_months,
         cast({{ rounded("booked + expected", 2) }} as numeric(18, 2)) as forecast_revenue,
-        cast(
-            {{ rounded("booked + expected * (1 - interval_pct / 100)", 2) }} as numeric(18, 2)
-        ) as forecast_low,
+        -- Revenue is not expected to be below zero.
+        case
+            when interval_pct > 100 then cast(booked as numeric(18, 2))
+            else cast(
+                {{ rounded("booked + expected * (1 - interval_pct / 100)", 2) }} as numeric(18, 2)
+            )
+        end as forecast_low,
         cast(
             {{ rounded("booked + expected * (1 + interval_pct / 100)", 2) }} as numeric(18, 2)
         ) as forecast_high
