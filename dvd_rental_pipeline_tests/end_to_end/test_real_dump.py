@@ -205,9 +205,38 @@ def test_every_customer_has_a_segment_and_a_country(reports: CommandLine) -> Non
         """,
     )
     assert row == {
-        "in_segments": 599, "segments": 8, "behaving": 599, "in_countries": 599, "countries": 108,
+        "in_segments": 599, "segments": 6, "behaving": 599, "in_countries": 599, "countries": 108,
         "in_cities": 599,
     }  # fmt: skip
+
+
+def test_customers_who_last_rented_on_one_day_are_equally_recent(reports: CommandLine) -> None:
+    rows = reports.json(
+        "query",
+        "select recency_days, count(distinct recency_score) as scores, count(*) as customers"
+        " from reports.customer_segments group by 1 having count(*) > 100 order by 1",
+    )
+    assert rows == [
+        {"recency_days": 454, "scores": 1, "customers": 158},
+        {"recency_days": 629, "scores": 1, "customers": 279},
+    ]
+
+
+def test_the_partial_last_month_is_not_read_as_a_whole_one(reports: CommandLine) -> None:
+    rows = reports.json(
+        "query",
+        "select cast(month as varchar) as month, status, cast(revenue as varchar) as revenue,"
+        " cast(growth_pct as varchar) as growth, forecast_method"
+        " from reports.revenue_trend where status != 'forecast' order by 1",
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("2007-02-01", "partial", "8351.84", None, "none"),
+        ("2007-03-01", "complete", "23886.56", None, "none"),
+        ("2007-04-01", "complete", "28559.46", "19.56", "last month"),
+        ("2007-05-01", "running", "514.18", None, "last month"),
+    ]
+    rows = reports.json("query", "select distinct note from reports.forecast_accuracy")
+    assert [row["note"].partition(" (")[0] for row in rows] == ["History is too short for a season"]
 
 
 @pytest.mark.parametrize(
