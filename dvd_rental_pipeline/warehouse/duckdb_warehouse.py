@@ -1,6 +1,6 @@
 """A DuckDB file as a warehouse."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,19 @@ class DuckDBWarehouse(Warehouse):
             connection.execute("set lock_configuration = true")
             _require_one_statement(connection, sql)
             return DuckDBSession(connection).execute(sql, parameters)
+
+    def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
+        # Read-only, but not without access to files as in `query`: the statements are the caller's own.
+        with open_duckdb(
+            self.path, read_only=True, wait_seconds=self.wait_seconds, on_wait=self.on_wait
+        ) as connection:
+            session = DuckDBSession(connection)
+            return {
+                file: int(
+                    session.execute(f"copy ({sql}) to {_literal(str(file))} (format parquet)").values[0][0]
+                )
+                for file, sql in statements.items()
+            }
 
     @contextmanager
     def transaction(self) -> Iterator["DuckDBSession"]:
@@ -153,3 +166,7 @@ def _quote_table(table: TableName) -> str:
 
 def _quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

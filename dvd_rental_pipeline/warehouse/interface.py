@@ -1,7 +1,7 @@
 """What callers may ask of a warehouse, whichever database it is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +57,17 @@ class Warehouse(ABC):
 
         Raises:
             WarehouseError: the statement fails or would write, or the warehouse cannot be reached.
+        """
+
+    @abstractmethod
+    def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
+        """Write the result of each read-only statement as a Parquet file; returns the number of its rows.
+
+        All are executed in one session, and no result has to fit into memory.
+
+        Raises:
+            WarehouseError: a statement fails or would write, or the warehouse cannot be reached. Files of
+                earlier statements may remain.
         """
 
     @abstractmethod

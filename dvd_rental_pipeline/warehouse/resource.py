@@ -1,7 +1,7 @@
 """The warehouse as a Dagster resource, and which one a deployment gets."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[typ
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         return self.to_warehouse().query(sql, parameters)
+
+    def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
+        return self.to_warehouse().export(statements)
 
     def transaction(self) -> AbstractContextManager[Session]:
         return self.to_warehouse().transaction()

@@ -54,6 +54,12 @@ class SnowflakeWarehouse(Warehouse):
         with open_snowflake(self.login, self.tags) as session:
             return session.execute(sql, parameters)
 
+    def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
+        for sql in statements.values():
+            require_read_only(sql)
+        with open_snowflake(self.login, self.tags) as session:
+            return {file: session.export(sql, file) for file, sql in statements.items()}
+
     @contextmanager
     def transaction(self) -> Iterator["TransactionSession"]:
         with open_snowflake(self.login, self.tags) as session:

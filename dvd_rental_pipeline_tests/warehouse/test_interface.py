@@ -222,3 +222,28 @@ def test_no_staged_rows_are_left(warehouse: Warehouse) -> None:
         "select lower(table_name) from information_schema.tables where lower(table_schema) = 'sales'"
     )
     assert tables.values == [("film",)]
+
+
+def test_results_are_exported_as_parquet_with_exact_numbers(warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.load(FILMS, films(Alien="2.99", Brazil=None, Casablanca="4.10"))
+    some, none = tmp_path / "it's some.parquet", tmp_path / "none.parquet"
+    counts = warehouse.export(
+        {
+            some: "select title, price, 7 as number from sales.film order by title",
+            none: "select title, price from sales.film where title = 'Dune'",
+        }
+    )
+    assert counts == {some: 3, none: 0}
+    assert pq.read_table(some).to_pylist() == [
+        {"title": "Alien", "price": Decimal("2.99"), "number": 7},
+        {"title": "Brazil", "price": None, "number": 7},
+        {"title": "Casablanca", "price": Decimal("4.10"), "number": 7},
+    ]
+    assert pq.read_table(none).column_names == ["title", "price"]
+
+
+def test_an_export_cannot_write(warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.load(FILMS, films(Alien="2.99"))
+    with pytest.raises(WarehouseError):
+        warehouse.export({tmp_path / "x.parquet": "delete from sales.film"})
+    assert stored(warehouse) == {"Alien": Decimal("2.99")}
