@@ -37,3 +37,8 @@ output "source_parameter_group" {
   description = "Parameter group for the source database."
   value       = one(aws_db_parameter_group.source[*].name)
 }
+
+output "site_address" {
+  description = "Address of the pages, for site_url."
+  value       = one([for site in aws_cloudfront_distribution.site : "https://${site.domain_name}"])
+}

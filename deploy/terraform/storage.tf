@@ -73,13 +73,13 @@ resource "aws_s3_bucket_policy" "this" {
         Resource  = [each.value.arn, "${each.value.arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       }],
-      each.key != "site" || var.site_distribution_arn == "" ? [] : [{
+      each.key != "site" || local.site_distribution_arn == "" ? [] : [{
         Sid       = "CloudFront"
         Effect    = "Allow"
         Principal = { Service = "cloudfront.amazonaws.com" }
         Action    = "s3:GetObject"
         Resource  = "${each.value.arn}/*"
-        Condition = { StringEquals = { "aws:SourceArn" = var.site_distribution_arn } }
+        Condition = { StringEquals = { "aws:SourceArn" = local.site_distribution_arn } }
       }],
     )
   })

@@ -146,6 +146,24 @@ variable "site_distribution_arn" {
   default     = ""
 }
 
+variable "create_site_distribution" {
+  description = "Whether to create a CloudFront distribution of the pages; it needs site_web_acl_arn or site_key_group_ids. If not, set site_distribution_arn."
+  type        = bool
+  default     = false
+}
+
+variable "site_web_acl_arn" {
+  description = "Web ACL (AWS WAF, in us-east-1) that decides who may read the pages, such as an allow list of addresses."
+  type        = string
+  default     = ""
+}
+
+variable "site_key_group_ids" {
+  description = "CloudFront key groups whose signed cookies or URLs open the pages, as a login in front of them issues."
+  type        = list(string)
+  default     = []
+}
+
 variable "create_dagster_database" {
   description = "Whether to create an RDS database for the run history. If not, set dagster_database_host."
   type        = bool
