@@ -17,6 +17,9 @@ from dvd_rental_pipeline.ingestion.asset_keys import leader_key
 from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
+from dvd_rental_pipeline.publishing.extracts.asset import build_extracts_asset
+from dvd_rental_pipeline.publishing.report_pages.assets import build_page_asset, page_key
+from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.quality.data_lag import TrackedTable, build_data_lag_checks
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.consumers import build_consumer_specs
@@ -55,6 +58,11 @@ def build_shared_definitions(
     models = [
         build_dbt_assets(dbt_project, domains, LAYER_FRESHNESS, LAYER_CONDITIONS),
         build_docs_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
+        *(
+            build_page_asset(page, dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])
+            for page in REPORT_PAGES
+        ),
+        build_extracts_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
     ]
     data_lag = build_data_lag_checks(tracked_tables)
     parts = [part for each in own for part in (*(each.assets or ()), *(each.asset_checks or ()))]
@@ -62,7 +70,7 @@ def build_shared_definitions(
     return dg.Definitions(
         assets=[
             *models,
-            *build_consumer_specs(dbt_project),
+            *_consumers(dbt_project),
             build_checks_asset(
                 dbt_project,
                 domains,
@@ -83,6 +91,17 @@ def _trigger_assets(
     raw = [leader_key(pipeline.domain) for pipeline in pipelines]
     built = [dg.AssetKey(pipeline.built_table) for pipeline in pipelines if pipeline.built_table is not None]
     return [*raw, *built, *(dg.AssetKey(key) for each in asset_pipelines for key in each.trigger_assets)]
+
+
+def _consumers(project: DbtProject) -> Sequence[dg.AssetSpec]:
+    """The consumers of the reports, downstream of the pages that they read."""
+    pages = {page.consumer: page_key(page) for page in REPORT_PAGES}
+    return [
+        spec.replace_attributes(deps=[*spec.deps, pages[name]])
+        if (name := spec.key.path[-1]) in pages
+        else spec
+        for spec in build_consumer_specs(project)
+    ]
 
 
 def build_alert_sensors(pipelines: Sequence[CapturePipeline]) -> Sequence[dg.SensorDefinition]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, reports, run, snowflake, source
+from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, reports, run, site, snowflake, source
 from dvd_rental_pipeline.cli.terminal import CommandGroup
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.command()(dev.dev)
 app.command()(reports.reports)
 app.command()(reports.show)
 app.command()(query.query)
+app.command()(site.site)
 app.command()(doctor.doctor)
 app.add_typer(source.app, name="source")
 app.add_typer(checks.app, name="checks")

@@ -4,8 +4,9 @@ It has no upstream assets and the lowest priority: it is the last step of its ru
 which skips everything downstream, cannot skip the report about it.
 """
 
+import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,31 @@ import dagster as dg
 from dagster_dbt import DbtProject
 
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
-from dvd_rental_pipeline.publishing.check_report.as_html import render_html
+from dvd_rental_pipeline.publishing.check_report.as_html import CHECKS_FILES, render_html
 from dvd_rental_pipeline.publishing.check_report.as_json import render_json
 from dvd_rental_pipeline.publishing.check_report.as_markdown import render_short_markdown
 from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
 from dvd_rental_pipeline.publishing.check_report.reading import read_data_as_of, read_report
 from dvd_rental_pipeline.publishing.check_report.records import Outcome
 from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
+from dvd_rental_pipeline.publishing.home_page import publish_home
+from dvd_rental_pipeline.publishing.page_verdicts import STATUS_FILE, read_publication_times, write_status
+from dvd_rental_pipeline.publishing.report_pages.pdf import find_browser, publish_pdf
+from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.publishing.site import Site
+from dvd_rental_pipeline.publishing.templates import copy_files
 from dvd_rental_pipeline.transform.failing_rows import private_columns
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 CHECKS_KEY = dg.AssetKey([SITE_GROUP, "checks"])
+PRINTED_PAGE = "executive"
+PDF = f"{PRINTED_PAGE}.pdf"
+PRINTED_STATE = "printed_state"
 LOWEST_PRIORITY = {"dagster/priority": "-1000"}
 
 
@@ -69,11 +79,24 @@ def build_checks_asset(
             ending_run=context.run.run_id,
         )
         with tempfile.TemporaryDirectory(prefix="checks-") as folder:
-            pages = Path(folder)
-            page = render_html(report, read_runbook(RUNBOOK_PATH))
+            pages = Path(folder, "checks")
+            pages.mkdir()
+            page = render_html(report, read_runbook(RUNBOOK_PATH), is_in_site=True)
             (pages / "index.html").write_text(page, encoding="utf-8")
+            copy_files(CHECKS_FILES, pages)
+            published = read_publication_times(context.instance, REPORT_PAGES)
+            write_status(
+                report,
+                REPORT_PAGES,
+                manifest,
+                published,
+                pages,
+                pdf_of=PRINTED_PAGE if find_browser() is not None else None,
+            )
             (pages / "checks.json").write_text(render_json(report), encoding="utf-8")
             address = site.publish("checks", pages)
+        publish_home(site)
+        printed_state = _print_executive(context, site, published)
         return dg.MaterializeResult(
             metadata={
                 "address": dg.MetadataValue.url(address),
@@ -85,7 +108,33 @@ def build_checks_asset(
                     if outcome is not Outcome.IN_PROGRESS
                 },
                 "out_of_date": report.stale,
+                **({PRINTED_STATE: printed_state} if printed_state else {}),
             }
         )
 
     return checks_page
+
+
+def _print_executive(
+    context: dg.AssetExecutionContext, site: Site, published: Mapping[str, float]
+) -> str | None:
+    """Print the page Executive where there is a browser, if the page or its verdict has changed.
+
+    Returns what was printed: the time of the page and a hash of the verdicts; None without a PDF.
+    """
+    at, browser = published.get(f"{SITE_GROUP}/{PRINTED_PAGE}"), find_browser()
+    if at is None or browser is None or not site.has(f"{PRINTED_PAGE}/index.html"):
+        return None
+    verdicts = hashlib.sha256(site.read(f"checks/{STATUS_FILE}")).hexdigest()[:16]
+    state = f"{at} {verdicts}"
+    event = context.instance.get_latest_materialization_event(CHECKS_KEY)
+    before = event.asset_materialization if event else None
+    if before and before.metadata.get(PRINTED_STATE) == dg.TextMetadataValue(state) and site.has(PDF):
+        return state
+    try:
+        publish_pdf(site, PRINTED_PAGE, browser)
+    except PipelineError as error:
+        # The report on the checks is published; a missing PDF must not fail its run.
+        context.log.warning("the page %s was not printed: %s", PRINTED_PAGE, error)
+        return None
+    return state

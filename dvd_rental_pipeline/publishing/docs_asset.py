@@ -49,7 +49,7 @@ def build_docs_asset(
         fingerprint = _fingerprint(project)
         published = context.instance.get_latest_materialization_event(context.asset_key)
         latest = published.asset_materialization if published else None
-        if latest and latest.metadata.get(FINGERPRINT) == fingerprint and site.has("docs"):
+        if latest and latest.metadata.get(FINGERPRINT) == fingerprint and site.has("docs/index.html"):
             context.log.info("the published pages describe the current models: not built again")
             return dg.MaterializeResult(metadata=latest.metadata)
         with tempfile.TemporaryDirectory(prefix="docs-") as folder:

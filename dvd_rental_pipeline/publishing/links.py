@@ -9,6 +9,8 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.transform.consumers import CONSUMERS_GROUP
 
 MODEL_LAYERS = frozenset({"staging", "snapshots", "marts", "reports"})
 ANCHOR = "pyproject.toml"
@@ -19,17 +21,21 @@ Asset: TypeAlias = dg.AssetsDefinition | dg.AssetSpec
 def with_links(assets: Sequence[Asset], domains: Sequence[Domain], settings: Settings) -> Sequence[Any]:
     """`assets` with links to pages of the site, and to code: in the repository if `settings` name it.
 
-    Pages exist for the raw tables of `domains` and for models.
+    Pages exist for the raw tables of `domains` and for models; a consumer has the page that it reads.
     """
     documented = MODEL_LAYERS | {domain.name for domain in domains}
-    linked = dg.map_asset_specs(
-        lambda spec: (
-            spec.merge_attributes(metadata=_pages(spec.key, settings))
-            if spec.key.path[0] in documented
-            else spec
-        ),
-        assets,
-    )
+    page_of_consumer = {page.consumer: page.name for page in REPORT_PAGES}
+
+    def link(spec: dg.AssetSpec) -> dg.AssetSpec:
+        schema, name = spec.key.path[0], spec.key.path[-1]
+        if schema in documented:
+            return spec.merge_attributes(metadata=_pages(spec.key, settings))
+        if schema == CONSUMERS_GROUP and name in page_of_consumer:
+            page = _page(f"{page_of_consumer[name]}/index.html", settings)
+            return spec.merge_attributes(metadata={"page": page})
+        return spec
+
+    linked = dg.map_asset_specs(link, assets)
     with warnings.catch_warnings():
         # Code references are in beta; the version of Dagster is pinned.
         warnings.simplefilter("ignore", dg.BetaWarning)

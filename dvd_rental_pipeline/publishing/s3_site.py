@@ -12,6 +12,7 @@ from dvd_rental_pipeline.publishing.site import Site
 INDEX = "index.html"
 # File names stay the same when the content changes: browsers must revalidate.
 CACHE_CONTROL = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
 DELETE_LIMIT = 1000  # objects per request
 
 
@@ -25,11 +26,11 @@ class S3Site(Site):
     bucket: str = Field(description="Name of the bucket")
     url: str | None = Field(None, description="Address under which browsers see the bucket")
 
-    def has(self, part: str) -> bool:
+    def has(self, path: str) -> bool:
         client = aws_client("s3")
         try:
             with translate_aws_errors():
-                client.head_object(Bucket=self.bucket, Key=f"{part}/{INDEX}")
+                client.head_object(Bucket=self.bucket, Key=path)
         except AwsError as error:
             if error.code in {"404", "NoSuchKey"}:
                 return False
@@ -49,11 +50,31 @@ class S3Site(Site):
         address = self.url.rstrip("/") if self.url else f"s3://{self.bucket}"
         return f"{address}/{part}/{INDEX}"
 
+    def publish_file(self, path: str, content: bytes, *, is_immutable: bool = False) -> None:
+        client = aws_client("s3")
+        try:
+            with translate_aws_errors():
+                client.put_object(
+                    Bucket=self.bucket,
+                    Key=path,
+                    Body=content,
+                    ContentType=_content_type(path),
+                    CacheControl=IMMUTABLE if is_immutable else CACHE_CONTROL,
+                )
+        except AwsError as error:
+            raise self._failure(error) from None
+
+    def read(self, path: str) -> bytes:
+        client = aws_client("s3")
+        try:
+            with translate_aws_errors():
+                content: bytes = client.get_object(Bucket=self.bucket, Key=path)["Body"].read()
+        except AwsError as error:
+            raise self._failure(error) from None
+        return content
+
     def _upload(self, client: Any, file: Path, key: str) -> None:
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        if kind.startswith("text/") or kind in {"application/json", "application/javascript"}:
-            kind += "; charset=utf-8"
-        extra = {"ContentType": kind, "CacheControl": CACHE_CONTROL}
+        extra = {"ContentType": _content_type(file.name), "CacheControl": CACHE_CONTROL}
         client.upload_file(str(file), self.bucket, key, ExtraArgs=extra)
 
     def _delete_others(self, client: Any, part: str, kept: set[str]) -> None:
@@ -69,3 +90,11 @@ class S3Site(Site):
             "rights of this role: it reads, writes, lists and deletes objects there.",
             error.code,
         )
+
+
+def _content_type(name: str) -> str:
+    if name.endswith(".parquet"):
+        return "application/vnd.apache.parquet"
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    is_text = kind.startswith("text/") or kind in {"application/json", "application/javascript"}
+    return f"{kind}; charset=utf-8" if is_text else kind

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dvd_rental_pipeline.core.errors import UnwritableFolderError
+from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
 
 
 class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
@@ -22,8 +22,24 @@ class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
         """
 
     @abstractmethod
-    def has(self, part: str) -> bool:
-        """Whether `part` has been published."""
+    def publish_file(self, path: str, content: bytes, *, is_immutable: bool = False) -> None:
+        """Write one file outside of the parts. The content of an immutable one never changes under its `path`.
+
+        Raises:
+            PipelineError: the site cannot be written; the file is unchanged.
+        """
+
+    @abstractmethod
+    def has(self, path: str) -> bool:
+        """Whether the file `path` has been published."""
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """The content of the published file `path`.
+
+        Raises:
+            PipelineError: it cannot be read.
+        """
 
 
 class FolderSite(Site):
@@ -31,8 +47,28 @@ class FolderSite(Site):
 
     path: str
 
-    def has(self, part: str) -> bool:
-        return (Path(self.path) / part / "index.html").is_file()
+    def has(self, path: str) -> bool:
+        return Path(self.path, path).is_file()
+
+    def read(self, path: str) -> bytes:
+        file = Path(self.path, path)
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise PipelineError(f"Cannot read {file}: {error.strerror}. Publish the site again.") from error
+
+    def publish_file(self, path: str, content: bytes, *, is_immutable: bool = False) -> None:
+        file = Path(self.path, path)
+        new = file.with_name(f".{file.name}-{secrets.token_hex(4)}-new")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                new.write_bytes(content)
+                new.replace(file)
+            finally:
+                new.unlink(missing_ok=True)
+        except OSError as error:
+            raise UnwritableFolderError(file, error) from error
 
     def publish(self, part: str, pages: Path) -> str:
         site = Path(self.path)
@@ -44,6 +80,8 @@ class FolderSite(Site):
             site.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copytree(pages, new)
+                # A temporary folder is its owner's alone; a web server runs as another user.
+                new.chmod(site.stat().st_mode)
                 if published.exists():
                     published.replace(old)
                 new.replace(published)

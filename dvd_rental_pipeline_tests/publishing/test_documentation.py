@@ -58,7 +58,8 @@ def test_a_page_loads_nothing_external_and_runs_no_inline_script(name: str, page
 def test_links_between_pages_have_targets(name: str, pages: Path) -> None:
     text = (pages / name).read_text(encoding="utf-8")
     for target in re.findall(r"(?:src|href)=\"([^\"#]+)\"", text):
-        assert (pages / target).is_file(), target
+        # Other parts of the site are published by themselves.
+        assert target == "data:," or target.startswith("../") or (pages / target).is_file(), target
 
 
 @pytest.mark.browser

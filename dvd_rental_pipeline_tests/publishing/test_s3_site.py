@@ -35,9 +35,9 @@ def keys(client: Any) -> set[str]:
 
 def test_a_part_is_published_with_content_types_for_browsers(client: Any, pages: Path) -> None:
     site = S3Site(bucket=BUCKET, url="https://reports.example.com/")
-    assert not site.has("docs")
+    assert not site.has("docs/index.html")
     assert site.publish("docs", pages) == "https://reports.example.com/docs/index.html"
-    assert site.has("docs")
+    assert site.has("docs/index.html")
     types = {key: client.head_object(Bucket=BUCKET, Key=key) for key in keys(client)}
     assert {key: head["ContentType"] for key, head in types.items()} == {
         "docs/index.html": "text/html; charset=utf-8",
@@ -98,3 +98,14 @@ def test_a_failed_upload_keeps_the_old_index_and_deletes_nothing(
 def test_a_missing_bucket_is_reported_with_its_setting(aws: AwsStandIn, pages: Path) -> None:
     with pytest.raises(AwsError, match="DVD_RENTAL_SITE_BUCKET"):
         S3Site(bucket="nowhere").publish("docs", pages)
+
+
+def test_a_file_outside_of_the_parts_may_be_cached_for_ever(client: Any) -> None:
+    site = S3Site(bucket=BUCKET)
+    site.publish_file("assets/vega-1.js", b"vega", is_immutable=True)
+    site.publish_file("index.html", b"<h1>home</h1>")
+    assert site.read("assets/vega-1.js") == b"vega"
+    heads = {key: client.head_object(Bucket=BUCKET, Key=key) for key in keys(client)}
+    assert heads["assets/vega-1.js"]["CacheControl"].endswith("immutable")
+    assert heads["assets/vega-1.js"]["ContentType"] == "text/javascript; charset=utf-8"
+    assert heads["index.html"]["CacheControl"] == "no-cache"

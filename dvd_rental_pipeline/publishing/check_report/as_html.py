@@ -1,10 +1,9 @@
-"""The report as one HTML file that loads nothing and runs no script, for readers who are not engineers."""
+"""The report as HTML, for readers who are not engineers: one file that loads nothing, or a page of the site."""
 
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from markupsafe import Markup
 
@@ -17,9 +16,9 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     Urgency,
 )
 from dvd_rental_pipeline.publishing.runbook_text import RunbookSection
-from dvd_rental_pipeline.publishing.templates import template_environment
+from dvd_rental_pipeline.publishing.templates import PAGES, THEME_FILES, site_values, template_environment
 
-PAGES = Path(__file__).parents[1] / "pages"
+CHECKS_FILES = (*THEME_FILES, "checks.css")
 EXPLANATIONS = {
     Urgency.BLOCKING: "Tables downstream of these are not built until the checks pass.",
     Urgency.FAILED: "These checks failed, but block nothing.",
@@ -30,14 +29,20 @@ EXPLANATIONS = {
 }
 
 
-def render_html(report: CheckReport, runbook: Mapping[str, RunbookSection]) -> str:
-    """The page, with the `runbook` at its end, to whose sections the checks link."""
+def render_html(report: CheckReport, runbook: Mapping[str, RunbookSection], *, is_in_site: bool = False) -> str:
+    """The page, with the `runbook` at its end, to whose sections the checks link.
+
+    A page of the site has its navigation, and needs the files of `CHECKS_FILES` beside it; else the page is a
+    single file without any script.
+    """
     environment = template_environment()
     environment.filters |= {"time": _time, "slug": _slug, "history": format_history, "code": _with_code}
-    style = (PAGES / "checks.css").read_text(encoding="utf-8")
+    style = "".join((PAGES / name).read_text(encoding="utf-8") for name in ("theme.css", "checks.css"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     groups = {group: _by_layer(records) for group, records in report.groups.items()}
     return environment.get_template("checks.html").render(
+        **(site_values("checks") if is_in_site else {"root": None, "wide": False}),
+        title="Data quality",
         report=report,
         style=Markup(style),  # noqa: S704 - a file of this package
         style_hash=f"sha256-{digest}",

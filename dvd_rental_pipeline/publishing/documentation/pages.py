@@ -1,6 +1,6 @@
 """The documentation pages: diagrams, column lineage and dbt docs, as files that need no server.
 
-The pages load nothing external and contain no script, so that they work under a strict content security policy.
+The pages load nothing external and contain no inline script: they work under a strict content security policy.
 """
 
 import json
@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.publishing.documentation.entity_model import (
@@ -22,10 +20,16 @@ from dvd_rental_pipeline.publishing.documentation.entity_model import (
 from dvd_rental_pipeline.publishing.documentation.layout import lay_out
 from dvd_rental_pipeline.publishing.documentation.lineage import ColumnName, Lineage, trace
 from dvd_rental_pipeline.publishing.documentation.svg import render_svg
-from dvd_rental_pipeline.publishing.templates import template_environment
+from dvd_rental_pipeline.publishing.search_index import SearchEntry, write_search_index
+from dvd_rental_pipeline.publishing.templates import (
+    THEME_FILES,
+    copy_files,
+    script_json,
+    site_values,
+    template_environment,
+)
 from dvd_rental_pipeline.transform.manifest import read_manifest
 
-PAGES = Path(__file__).parents[1] / "pages"
 LAYERS = ("reports", MARTS_LAYER, "snapshots", "staging", RAW_LAYER)
 DIAGRAMS = {
     "source": (RAW_LAYER, "The source", "The replicated tables, as the source database declares them."),
@@ -82,10 +86,10 @@ def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path)
         "lineage.html",
         title="Column lineage",
         wide=True,
-        data=_script_json(_lineage_graph(model, lineage)),
+        data=script_json(json.dumps(_lineage_graph(model, lineage), ensure_ascii=False, separators=(",", ":"))),
     )
-    for name in ("style.css", "lineage.js"):
-        shutil.copyfile(PAGES / name, folder / name)
+    copy_files((*THEME_FILES, "docs.css", "lineage.js"), folder)
+    write_search_index(_search_entries(model), folder)
     shutil.copyfile(dbt_docs / "static_index.html", folder / "dbt.html")
     return DocumentationStatistics(
         tables=len(model.tables),
@@ -97,8 +101,27 @@ def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path)
 
 
 def _write_page(file: Path, template: str, **values: Any) -> None:
-    text = template_environment().get_template(template).render(**{"wide": False, **values})
+    text = (
+        template_environment()
+        .get_template(template)
+        .render(**{**site_values("docs"), "page_name": file.stem, **values})
+    )
     file.write_text(text, encoding="utf-8")
+
+
+def _search_entries(model: EntityModel) -> Sequence[SearchEntry]:
+    """The tables and their columns."""
+    entries = [
+        SearchEntry(title, "page", "Docs", f"docs/{page}.html")
+        for page, title in (("source", "The source"), ("marts", "The marts"), ("lineage", "Column lineage"))
+    ]
+    for table in model.tables.values():
+        url = f"docs/lineage.html#{table.name}"
+        entries.append(SearchEntry(table.name, "table", table.layer, url, table.description))
+        entries += [
+            SearchEntry(column.name, "column", table.name, f"{url}.{column.name}") for column in table.columns
+        ]
+    return entries
 
 
 def _lineage_graph(model: EntityModel, lineage: Lineage) -> Mapping[str, Any]:
@@ -143,9 +166,3 @@ def _summary(model: EntityModel, lineage: Lineage) -> str:
         if names:
             rows.append(f"| {layer} | {len(names)} | {len(columns)} | {traced if layer != RAW_LAYER else ''} |")
     return "\n".join(["| layer | tables | columns | traced |", "|---|---:|---:|---:|", *rows])
-
-
-def _script_json(data: Mapping[str, Any]) -> Markup:
-    """`data` as JSON for a script element, with `<` escaped."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))  # noqa: S704 - escaped here

@@ -1,0 +1,25 @@
+"""The parts of the site, in the order of its navigation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SitePart:
+    """A part of the site: a folder with an index page. `summary` says what a reader finds there."""
+
+    name: str
+    title: str
+    summary: str
+
+
+SITE_PARTS: Sequence[SitePart] = (
+    SitePart("executive", "Executive", "Revenue and its forecast, stores side by side, what needs attention."),
+    SitePart("sales", "Sales", "Where revenue comes from: countries, cities, months, stores."),
+    SitePart("customers", "Customers", "Who the customers are: segments, retention, value, preferences."),
+    SitePart("films", "Films and stock", "What is rented, what is in stock, what to buy, move or sell."),
+    SitePart("service", "Service", "Overdue copies, late returns, how long copies are kept."),
+    SitePart("checks", "Data quality", "Whether the data can be trusted today: every check, and what to do."),
+    SitePart("docs", "Docs", "What each column means and where it comes from: data model, lineage, dbt docs."),
+    SitePart("extracts", "Downloads", "Every mart and report as Parquet and CSV, for other tools."),
+)

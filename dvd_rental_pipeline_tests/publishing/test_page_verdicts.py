@@ -1,0 +1,146 @@
+"""Each page has the verdict of the checks on what it is built from, and a page that is held keeps its date."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
+from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
+from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.publishing.check_report.records import CheckRecord, CheckReport, Outcome
+from dvd_rental_pipeline.publishing.page_verdicts import upstream_tables, write_status
+from dvd_rental_pipeline.publishing.report_pages.assets import build_page_asset
+from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.publishing.report_pages.service import SERVICE
+from dvd_rental_pipeline.publishing.site import FolderSite
+from dvd_rental_pipeline.transform.manifest import Manifest
+from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.publishing.report_tables import ReportTables, fill
+
+BUILT, PUBLISHED = 1_700_000_000.0, 1_700_000_100.0
+
+
+def record(asset: str, outcome: Outcome, *, blocking: bool = True) -> CheckRecord:
+    return CheckRecord(
+        asset=asset,
+        check="keys",
+        layer=asset.split("/", maxsplit=1)[0],
+        owners=[],
+        description="",
+        blocking=blocking,
+        severity="error",
+        outcome=outcome,
+        found="",
+        stale=False,
+        failed_rows=None,
+        sample=[],
+        numbers={},
+        at=None,
+        run_id="",
+        history=[],
+        runbook=None,
+    )
+
+
+def statuses(manifest: Manifest, folder: Path, times: dict[str, float], *records: CheckRecord) -> Any:
+    """The status of every page as the browser reads it."""
+    report = CheckReport(records=records, unit_tests=[], made_at=datetime.now(UTC), data_as_of=None)
+    write_status(report, REPORT_PAGES, manifest, times, folder)
+    text = (folder / "status.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.siteStatus=").removesuffix(";\n"))["pages"]
+
+
+@pytest.fixture
+def times() -> dict[str, float]:
+    """All pages were published after their reports were built."""
+    reports = {f"reports/{report}": BUILT for page in REPORT_PAGES for report in page.reports}
+    return reports | {f"site/{page.name}": PUBLISHED for page in REPORT_PAGES}
+
+
+def test_a_page_depends_on_everything_upstream_of_its_reports(manifest: Manifest) -> None:
+    tables = upstream_tables(SERVICE, manifest)
+    assert {"reports/late_returns", "marts/fct_rental", "dvd_rental/rental"} <= tables
+    assert "reports/cohort_retention" not in tables
+
+
+def test_a_failed_blocking_check_holds_only_the_pages_downstream(
+    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+) -> None:
+    pages = statuses(
+        manifest,
+        tmp_path,
+        times,
+        record("reports/late_returns", Outcome.FAILED),
+        *(record(f"reports/{report}", Outcome.PASSED) for report in ("cohort_retention", "top_films")),
+    )
+    assert pages["service"]["state"] == "blocking"
+    assert "held: its figures are those of 14 Nov 2023, 22:15 UTC" in pages["service"]["text"]
+    assert pages["customers"] == {"state": "passed", "text": "The only check passed."}
+    assert pages["checks"]["state"] == "blocking"
+
+
+def test_a_fault_of_a_source_table_concerns_every_page(
+    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+) -> None:
+    pages = statuses(manifest, tmp_path, times, record("dvd_rental/rental", Outcome.ERRORED))
+    assert {page["state"] for page in pages.values()} == {"blocking"}
+
+
+def test_without_checks_there_is_no_passing_verdict(
+    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+) -> None:
+    pages = statuses(manifest, tmp_path, times)
+    assert {page["state"] for page in pages.values()} == {"unknown"}
+
+
+def test_a_page_older_than_its_reports_says_so(
+    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+) -> None:
+    passed = record("reports/late_returns", Outcome.PASSED)
+    late = times | {f"reports/{report}": PUBLISHED + 1 for report in SERVICE.reports}
+    pages = statuses(manifest, tmp_path, late, passed)
+    assert pages["service"]["state"] == "stale"
+    assert "older than its reports" in pages["service"]["text"]
+    never = {key: at for key, at in times.items() if key != "site/service"}
+    assert "never published" in statuses(manifest, tmp_path, never, passed)["service"]["text"]
+
+
+def test_a_page_that_cannot_be_built_keeps_its_last_state(manifest: Manifest, tmp_path: Path) -> None:
+    tables = ReportTables(tmp_path, manifest)
+    fill(tables)
+    settings = Settings(home=tmp_path)
+    project = load_dbt_project(settings)
+    asset = build_page_asset(SERVICE, project, [], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])
+
+    def materialize() -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [asset],
+            resources={
+                "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
+                "site": FolderSite(path=str(settings.site_dir)),
+            },
+            raise_on_error=False,
+        )
+
+    first = materialize()
+    metadata = first.asset_materializations_for_node("site__service")[0].metadata
+    assert metadata["address"].value == (settings.site_dir / "service" / "index.html").as_uri()
+    assert metadata["data_as_of"].value == "2026-03-10 12:30:00"
+    before = (settings.site_dir / "service" / "index.html").read_bytes()
+    assert b"10 Mar 2026, 12:30" in before
+    with tables.warehouse.transaction() as session:
+        session.execute("drop table reports.late_returns")
+    assert not materialize().success
+    assert (settings.site_dir / "service" / "index.html").read_bytes() == before
+    assert sorted(path.name for path in settings.site_dir.iterdir()) == [
+        "assets",
+        "index.html",
+        "service",
+        "site.js",
+        "theme.css",
+    ]

@@ -1,0 +1,190 @@
+"""Report pages as files: complete, escaped, without personal data, and small, for any business."""
+
+import csv
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import altair
+import duckdb
+import pytest
+
+from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
+from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.publishing.report_pages.rendering import write_images, write_page
+from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
+from dvd_rental_pipeline.transform.manifest import Manifest
+from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, PERSON, ReportTables, fill
+
+MEGABYTE = 1024 * 1024
+each_page = pytest.mark.parametrize("page", REPORT_PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture(scope="module")
+def business(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> ReportTables:
+    tables = ReportTables(tmp_path_factory.mktemp("business"), manifest)
+    fill(tables)
+    return tables
+
+
+def write(page: PageDeclaration, tables: ReportTables, folder: Path) -> str:
+    """The HTML of `page`, written into `folder`."""
+    write_page(page, tables.content(page), folder)
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def payload(html: str) -> Any:
+    """The data that the scripts of a page read."""
+    found = re.search(r'<script type="application/json" id="content">(.*?)</script>', html, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+@each_page
+def test_charts_are_valid_vega_lite(page: PageDeclaration, business: ReportTables) -> None:
+    drawn = [chart for chart in business.content(page).charts if chart.spec is not None]
+    assert drawn
+    for chart in drawn:
+        altair.Chart.from_dict({**chart.spec, "data": {"name": "rows"}}, validate=True)
+
+
+@each_page
+def test_a_chart_shows_and_filters_only_columns_that_it_has(
+    page: PageDeclaration, business: ReportTables
+) -> None:
+    content = business.content(page)
+    fields = {each.name: each.field for each in content.filters}
+    for chart in content.charts:
+        available = {*chart.data.columns} if not chart.group else {*chart.group, *chart.sums, *chart.ratios}
+        assert {column.field for column in chart.columns} <= available, chart.name
+        assert {*chart.group, *chart.sums} <= {*chart.data.columns}, chart.name
+        assert {fields[name] for name in chart.filters} <= {*chart.data.columns}, chart.name
+        assert not {fields[name] for name in chart.filters} & {*chart.group}, (
+            "its own filter would leave one value"
+        )
+
+
+@each_page
+def test_a_page_runs_no_inline_script_and_no_inline_style(
+    page: PageDeclaration, business: ReportTables, tmp_path: Path
+) -> None:
+    html = write(page, business, tmp_path)
+    assert "script-src 'self'; style-src 'self'" in html
+    assert not re.search(r"<script(?![^>]*(?:src=|application/json))", html)
+    assert not re.search(
+        r"<[^>]*\s(?:on\w+|style)=", re.sub(r"<script type.*?</script>", "", html, flags=re.DOTALL)
+    )
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", html)
+
+
+@each_page
+def test_files_that_a_page_loads_are_beside_it(
+    page: PageDeclaration, business: ReportTables, tmp_path: Path
+) -> None:
+    html = write(page, business, tmp_path)
+    own = [target for target in re.findall(r"(?:src|href)=\"([^\"#]+)\"", html) if not target.startswith("..")]
+    assert [target for target in own if target != "data:," and not (tmp_path / target).is_file()] == []
+
+
+def test_a_hostile_title_is_text_everywhere(business: ReportTables, tmp_path: Path) -> None:
+    (page,) = [page for page in REPORT_PAGES if page.name == "films"]
+    html = write(page, business, tmp_path)
+    assert "<img" not in html
+    assert HOSTILE in payload(html)["datasets"][payload(html)["charts"][0]["data"]]["columns"]["title"]
+    cells = [
+        row["title"] for row in csv.DictReader((tmp_path / "data" / "top_films.csv").open(encoding="utf-8"))
+    ]
+    assert HOSTILE in cells
+    assert "'=HYPERLINK(1)" in cells, "a spreadsheet must not execute it"
+
+
+@each_page
+def test_pages_hold_no_personal_data(page: PageDeclaration, business: ReportTables, tmp_path: Path) -> None:
+    write(page, business, tmp_path)
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            assert [value for value in PERSON.values() if value in text] == [], file.name
+    if page.name == "service":
+        assert "4711" in (tmp_path / "data" / "overdue_copies.csv").read_text(), "customers are shown by number"
+
+
+def test_a_private_column_and_an_undeclared_report_are_refused(business: ReportTables) -> None:
+    manifest = business.manifest
+    reader = ReportReader(
+        business.warehouse.query, manifest, manifest.private_columns(), ["overdue_rentals", "customer_360"]
+    )
+    with pytest.raises(ValueError, match="no public column customer_name"):
+        reader.read("overdue_rentals", ["customer_id", "customer_name"])
+    with pytest.raises(ValueError, match="no public column email"):
+        reader.summarize("customer_360", ["email"], [], count="customers")
+    with pytest.raises(ValueError, match="does not declare"):
+        reader.read("top_films", ["title"])
+
+
+@each_page
+def test_a_page_has_a_consumer_that_reads_its_reports(page: PageDeclaration, manifest: Manifest) -> None:
+    (consumer,) = [exposure for exposure in manifest.exposures if exposure.name == page.consumer]
+    read = {manifest.models[parent].name for parent in consumer.parents}
+    assert set(page.reports) <= read
+    assert consumer.owner == page.owner
+
+
+@pytest.mark.parametrize(("stores", "months"), [(0, 0), (1, 1), (1, 30), (12, 2)])
+def test_pages_hold_with_any_number_of_stores_and_months(
+    stores: int, months: int, manifest: Manifest, tmp_path: Path
+) -> None:
+    tables = ReportTables(tmp_path, manifest)
+    if stores:
+        fill(tables, stores=stores, months=months, countries=2)
+    for page in REPORT_PAGES:
+        folder = tmp_path / page.name
+        folder.mkdir()
+        html = write(page, tables, folder)
+        assert ("there are no data yet" in html) == (stores == 0), page.name
+        assert all(each["options"] for each in payload(html)["filters"]), page.name
+
+
+def test_ten_thousand_countries_fit_into_a_page(manifest: Manifest, tmp_path: Path) -> None:
+    tables = ReportTables(tmp_path, manifest)
+    fill(tables, months=2, countries=2)
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
+        connection.execute(
+            "insert into reports.monthly_sales_by_country "
+            "select '2025-01-01'::date + to_months(m::integer), 1, 'Store 1', c, 'Country ' || c, 1, c / 7 "
+            "from range(5) months(m), range(10000) countries(c)"
+        )
+        connection.execute(
+            "insert into reports.sales_by_country (country_id, country, customers, rentals, revenue, "
+            "revenue_rank) select c, 'Country ' || c, 5, 6, c, 10003 - c from range(2, 10000) countries(c)"
+        )
+        connection.execute(
+            "insert into reports.genre_affinity_by_country (country_id, country, category, rentals, lift) "
+            "select c, 'Country ' || c, 'Genre ' || g, 5, 1 from range(10000) a(c), range(16) b(g)"
+        )
+    for page in REPORT_PAGES:
+        folder = tmp_path / page.name
+        folder.mkdir()
+        html = write(page, tables, folder)
+        assert len(gzip.compress(html.encode())) < MEGABYTE / 4, page.name
+    (total,) = tables.query("select sum(revenue) from reports.monthly_sales_by_country")[0]
+    sales = payload((tmp_path / "sales" / "index.html").read_text(encoding="utf-8"))
+    cube = sales["datasets"][sales["charts"][0]["data"]]["columns"]
+    assert sum(cube["revenue"]) == pytest.approx(float(total)), "smaller countries are summed, not dropped"
+    assert len(set(cube["country"])) == 40
+
+
+def test_key_charts_are_images_as_well(business: ReportTables, tmp_path: Path) -> None:
+    for page in REPORT_PAGES:
+        content = business.content(page)
+        folder = tmp_path / page.name
+        folder.mkdir()
+        images = write_images(content, folder)
+        assert {image.name for image in images} == {chart.name for chart in content.charts if chart.is_key}
+        for image in images:
+            assert image.png.startswith(b"\x89PNG")
+            svg = (folder / "charts" / f"{image.name}.svg").read_text(encoding="utf-8")
+            assert image.question in svg
+            assert HOSTILE not in svg
