@@ -227,8 +227,86 @@ def _fill(tables: ReportTables, stores: int, months: int, countries: int) -> Non
             "reports.rental_durations",
             {"days_kept": days, "rentals": 3 * days, "on_time": 2 * days, "late": days},
         )
+    _insert_recent(tables, names)
     tables.insert("reports.customer_360", {"customer_id": 4711, **PERSON})
     tables.insert("reports.customer_value", {"customer_id": 4711, "customer_name": PERSON["customer_name"]})
+
+
+def _insert_recent(tables: ReportTables, stores: dict[int, str]) -> None:
+    """Rankings of windows, headline figures, and what is to be done about the stock."""
+    first, last = next(iter(stores.values())), list(stores.values())[-1]
+    month = {"grain": "month", "period_start": "2026-02-01", "previous_start": "2026-01-01"}
+    tables.insert(
+        "reports.headline_figures",
+        month
+        | {"figure": "revenue", "unit": "dollars", "figure_value": 287, "change_pct": 7.69, "figure_order": 1},
+        month
+        | {
+            "figure": "late_rate_pct",
+            "unit": "percent",
+            "figure_value": 40,
+            "change_value": -2.5,
+            "figure_order": 2,
+        },
+    )
+    tables.insert(
+        "reports.forecast_accuracy",
+        {
+            "method": "seasonal",
+            "horizon": 1,
+            "months": 9,
+            "error_pct": 6,
+            "error_rank": 1,
+            "is_used": True,
+            "note": "ok",
+        },
+    )
+    film = {"film_id": 3, "title": HOSTILE, "category": "Drama"}
+    for order, period in enumerate(("last 30 days", "last 90 days", "last 365 days", "all time"), 1):
+        ranks = {
+            "period": period,
+            "period_order": order,
+            "revenue": 7 * order,
+            "rentals": order,
+            "revenue_rank": 1,
+        }
+        tables.insert("reports.film_rankings", film | ranks)
+        tables.insert("reports.genre_rankings", {"category": "Drama"} | ranks)
+        tables.insert("reports.country_rankings", {"country_id": 1, "country": "Country 1"} | ranks)
+    counts = {"films": 3, "copies": 4, "rentals": 8, "revenue": 9, "rentals_per_copy": 2, "rental_rank": 1}
+    tables.insert("reports.language_performance", {"language": "English"} | counts)
+    tables.insert("reports.special_feature_performance", {"special_feature": "Trailers"} | counts)
+    tables.insert(
+        "reports.rental_frequency",
+        {"month": "2026-02-01", "is_complete": True, "rentals_in_month": 2, "customers": 5, "share_pct": 100},
+    )
+    for attribute in ("country", "home store", "status", "customer since"):
+        tables.insert(
+            "reports.customer_demographics",
+            {"attribute": attribute, "attribute_value": f"A {attribute}", "customers": 5, "share_pct": 100},
+        )
+    tables.insert(
+        "reports.copies_to_move",
+        film
+        | {"from_store_name": first, "to_store_name": last, "copies_to_move": 1, "expected_extra_revenue": 4},
+    )
+    for number, name in stores.items():
+        store = {"store_id": number, "store_name": name}
+        tables.insert(
+            "reports.store_comparison",
+            store | {"month": "2026-02-01", "month_revenue": 99, "year_revenue": 900},
+        )
+        tables.insert(
+            "reports.stock_unavailability",
+            film | store | {"copies": 2, "unavailable_days": 12.5, "unavailable_pct": 13.9},
+        )
+        tables.insert(
+            "reports.lost_copies",
+            {
+                **(film | store | {"inventory_id": number, "customer_id": 4711, "days_overdue": 90}),
+                **{"customer_name": PERSON["customer_name"], "replacement_cost": 19.99, "value_rank": number},
+            },
+        )
 
 
 def _insert_overdue(tables: ReportTables, rank: int, title: str, store: int) -> None:
@@ -236,7 +314,13 @@ def _insert_overdue(tables: ReportTables, rank: int, title: str, store: int) -> 
         "reports.overdue_rentals",
         {
             **{"rental_id": rank * 10 + store, "customer_id": 4711, "customer_name": PERSON["customer_name"]},
-            **{"store_id": store, "film_id": rank, "title": title, "due_at": "2026-03-01 10:00"},
+            **{
+                "is_lost": False,
+                "store_id": store,
+                "film_id": rank,
+                "title": title,
+                "due_at": "2026-03-01 10:00",
+            },
             **{"days_late": 9 + rank, "replacement_cost": 20.99, "overdue_rank": rank * 2 + store},
         },
     )

@@ -180,12 +180,14 @@ def heat_map(
 def forecast(x: ChartColumn, actual: ChartColumn, expected: ChartColumn, low: str = "", high: str = "") -> Spec:
     """Actual values as a line, expected ones dashed with the interval from `low` to `high`.
 
-    The row whose column `status` is "running" is a hollow point: its time is not over.
+    By the column `status`, "complete" rows are the line, "partial" and "running" ones hollow points, since the
+    data do not cover their time, and "forecast" ones have expected values alone.
     """
     axis = {"x": time_axis(x), "tooltip": tooltips([x, actual, expected])}
     y = _measure(actual)
     band = [
         {
+            "transform": [{"filter": "datum.status == 'running' || datum.status == 'forecast'"}],
             "mark": {"type": "area", "opacity": 0.2, "color": VERMILION},
             "encoding": {"x": axis["x"], "y": y | {"field": low}, "y2": {"field": high}},
         }
@@ -198,12 +200,12 @@ def forecast(x: ChartColumn, actual: ChartColumn, expected: ChartColumn, low: st
             "encoding": axis | {"y": y},
         },
         {
-            "transform": [{"filter": "datum.status == 'running'"}],
+            "transform": [{"filter": "datum.status == 'running' || datum.status == 'partial'"}],
             "mark": {"type": "point", "color": BLUE, "size": 60, "filled": False, "strokeWidth": 2},
             "encoding": axis | {"y": y},
         },
         {
-            "transform": [{"filter": "datum.status != 'complete'"}],
+            "transform": [{"filter": "datum.status == 'running' || datum.status == 'forecast'"}],
             "mark": {
                 "type": "line",
                 "color": VERMILION,

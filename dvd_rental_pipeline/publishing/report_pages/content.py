@@ -85,6 +85,7 @@ class Chart:
         limit: number of rows shown; None for all.
         note: what a reader must know to read it.
         is_key: whether it is also rendered as an image.
+        is_broad: whether it takes the whole width.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Chart:
     limit: int | None = None
     note: str = ""
     is_key: bool = False
+    is_broad: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The page Customers: who they are, whether they return, and what they prefer."""
 
-from dvd_rental_pipeline.publishing.report_pages.charts import GREEN, PURPLE, bars, heat_map
+from dvd_rental_pipeline.publishing.report_pages.charts import GREEN, PURPLE, bars, columns, heat_map
 from dvd_rental_pipeline.publishing.report_pages.content import (
     Chart,
     ChartColumn,
@@ -13,6 +13,7 @@ from dvd_rental_pipeline.publishing.report_pages.content import (
     PageDeclaration,
     PageSection,
 )
+from dvd_rental_pipeline.publishing.report_pages.parts import month_name
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 
 SEGMENT = ChartColumn("segment", "Segment")
@@ -21,6 +22,13 @@ LIFT = ChartColumn("lift", "Lift", Kind.NUMBER)
 CUSTOMERS_COUNT = ChartColumn("customers", "Customers", Kind.COUNT)
 COUNTRIES = 40
 COHORTS = 60
+MONTHS = 12
+ATTRIBUTES = Filter(
+    "attribute",
+    "Attribute",
+    "attribute",
+    [Option(name.capitalize(), [name]) for name in ("customer since", "home store", "status", "country")],
+)
 
 
 def build(reports: ReportReader) -> Content:
@@ -30,6 +38,7 @@ def build(reports: ReportReader) -> Content:
         [
             *("segment", "customers", "customer_share_pct", "rentals", "revenue", "revenue_share_pct"),
             *("rentals_per_customer", "revenue_per_customer", "late_rate_pct", "favourite_category"),
+            "favourite_lift",
             *("preferred_duration_days", "average_days_kept"),
         ],
         order="revenue desc, segment",
@@ -48,6 +57,12 @@ def build(reports: ReportReader) -> Content:
         ["country", "category", "rentals", "expected_rentals", "lift"],
         order="country, affinity_rank",
     )
+    frequency = reports.read(
+        "rental_frequency",
+        ["month", "rentals_in_month", "customers", "share_pct"],
+        where="is_complete",
+        order="month, rentals_in_month",
+    )
     shown = [row[0] for row in countries.rows]
     in_countries = Dataset(
         in_countries.report, in_countries.columns, [row for row in in_countries.rows if row[0] in set(shown)]
@@ -61,16 +76,23 @@ def build(reports: ReportReader) -> Content:
     return Content(
         as_of=reports.as_of(),
         headlines=_headlines(segments),
-        filters=[country],
+        filters=[country, ATTRIBUTES, month_filter(frequency)],
         sections=[
             PageSection("Segments", _segments(segments)),
-            PageSection("Retention", [_cohorts(reports)]),
+            PageSection("Retention", [_cohorts(reports), _frequency(frequency)]),
             PageSection("Preferences", _preferences(affinity, in_countries)),
-            PageSection("Where they live", [_countries(countries)]),
+            PageSection("Who they are", [_demographics(reports), _countries(countries)]),
         ],
         limits="The data hold no age, gender or household of customers: only the place is known of "
         "demographics. A lift of 1.2 means 20 % more rentals than if all customers had the same taste.",
     )
+
+
+def month_filter(frequency: Dataset) -> Filter:
+    """Keeps one of the last whole months."""
+    months = sorted({str(row[0]) for row in frequency.rows}, reverse=True)[:MONTHS]
+    options = [Option(month_name(month), [month]) for month in months]
+    return Filter("month", "Month of rentals", "month", options or [Option("No month", None)])
 
 
 def _headlines(segments: Dataset) -> list[Headline]:
@@ -129,6 +151,7 @@ def _segments(segments: Dataset) -> list[Chart]:
                 ChartColumn("revenue_per_customer", "Revenue per customer ($)", Kind.MONEY),
                 ChartColumn("late_rate_pct", "Returned late (%)", Kind.PERCENT),
                 ChartColumn("favourite_category", "Favourite genre"),
+                ChartColumn("favourite_lift", "Its lift", Kind.NUMBER),
                 ChartColumn("preferred_duration_days", "Preferred days", Kind.COUNT),
                 ChartColumn("average_days_kept", "Days kept", Kind.NUMBER),
             ],
@@ -156,6 +179,56 @@ def _cohorts(reports: ReportReader) -> Chart:
         [cohort, since, retention, CUSTOMERS_COUNT, ChartColumn("active_customers", "Active", Kind.COUNT)],
         spec=heat_map(since, cohort, retention),
         is_key=True,
+    )
+
+
+def _frequency(frequency: Dataset) -> Chart:
+    rentals = ChartColumn("rentals_in_month", "Rentals in the month")
+    kept = set(sorted({str(row[0]) for row in frequency.rows}, reverse=True)[:MONTHS])
+    return Chart(
+        "rental_frequency",
+        "How often do customers rent in a month?",
+        "Customers by number of rentals in the selected month; 0 for those who had rented before.",
+        Dataset(frequency.report, frequency.columns, [row for row in frequency.rows if str(row[0]) in kept]),
+        [rentals, CUSTOMERS_COUNT, ChartColumn("share_pct", "Share of customers (%)", Kind.PERCENT)],
+        spec=columns(rentals, CUSTOMERS_COUNT),
+        filters=["month"],
+    )
+
+
+def _demographics(reports: ReportReader) -> Chart:
+    people = reports.read(
+        "customer_demographics",
+        [
+            "attribute",
+            "attribute_value",
+            "customers",
+            "share_pct",
+            "rentals",
+            "revenue",
+            "revenue_per_customer",
+        ],
+        order="attribute, customers desc, attribute_value",
+    )
+    seen: dict[object, int] = {}
+    rows = []
+    for row in people.rows:
+        seen[row[0]] = seen.get(row[0], 0) + 1
+        if seen[row[0]] <= COUNTRIES:
+            rows.append(row)
+    value = ChartColumn("attribute_value", "Value")
+    return Chart(
+        "demographics",
+        "Who are the customers?",
+        "Customers by the selected attribute.",
+        Dataset(people.report, people.columns, rows),
+        [
+            *(value, CUSTOMERS_COUNT, ChartColumn("share_pct", "Share (%)", Kind.PERCENT)),
+            ChartColumn("revenue_per_customer", "Revenue per customer ($)", Kind.MONEY),
+        ],
+        spec=bars(value, CUSTOMERS_COUNT, [ChartColumn("share_pct", "Share (%)", Kind.PERCENT)], color=PURPLE),
+        filters=["attribute"],
+        limit=20,
     )
 
 
@@ -212,7 +285,7 @@ CUSTOMERS = PageDeclaration(
     consumer="campaign_planning",
     reports=(
         *("segment_behaviour", "cohort_retention", "genre_affinity", "genre_affinity_by_country"),
-        "sales_by_country",
+        *("sales_by_country", "rental_frequency", "customer_demographics"),
     ),
     build=build,
 )

@@ -15,7 +15,6 @@ from dvd_rental_pipeline.publishing.report_pages.content import (
     PageSection,
 )
 from dvd_rental_pipeline.publishing.report_pages.parts import (
-    change,
     counted,
     folded,
     merged,
@@ -32,6 +31,15 @@ STORE = ChartColumn("store", "Store")
 REVENUE = ChartColumn("revenue", "Revenue ($)", Kind.MONEY)
 PAYMENTS = ChartColumn("payments", "Payments", Kind.COUNT)
 
+HEADLINES = {
+    "revenue": ("Revenue", 1),
+    "rentals": ("Rentals", 1),
+    "renting_customers": ("Renting customers", 1),
+    "average_payment": ("Average payment", 1),
+    "late_rate_pct": ("Returned late", -1),
+}
+"""By figure: its label, and whether more of it is good (1) or bad (-1)."""
+
 Record = dict[str, Any]
 
 
@@ -41,7 +49,7 @@ def build(reports: ReportReader) -> Content:
     stores = store_names(reports)
     trend = reports.read(
         "revenue_trend",
-        ["month", "status", "payments", "revenue", "forecast_revenue"],
+        ["month", "status", "payments", "revenue", "forecast_revenue", "forecast_low", "forecast_high"],
         order="month",
     )
     whole = [record for record in trend.records() if record["status"] == "complete"]
@@ -54,21 +62,30 @@ def build(reports: ReportReader) -> Content:
     at_risk = with_store_names(
         reports.read(
             "revenue_at_risk",
-            ["store_id", "unpaid_rentals", "unpaid_amount", "overdue_copies", "overdue_cost"],
+            [
+                *("store_id", "unpaid_rentals", "unpaid_amount", "overdue_copies", "overdue_cost"),
+                *("lost_copies", "lost_cost"),
+            ],
             order="store_id",
         ),
         stores,
+    )
+    headlines = reports.read(
+        "headline_figures",
+        ["figure", "unit", "figure_value", "change_value", "change_pct", "period_start", "previous_start"],
+        where="grain = 'month'",
+        order="figure_order",
     )
     running = as_of.date().replace(day=1).isoformat() if as_of else None
     months = sorted({str(record["month"]) for record in monthly.records()})
     return Content(
         as_of=as_of,
-        headlines=_headlines(whole, at_risk),
-        attention=_attention(whole, trend, monthly, at_risk),
+        headlines=[*_headlines(headlines), _money_at_risk(at_risk)],
+        attention=_attention(whole, monthly, at_risk),
         filters=[period_filter(months, running)],
         sections=[
-            PageSection("Revenue", [_trend(trend)]),
-            PageSection("Stores side by side", _stores(monthly)),
+            PageSection("Revenue", [_trend(trend), _accuracy(reports)]),
+            PageSection("Stores side by side", [*_stores(monthly), _comparison(reports)]),
             PageSection("Money at risk", [_at_risk(at_risk)]),
         ],
         limits="Changes compare whole months with the whole month before. Revenue counts on the day of "
@@ -76,50 +93,61 @@ def build(reports: ReportReader) -> Content:
     )
 
 
-def _headlines(whole: Sequence[Record], at_risk: Dataset) -> list[Headline]:
-    at_stake = _total(at_risk, "unpaid_amount") + _total(at_risk, "overdue_cost")
-    headlines = [
-        Headline("Money at risk", money(at_stake), compared_to="unpaid rentals and overdue copies"),
-    ]
-    if not whole:
-        return headlines
-    last, before = whole[-1], whole[-2] if len(whole) > 1 else None
-    compared = f"against {month_name(before['month'])}" if before else "no earlier whole month"
-
-    def compare(label: str, values: tuple[float, float | None], text: str) -> Headline:
-        now, past = values
-        return Headline(
-            label,
-            text,
-            change(now, past) if past else "",
-            compared,
-            None if not past or now == past else now > past,
-        )
-
-    def average(record: Record) -> float:
-        return float(record["revenue"] / record["payments"]) if record["payments"] else 0.0
-
-    name = month_name(last["month"])
-    revenue, payments, each = last["revenue"], last["payments"], average(last)
-    return [
-        compare(f"Revenue in {name}", (revenue, before["revenue"] if before else None), money(revenue)),
-        compare(f"Payments in {name}", (payments, before["payments"] if before else None), f"{payments:,}"),
-        compare("Average payment", (each, average(before) if before else None), money(each)),
-        *headlines,
-    ]
+def _headlines(figures: Dataset) -> list[Headline]:
+    headlines = []
+    for record in figures.records():
+        name = str(record["figure"])
+        label, is_good_when = HEADLINES.get(name, ("", 0))
+        if label:
+            moved = record["change_pct"] if record["unit"] != "percent" else record["change_value"]
+            sign = float(moved) if isinstance(moved, int | float) else None
+            points = " %" if record["unit"] != "percent" else " points"
+            previous = record["previous_start"]
+            headlines.append(
+                Headline(
+                    f"{label} in {month_name(str(record['period_start']))}",
+                    _shown(record["unit"], record["figure_value"]),
+                    "" if sign is None else f"{sign:+,.1f}{points}",
+                    f"against {month_name(str(previous))}" if sign is not None else "nothing to compare with",
+                    None if not sign or not is_good_when else sign * is_good_when > 0,
+                )
+            )
+    return headlines
 
 
-def _attention(whole: Sequence[Record], trend: Dataset, monthly: Dataset, at_risk: Dataset) -> list[str]:
+def _shown(unit: Any, value: Any) -> str:
+    if value is None:
+        return "none"
+    match unit:
+        case "dollars":
+            return money(float(value))
+        case "percent":
+            return f"{value:,.1f} %"
+        case _:
+            return f"{value:,.0f}"
+
+
+def _money_at_risk(at_risk: Dataset) -> Headline:
+    return Headline(
+        "Money at risk",
+        money(_total(at_risk, "unpaid_amount") + _total(at_risk, "overdue_cost")),
+        compared_to="unpaid rentals and overdue copies",
+    )
+
+
+def _attention(whole: Sequence[Record], monthly: Dataset, at_risk: Dataset) -> list[str]:
     if not whole:
         return ["There is no whole month of payments yet: nothing can be compared."]
     last = whole[-1]
     copies, rentals = int(_total(at_risk, "overdue_copies")), int(_total(at_risk, "unpaid_rentals"))
+    lost = counted(int(_total(at_risk, "lost_copies")), "copy is", "copies are")
     return [
         _against_last_year(whole),
         _weakest_store(monthly, last["month"]),
         f"{counted(copies, 'copy is', 'copies are')} overdue, worth "
-        f"{money(_total(at_risk, 'overdue_cost'))}, and {counted(rentals, 'rental is', 'rentals are')} unpaid, "
-        f"at list price {money(_total(at_risk, 'unpaid_amount'))}.",
+        f"{money(_total(at_risk, 'overdue_cost'))}; {lost} lost, worth {money(_total(at_risk, 'lost_cost'))}; "
+        f"{counted(rentals, 'rental is', 'rentals are')} unpaid, at list price "
+        f"{money(_total(at_risk, 'unpaid_amount'))}.",
     ]
 
 
@@ -159,20 +187,76 @@ def _weakest_store(monthly: Dataset, month: str) -> str:
 
 
 def _trend(trend: Dataset) -> Chart:
+    expected = ChartColumn("forecast_revenue", "Forecast ($)", Kind.MONEY)
     return Chart(
         "revenue_trend",
         "How does revenue develop, and what is forecast?",
         "Dollars per month.",
         trend,
         [
-            MONTH,
-            ChartColumn("status", "Status"),
-            REVENUE,
-            ChartColumn("forecast_revenue", "Forecast ($)", Kind.MONEY),
-            PAYMENTS,
+            *(MONTH, ChartColumn("status", "Status"), REVENUE, expected),
+            ChartColumn("forecast_low", "Low ($)", Kind.MONEY),
+            ChartColumn("forecast_high", "High ($)", Kind.MONEY),
         ],
-        spec=forecast(MONTH, REVENUE, ChartColumn("forecast_revenue", "Forecast ($)", Kind.MONEY)),
+        spec=forecast(MONTH, REVENUE, expected, "forecast_low", "forecast_high"),
+        note="Hollow: the data do not cover the whole month. The forecast is dashed; the band held 80 % "
+        "of what came in the past.",
         is_key=True,
+        is_broad=True,
+    )
+
+
+def _accuracy(reports: ReportReader) -> Chart:
+    accuracy = reports.read(
+        "forecast_accuracy",
+        ["method", "months", "error_pct", "bias_pct", "is_used", "note"],
+        where="horizon = 1",
+        order="error_rank",
+    )
+    rows = [[*row[:4], "yes" if row[4] else "no", row[5]] for row in accuracy.rows]
+    return Chart(
+        "forecast_accuracy",
+        "How good is the forecast, one month ahead?",
+        "Errors on past months that the method did not know, in percent of revenue; the smallest first.",
+        Dataset(accuracy.report, accuracy.columns, rows),
+        [
+            ChartColumn("method", "Method"),
+            ChartColumn("months", "Months tested", Kind.COUNT),
+            ChartColumn("error_pct", "Error (%)", Kind.PERCENT),
+            ChartColumn("bias_pct", "Too high by (%)", Kind.PERCENT),
+            ChartColumn("is_used", "In use"),
+            ChartColumn("note", "Note"),
+        ],
+    )
+
+
+def _comparison(reports: ReportReader) -> Chart:
+    stores = reports.read(
+        "store_comparison",
+        [
+            *("store_name", "month", "month_revenue", "growth_pct", "month_rentals", "copies", "lost_copies"),
+            *("overdue_copies", "late_rate_pct", "year_revenue", "year_revenue_per_copy"),
+        ],
+        order="year_revenue desc, store_name",
+    )
+    return Chart(
+        "store_comparison",
+        "How do the stores compare?",
+        "The last whole month, and the last 365 days.",
+        stores,
+        [
+            ChartColumn("store_name", "Store"),
+            ChartColumn("month_revenue", "Revenue of the month ($)", Kind.MONEY),
+            ChartColumn("growth_pct", "Growth (%)", Kind.PERCENT),
+            ChartColumn("month_rentals", "Rentals", Kind.COUNT),
+            ChartColumn("copies", "Copies", Kind.COUNT),
+            ChartColumn("lost_copies", "Lost", Kind.COUNT),
+            ChartColumn("overdue_copies", "Overdue", Kind.COUNT),
+            ChartColumn("late_rate_pct", "Returned late (%)", Kind.PERCENT),
+            ChartColumn("year_revenue", "Revenue of 365 days ($)", Kind.MONEY),
+            ChartColumn("year_revenue_per_copy", "per copy ($)", Kind.MONEY),
+        ],
+        is_broad=True,
     )
 
 
@@ -218,6 +302,7 @@ def _at_risk(at_risk: Dataset) -> Chart:
         for label, field, number in (
             ("Unpaid rentals, at list price", "unpaid_amount", "unpaid_rentals"),
             ("Overdue copies, at replacement cost", "overdue_cost", "overdue_copies"),
+            ("Lost copies, at replacement cost", "lost_cost", "lost_copies"),
         )
     ]
     return Chart(
@@ -240,6 +325,9 @@ EXECUTIVE = PageDeclaration(
     question="How is the business doing, and what needs attention?",
     owner="executives",
     consumer="revenue_review",
-    reports=("revenue_trend", "revenue_by_month", "revenue_at_risk", "sales_by_store"),
+    reports=(
+        *("headline_figures", "revenue_trend", "forecast_accuracy", "revenue_by_month", "store_comparison"),
+        *("revenue_at_risk", "sales_by_store"),
+    ),
     build=build,
 )

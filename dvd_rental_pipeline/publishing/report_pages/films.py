@@ -42,6 +42,7 @@ def build(reports: ReportReader) -> Content:
         sections=[
             PageSection("What is rented", _rankings(reports, stores)),
             PageSection("Stock", _stock(reports, stores)),
+            PageSection("What to do", _actions(reports)),
         ],
         limits="Rankings are over all time; a rental counts for the store that owns the copy. An actor is "
         "credited with all rentals of each film, so the sum over actors exceeds the total.",
@@ -104,15 +105,6 @@ def _stock(reports: ReportReader, stores: Mapping[Value, str]) -> list[Chart]:
         stores,
     )
     status, films = ChartColumn("status", "State"), ChartColumn("films", "Films", Kind.COUNT)
-    to_buy = with_store_names(
-        reports.read(
-            "films_to_restock",
-            ["store_id", "title", "category", "copies", "rentals", "copies_to_buy"],
-            where=f"restock_rank <= {LISTED}",
-            order="restock_rank",
-        ),
-        stores,
-    )
     idle = with_store_names(
         reports.summarize(
             "idle_copies", ["store_id", "category"], ["replacement_cost", "rentals"], count="copies"
@@ -126,14 +118,7 @@ def _stock(reports: ReportReader, stores: Mapping[Value, str]) -> list[Chart]:
             "Films by state and store.",
             availability,
             [STORE, status, films, COPIES, ChartColumn("available", "Available copies", Kind.COUNT)],
-            spec=stacked_bars(STORE, films, status, order=["in stock", "on loan", "missing", "not stocked"]),
-        ),
-        Chart(
-            "copies_to_buy",
-            "Which films should be bought?",
-            f"One row per film and store, the most urgent first, at most {LISTED}.",
-            to_buy,
-            [TITLE, STORE, CATEGORY, COPIES, RENTALS, ChartColumn("copies_to_buy", "To buy", Kind.COUNT)],
+            spec=stacked_bars(STORE, films, status, order=["in stock", "on loan", "lost", "not stocked"]),
         ),
         Chart(
             "idle_copies",
@@ -145,6 +130,105 @@ def _stock(reports: ReportReader, stores: Mapping[Value, str]) -> list[Chart]:
             group=["category"],
             sums=["copies", "replacement_cost", "rentals"],
             order="-copies",
+        ),
+    ]
+
+
+def _actions(reports: ReportReader) -> list[Chart]:
+    """Copies to move before any are bought, to buy, and to write off."""
+    gain = ChartColumn("expected_extra_revenue", "Expected extra revenue ($)", Kind.MONEY)
+    to_move = reports.read(
+        "copies_to_move",
+        ["title", "category", "from_store_name", "to_store_name", "copies_to_move", "expected_extra_revenue"],
+        order="expected_extra_revenue desc, title, from_store_name, to_store_name",
+        limit=LISTED,
+    )
+    to_buy = reports.read(
+        "films_to_restock",
+        [
+            *("store_name", "title", "category", "copies", "rentals", "unavailable_pct", "copies_to_buy"),
+            *("expected_extra_revenue", "cost", "payback_days"),
+        ],
+        where=f"restock_rank <= {LISTED}",
+        order="restock_rank",
+    )
+    lost = reports.read(
+        "lost_copies",
+        ["store_name", "inventory_id", "title", "customer_id", "days_overdue", "replacement_cost"],
+        where=f"value_rank <= {LISTED}",
+        order="value_rank",
+    )
+    out = reports.read(
+        "stock_unavailability",
+        ["title", "store_name", "copies", "rentals", "unavailable_days", "unavailable_pct", "spare_copies"],
+        where="unavailable_days > 0",
+        order="unavailable_days desc, rentals desc, film_id, store_id",
+        limit=LISTED,
+    )
+    store, unavailable = (
+        ChartColumn("store_name", "Store"),
+        ChartColumn("unavailable_pct", "Unavailable (%)", Kind.PERCENT),
+    )
+    return [
+        Chart(
+            "unavailable_films",
+            "Which films could customers not get?",
+            f"Time of the last 90 days in which every copy of a store was out; at most {LISTED} rows.",
+            out,
+            [
+                *(TITLE, store, COPIES, RENTALS),
+                ChartColumn("unavailable_days", "Days without a copy", Kind.NUMBER),
+                unavailable,
+            ],
+        ),
+        Chart(
+            "copies_to_move",
+            "Which copies should move to another store?",
+            f"The largest gain first, at most {LISTED}. Moving comes before buying.",
+            to_move,
+            [
+                *(TITLE, ChartColumn("from_store_name", "From"), ChartColumn("to_store_name", "To")),
+                *(ChartColumn("copies_to_move", "Copies", Kind.COUNT), gain),
+            ],
+        ),
+        Chart(
+            "copies_to_buy",
+            "Which films should be bought?",
+            f"What moving does not solve and pays back within a year, at most {LISTED} rows.",
+            to_buy,
+            [
+                *(
+                    TITLE,
+                    store,
+                    COPIES,
+                    RENTALS,
+                    unavailable,
+                    ChartColumn("copies_to_buy", "To buy", Kind.COUNT),
+                ),
+                *(
+                    gain,
+                    ChartColumn("cost", "Cost ($)", Kind.MONEY),
+                    ChartColumn("payback_days", "Days to pay back", Kind.COUNT),
+                ),
+            ],
+            is_broad=True,
+        ),
+        Chart(
+            "lost_copies",
+            "Which copies are lost?",
+            f"Out for so long that they count as lost, the most valuable first, at most {LISTED}.",
+            lost,
+            [
+                *(
+                    ChartColumn("inventory_id", "Copy"),
+                    TITLE,
+                    store,
+                    ChartColumn("customer_id", "Customer number"),
+                ),
+                ChartColumn("days_overdue", "Days overdue", Kind.COUNT),
+                ChartColumn("replacement_cost", "Value ($)", Kind.MONEY),
+            ],
+            is_broad=True,
         ),
     ]
 
@@ -164,6 +248,7 @@ FILMS = PageDeclaration(
             "rating_performance_by_store",
         ),
         *("film_availability", "films_to_restock", "idle_copies", "sales_by_store"),
+        *("stock_unavailability", "copies_to_move", "lost_copies"),
     ),
     build=build,
 )

@@ -7,6 +7,7 @@ from dvd_rental_pipeline.publishing.report_pages.content import Dataset, Filter,
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 
 ALL_STORES = "All stores"
+WINDOWS = ("all time", "last 365 days", "last 90 days", "last 30 days")
 RECENT_MONTHS = (3, 6, 12, 24)
 
 
@@ -73,6 +74,11 @@ def period_filter(months: Sequence[str], running: str | None) -> Filter:
             *(Option(year, [month for month in months if month.startswith(year)]) for year in years),
         ],
     )
+
+
+def window_filter() -> Filter:
+    """Keeps the ranking of one window of time, which the reports of rankings call `period`."""
+    return Filter("window", "Window", "period", [Option(name.capitalize(), [name]) for name in WINDOWS])
 
 
 def money(value: float) -> str:

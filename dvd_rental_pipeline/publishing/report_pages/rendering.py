@@ -48,7 +48,6 @@ def write_page(page: PageDeclaration, content: Content, folder: Path) -> None:
             title=page.title,
             page=page,
             content=content,
-            broad={chart.name for chart in content.charts if len(chart.columns) > 6},
             payload=script_json(_payload(content)),
             vega=vega_path(),
         )

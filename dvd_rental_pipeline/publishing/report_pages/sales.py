@@ -25,6 +25,7 @@ from dvd_rental_pipeline.publishing.report_pages.parts import (
     period_filter,
     store_filter,
     store_names,
+    window_filter,
     with_store_names,
 )
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
@@ -69,11 +70,19 @@ def build(reports: ReportReader) -> Content:
     )
     return Content(
         as_of=as_of,
-        filters=[store_filter(stores), period, country],
+        filters=[store_filter(stores), period, country, window_filter()],
         sections=[
             PageSection("Revenue over time", _over_time(cube, by_store, running)),
             PageSection("Places", _places(cube, reports)),
+            PageSection(
+                "What grows",
+                _growth(reports),
+                "Revenue of a window of time, and that of the same time before it.",
+            ),
             PageSection("Films by age rating", _ratings(reports)),
+            PageSection(
+                "Formats", _formats(reports), "Language and special features: the nearest that the data have."
+            ),
         ],
         limits="Revenue counts on the day of payment, for the store that owns the copy and the country of the "
         "customer who paid. Filters of a dimension do not apply to the chart that compares its values.",
@@ -176,6 +185,37 @@ def _places(cube: Dataset, reports: ReportReader) -> list[Chart]:
     ]
 
 
+def _growth(reports: ReportReader) -> list[Chart]:
+    def ranking(report: str, name: str, label: str, question: str) -> Chart:
+        rows = reports.read(
+            report,
+            ["period", name, "revenue", "previous_revenue", "growth_pct", "rentals"],
+            where=f"revenue_rank <= {SHOWN}",
+            order="period_order, revenue_rank",
+        )
+        dimension = ChartColumn(name, label)
+        return Chart(
+            report,
+            question,
+            f"Dollars, all stores; the first {SHOWN}.",
+            rows,
+            [
+                *(dimension, REVENUE),
+                ChartColumn("previous_revenue", "Before ($)", Kind.MONEY),
+                ChartColumn("growth_pct", "Growth (%)", Kind.PERCENT),
+                ChartColumn("rentals", "Rentals", Kind.COUNT),
+            ],
+            spec=bars(dimension, REVENUE, [ChartColumn("growth_pct", "Growth (%)", Kind.PERCENT)]),
+            filters=["window"],
+        )
+
+    return [
+        ranking("film_rankings", "title", "Film", "Which films earn most in a window of time?"),
+        ranking("genre_rankings", "category", "Genre", "Which genres earn most in a window of time?"),
+        ranking("country_rankings", "country", "Country", "Which countries earn most in a window of time?"),
+    ]
+
+
 def _ratings(reports: ReportReader) -> list[Chart]:
     ratings = reports.summarize("monthly_sales_by_rating", ["month", "rating"], ["payments", "revenue"])
     rating = ChartColumn("rating", "Age rating")
@@ -207,6 +247,43 @@ def _ratings(reports: ReportReader) -> list[Chart]:
     ]
 
 
+def _formats(reports: ReportReader) -> list[Chart]:
+    def performance(report: str, name: str, label: str, question: str, note: str = "") -> Chart:
+        rows = reports.read(
+            report,
+            [name, "films", "copies", "rentals", "revenue", "rentals_per_copy"],
+            order="rental_rank",
+        )
+        dimension, each = (
+            ChartColumn(name, label),
+            ChartColumn("rentals_per_copy", "Rentals per copy", Kind.NUMBER),
+        )
+        return Chart(
+            report,
+            question,
+            "Rentals per copy, over all time.",
+            rows,
+            [
+                *(dimension, each, ChartColumn("rentals", "Rentals", Kind.COUNT)),
+                *(ChartColumn("copies", "Copies", Kind.COUNT), REVENUE),
+            ],
+            spec=bars(dimension, each, [ChartColumn("rentals", "Rentals", Kind.COUNT)], color=GREEN),
+            order="-rentals_per_copy",
+            note=note,
+        )
+
+    return [
+        performance("language_performance", "language", "Language", "Which languages are preferred?"),
+        performance(
+            "special_feature_performance",
+            "special_feature",
+            "Special feature",
+            "Which special features are preferred?",
+            "A film counts under each of its features.",
+        ),
+    ]
+
+
 def _values(data: Dataset, name: str) -> list[object]:
     position = data.columns.index(name)
     return [row[position] for row in data.rows]
@@ -218,6 +295,10 @@ SALES = PageDeclaration(
     question="Where does revenue come from?",
     owner="business_analysis",
     consumer="sales_analysis",
-    reports=("monthly_sales_by_country", "sales_by_store", "sales_by_city", "monthly_sales_by_rating"),
+    reports=(
+        *("monthly_sales_by_country", "sales_by_store", "sales_by_city", "monthly_sales_by_rating"),
+        *("genre_rankings", "country_rankings", "film_rankings"),
+        *("language_performance", "special_feature_performance"),
+    ),
     build=build,
 )

@@ -26,8 +26,9 @@ def build(reports: ReportReader) -> Content:
         reports.read(
             "overdue_rentals",
             ["store_id", "rental_id", "customer_id", "title", "due_at", "days_late", "replacement_cost"],
-            where=f"overdue_rank <= {LISTED}",
+            where="not is_lost",
             order="overdue_rank",
+            limit=LISTED,
         ),
         stores,
     )
@@ -87,7 +88,7 @@ def _overdue(overdue: Dataset) -> list[Chart]:
         Chart(
             "overdue_copies",
             "Which copies are overdue?",
-            f"One row per overdue rental, the longest first, at most {LISTED}.",
+            f"The longest first, at most {LISTED}. Lost copies are on the page Films and stock.",
             overdue,
             [
                 ChartColumn("rental_id", "Rental"),
