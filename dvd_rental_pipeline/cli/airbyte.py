@@ -24,9 +24,13 @@ app = typer.Typer(no_args_is_help=True, help="The source, destination and connec
 @app.command()
 def plan() -> None:
     """Show how Airbyte differs from the catalogue and the settings. Exit code 2 if it does."""
-    plans = [plan for _, _, _, plan in _plan_pipelines()]
-    for plan in plans:
+    plans, outdated = [], False
+    for _, client, _, plan in _plan_pipelines():
         _show_plan(plan)
+        outdated |= _warn_of_outdated_connectors(client, plan)
+        plans.append(plan)
+    if outdated:
+        raise typer.Exit(SOMETHING_TO_DO)
     _exit_with_code_of(plans)
 
 
@@ -38,13 +42,14 @@ def apply(
     ] = False,
 ) -> None:
     """Create or change the source, destination and connection. Does nothing the second time."""
-    from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan
+    from dvd_rental_pipeline.ingestion.airbyte.plan import apply_plan, make_plan
 
     for pipeline, client, desired, plan in _plan_pipelines():
         _show_plan(plan)
         connection_id = apply_plan(client, desired, plan, send_secrets=send_secrets)
         messages.print("Nothing to do." if plan.is_empty and not send_secrets else "Done.")
         _show_connection_url(client, connection_id)
+        _warn_of_outdated_connectors(client, make_plan(client, desired, connection_id))
         print(f"{ENV_PREFIX}{pipeline.connection_setting.upper()}={connection_id}")
 
 
@@ -79,6 +84,17 @@ def _plan_pipelines() -> Iterator[tuple["CapturePipeline", "AirbyteClient", "Des
         client = AirbyteClient.from_settings(settings)
         connection_id = getattr(settings, pipeline.connection_setting)
         yield pipeline, client, desired, make_plan(client, desired, connection_id)
+
+
+def _warn_of_outdated_connectors(client: "AirbyteClient", plan: "AirbytePlan") -> bool:
+    """Report connectors that are too old. Nothing is known of those of objects that do not exist yet."""
+    from dvd_rental_pipeline.ingestion.airbyte.connector_versions import REQUIRED, outdated_connectors
+
+    ids = {str(kind): id_ for kind, id_ in plan.ids.items() if kind in REQUIRED and id_ is not None}
+    outdated = outdated_connectors(client, ids)
+    for message in outdated:
+        messages.print(f"[bold yellow]{escape(message)}[/]")
+    return bool(outdated)
 
 
 def _exit_with_code_of(plans: Sequence["AirbytePlan"]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.setting_groups.snowflake import SnowflakeEdition
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
@@ -61,6 +62,7 @@ def examine_airbyte(settings: Settings) -> Iterator[Diagnosis]:
 def _examine_airbyte(settings: Settings, pipeline: CapturePipeline) -> Iterator[Diagnosis]:
     # Only production pays for these imports.
     from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient  # noqa: PLC0415
+    from dvd_rental_pipeline.ingestion.airbyte.connector_versions import outdated_connectors  # noqa: PLC0415
     from dvd_rental_pipeline.ingestion.airbyte.desired_config import desired_config  # noqa: PLC0415
     from dvd_rental_pipeline.ingestion.airbyte.plan import make_plan  # noqa: PLC0415
 
@@ -72,6 +74,12 @@ def _examine_airbyte(settings: Settings, pipeline: CapturePipeline) -> Iterator[
         url = client.connection_url(connection_id)
         found = f'connection "{connection["name"]}", {connection["status"]}, {url}'
         yield Diagnosis(Health.GOOD, "Airbyte", found)
+        ids = {"source": str(connection["sourceId"]), "destination": str(connection["destinationId"])}
+        outdated = outdated_connectors(client, ids)
+        for message in outdated:
+            yield Diagnosis(Health.BAD, "connectors", message, "see docs/airbyte.md")
+        if not outdated:
+            yield Diagnosis(Health.GOOD, "connectors", "the connectors are recent enough")
         try:
             desired = desired_config(
                 settings,
@@ -124,7 +132,11 @@ def examine_snowflake(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(Health.BAD, "schemas", found, remedy)
     else:
         yield Diagnosis(Health.GOOD, "schemas", f"all schemas of {settings.snowflake_database} exist")
-    if seen.has_policy:
+    if settings.snowflake_edition is SnowflakeEdition.STANDARD:
+        found = "the Standard edition has no policies: reporters read views without the personal columns"
+        yield Diagnosis(Health.NOTE, "masking", found, "DVD_RENTAL_SNOWFLAKE_EDITION=enterprise, if it is")
+    elif seen.has_policy:
         yield Diagnosis(Health.GOOD, "masking", "the policy for personal columns exists")
     else:
+        remedy += "; in an account of the Standard edition set DVD_RENTAL_SNOWFLAKE_EDITION=standard"
         yield Diagnosis(Health.BAD, "masking", "no policy for personal columns, which dbt needs", remedy)

@@ -65,6 +65,20 @@ def sum_raw_tables(warehouse: Warehouse, domain: Domain, names: Collection[str])
     )
 
 
+def delivered_lsns(warehouse: Warehouse, domain: Domain, after: int) -> set[int]:
+    """The distinct values of `_ab_cdc_lsn` in the raw tables: the greatest of each table, and all over `after`.
+
+    Raises:
+        WarehouseError: a table cannot be read, or the warehouse cannot be reached.
+    """
+    tables = [f"{domain.name}.{table.name}" for table in domain.tables]
+    selects = [f"select max(_ab_cdc_lsn) as lsn from {table}" for table in tables] + [
+        f"select distinct _ab_cdc_lsn as lsn from {table} where _ab_cdc_lsn > {after}" for table in tables
+    ]
+    rows = warehouse.query("\nunion all\n".join(selects)).values
+    return {int(lsn) for (lsn,) in rows if lsn is not None}
+
+
 def _count(
     warehouse: Warehouse, domain: Domain, tables: tuple[Table, ...]
 ) -> dict[str, Mapping[str, dg.MetadataValue]]:

@@ -1,7 +1,7 @@
 """The calls of Airbyte's APIs that the pipeline uses, for one workspace.
 
-Almost all are calls of the public API. Refreshes and the attempts of a job exist only in the configuration API,
-which Airbyte's UI uses and which is not documented as stable.
+Almost all are calls of the public API. Refreshes, the attempts of a job and the versions of connectors exist
+only in the configuration API, which Airbyte's UI uses and which is not documented as stable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -205,15 +205,32 @@ class AirbyteClient:
         body = {"connectionId": connection_id, "jobType": "sync"}
         return AirbyteJob.from_response(self._public("POST", "jobs", body, retry=False))
 
-    def start_refresh(self, connection_id: str) -> AirbyteJob:
+    def start_refresh(self, connection_id: str) -> AirbyteJob | None:
         """Start a refresh of every stream that also removes rows which the source no longer has.
+
+        None if Airbyte has recorded the refresh but started no job: the next sync carries it out.
 
         Raises:
             AirbyteRefusedError, AirbyteUnreachableError: as for `start_sync`.
         """
         body = {"connectionId": connection_id, "refreshMode": "Truncate"}
-        job = self._configuration("connections/refresh", body)["job"]
-        return AirbyteJob(int(job["id"]), "refresh", "pending")
+        job = self._configuration("connections/refresh", body).get("job")
+        return None if job is None else AirbyteJob(int(job["id"]), "refresh", "pending")
+
+    def connector_version(self, kind: str, actor_id: str) -> str | None:
+        """The version of the connector of a source or destination, such as `4.0.47`.
+
+        Args:
+            kind: `source` or `destination`.
+            actor_id: its id.
+
+        None if the configuration API does not answer as expected: it is not documented as stable.
+        """
+        path = f"actor_definition_versions/get_for_{kind}"
+        try:
+            return str(self._configuration(path, {f"{kind}Id": actor_id})["dockerImageTag"])
+        except (AirbyteError, KeyError):
+            return None
 
     def cancel_job(self, job_id: int) -> None:
         self._public("DELETE", f"jobs/{job_id}")

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from dvd_rental_pipeline.core.catalog import Domain, Table
+from dvd_rental_pipeline.core.catalog import Domain, Privacy, Table
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.heartbeat import HEARTBEAT_QUERY
 
@@ -19,6 +19,8 @@ SECRET_FIELDS = frozenset(
 """Fields whose values Airbyte never returns."""
 
 _CURSOR_COLUMN = "_ab_cdc_lsn"
+# Columns that the source adds: they are selected like those of the table.
+_CAPTURE_COLUMNS = (_CURSOR_COLUMN, "_ab_cdc_updated_at", "_ab_cdc_deleted_at")
 _VERIFYING_SSL_MODES = {"verify-ca", "verify-full"}
 _SSL_MODES = {"disable", "allow", "prefer", "require", *_VERIFYING_SSL_MODES}
 
@@ -172,7 +174,8 @@ def desired_connection(domain: Domain) -> dict[str, Any]:
         "namespaceDefinition": "custom_format",
         "namespaceFormat": domain.name.upper(),
         "prefix": "",
-        "nonBreakingSchemaUpdatesBehavior": "propagate_columns",
+        # The check `columns_are_known` reports a new column. It is synced once the catalogue declares it.
+        "nonBreakingSchemaUpdatesBehavior": "ignore",
         "configurations": {"streams": [_stream(domain, table) for table in domain.tables]},
     }
 
@@ -184,7 +187,13 @@ def _stream(domain: Domain, table: Table) -> dict[str, Any]:
         "syncMode": "incremental_deduped_history",
         "cursorField": [_CURSOR_COLUMN],
         "primaryKey": [[column] for column in table.primary_key],
+        "selectedFields": [{"fieldPath": [name]} for name in (*loaded_columns(table), *_CAPTURE_COLUMNS)],
     }
+
+
+def loaded_columns(table: Table) -> tuple[str, ...]:
+    """The columns of `table` that Airbyte loads: all but secret ones, which never reach the warehouse."""
+    return tuple(column.name for column in table.columns if column.privacy is not Privacy.SECRET)
 
 
 def _read(path: Path, setting: str) -> str:

@@ -190,11 +190,18 @@ def _find(objects: Sequence[JsonObject], name: str, kind: ObjectKind) -> JsonObj
 
 
 def _with_streams_by_name(fields: JsonObject) -> JsonObject:
-    """`fields` with the list of streams as a mapping, since their order has no meaning."""
+    """`fields` with streams by name and sorted selected columns, since their order has no meaning."""
     streams = (fields.get("configurations") or {}).get("streams")
     if streams is None:
         return fields
-    return {**fields, "configurations": {"streams": {stream["name"]: stream for stream in streams}}}
+    return {**fields, "configurations": {"streams": {stream["name"]: _sorted(stream) for stream in streams}}}
+
+
+def _sorted(stream: JsonObject) -> JsonObject:
+    """The stream with the sorted names of its selected columns; all are synced if none is selected."""
+    selected = stream.get("selectedFields")
+    names = sorted(".".join(field["fieldPath"]) for field in selected) if selected else "all"
+    return {**stream, "selectedFields": names}
 
 
 def _compare(kind: ObjectKind, current: Any, desired: Any, path: str = "") -> list[FieldDifference]:

@@ -5,6 +5,7 @@ attaches to a running job, and a job that outlives its run is attached to by the
 while the graph loads.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,9 +24,9 @@ from dvd_rental_pipeline.ingestion.airbyte.errors import (
 )
 from dvd_rental_pipeline.ingestion.airbyte.transport import ApplicationLogin, BasicLogin, RetryPolicy
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import Deviation
-from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables, sum_raw_tables
+from dvd_rental_pipeline.ingestion.raw_counts import count_raw_tables, delivered_lsns, sum_raw_tables
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection, SyncOutcome, WatchedSlot
-from dvd_rental_pipeline.warehouse.errors import WarehouseUnavailableError
+from dvd_rental_pipeline.warehouse.errors import WarehouseError, WarehouseUnavailableError
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 JOB_TAG = "airbyte/job_id"
@@ -35,6 +36,9 @@ CONNECTION_TAG = "airbyte/connection_id"
 MAX_SUMMED_ROWS = 1_000_000
 # Without a line in the log for longer than this, a run looks stuck.
 _PROGRESS_SECONDS = 60.0
+# Messages of source-postgres when the position that it saved does not fit the slot. Also of a new source whose
+# tables do not change: then the slot moves on without them (open in Airbyte).
+_POSITION_LOST = re.compile("saved offset is (before|no longer)|offset.*replication slot", re.IGNORECASE)
 _REFRESH_ONLY = frozenset({"refresh"})
 _SYNC_OR_REFRESH = frozenset({"sync", "refresh"})
 
@@ -96,6 +100,12 @@ class AirbyteIngestion(Ingestion):
                 deviations=deviations,
             )
         facts = read_facts(self.source_url, domain, self.slot)
+        confirmed = facts.slot.confirmed if facts.slot else None
+        try:
+            delivered = delivered_lsns(self.warehouse, domain, confirmed or 0)
+        except WarehouseError:
+            # Counting tells which table cannot be read. Until then, all changes in the slot may be pending.
+            delivered = set()
         counts = count_raw_tables(self.warehouse, domain)
         raw_rows = {
             name: int(str(metadata["dagster/row_count"].value)) for name, metadata in counts.metadata.items()
@@ -105,7 +115,13 @@ class AirbyteIngestion(Ingestion):
         return Inspection(
             facts=facts,
             tables=compare_counts(
-                self.source_url, domain, self.slot, raw_rows, counts.failures, raw_sums=raw_sums
+                self.source_url,
+                domain,
+                self.slot,
+                raw_rows,
+                counts.failures,
+                raw_sums=raw_sums,
+                delivered_lsns=delivered,
             ),
             deviations=[*deviations, *publication_drift(self.source_url, domain, self.slot)],
         )
@@ -133,6 +149,8 @@ class AirbyteIngestion(Ingestion):
         job newer than those of the first listing is ours, or one of another run that serves as well.
         """
         suitable_types = _REFRESH_ONLY if full_refresh else _SYNC_OR_REFRESH
+        # Airbyte has recorded the refresh without a job for it: the next sync carries it out.
+        refresh_is_recorded = False
         newest_id: int | None = None
         retries_left = client.transport.retries.max_retries
         waits_for_other = False
@@ -155,13 +173,19 @@ class AirbyteIngestion(Ingestion):
                 time.sleep(self.workspace.poll_interval)
                 continue
             try:
-                start = client.start_refresh if full_refresh else client.start_sync
-                return start(self.connection_id)
+                if not full_refresh or refresh_is_recorded:
+                    return client.start_sync(self.connection_id)
+                if (refresh := client.start_refresh(self.connection_id)) is not None:
+                    return refresh
+                refresh_is_recorded, suitable_types = True, _SYNC_OR_REFRESH
+                log.info("Airbyte recorded the refresh without a job: starting a sync, which carries it out")
+                continue
             except AirbyteUnreachableError as error:
                 problem: AirbyteError = error
             except AirbyteRefusedError as error:
                 if error.status != 409:
                     raise
+                self._require_active_connection(client)
                 problem = error
             if not retries_left:
                 raise problem
@@ -169,6 +193,14 @@ class AirbyteIngestion(Ingestion):
             delay = client.transport.retries.delay
             log.warning(f"{problem} Checking in {delay:g} s whether the job has started.")
             time.sleep(delay)
+
+    def _require_active_connection(self, client: AirbyteClient) -> None:
+        status = client.connection(self.connection_id)["status"]
+        if status != "active":
+            raise AirbyteError(
+                f"The Airbyte connection is {status}, so it cannot sync. Activate it at "
+                f"{client.connection_url(self.connection_id)} or by `dvd-rental airbyte apply`, and run again."
+            )
 
     def _wait(
         self, client: AirbyteClient, job: AirbyteJob, log: dg.DagsterLogManager, deadline: float
@@ -294,6 +326,12 @@ def _format_failure(job: AirbyteJob, attempts: Sequence[Mapping[str, Any]], url:
         if failure.get("externalMessage")
     ]
     reason = " ".join(dict.fromkeys(reasons)).rstrip(".") or "Airbyte reports no reason here; see its log"
+    if _POSITION_LOST.search(reason):
+        return (
+            f"Airbyte job {job.id} failed: the replication slot no longer has the changes after the last sync. "
+            f"{reason}. Run `dvd-rental run --full-refresh` with the tables of the connection: it copies them "
+            f"again. See {url}."
+        )
     return (
         f"Airbyte job {job.id} failed after Airbyte's retries. {reason}. See {url}. The tables are as the last "
         "sync left them; the next sync continues from there."

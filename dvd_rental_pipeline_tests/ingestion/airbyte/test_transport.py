@@ -69,11 +69,14 @@ def test_the_limits_of_a_retry_policy(settings_with: Any, clock: FakeClock) -> N
         assert clock.now - started == seconds
 
 
+SOURCE = {"sourceType": "postgres", "host": "db.test", "port": 5432, "database": "d", "username": "u"}
+
+
 def test_a_request_that_creates_an_object_is_not_repeated(airbyte: AirbyteStandIn, settings_with: Any) -> None:
     airbyte.fail(1, 503, method="POST", path="/sources", after=True)
     client = AirbyteClient.from_settings(settings_with())
     with pytest.raises(AirbyteUnreachableError, match="HTTP 503"):
-        client.create_source("one", {"sourceType": "postgres"})
+        client.create_source("one", SOURCE)
     assert len(airbyte.workspace.sources) == 1
 
 

@@ -1,5 +1,6 @@
 """The configuration API, which Airbyte's UI uses, and dagster-airbyte for the details of a connection."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -8,9 +9,10 @@ from starlette.routing import Route
 
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobRunner
 from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import RefusedError
-from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection, Job, Workspace
+from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Actor, Connection, Job, Workspace
 
 PREFIX = "/api/v1"
+_VERSIONS = f"{PREFIX}/actor_definition_versions"
 
 
 class ConfigurationApi:
@@ -19,12 +21,15 @@ class ConfigurationApi:
     def __init__(self, workspace: Workspace, runner: JobRunner) -> None:
         self._workspace = workspace
         self._runner = runner
+        self.answers_no_job = False
 
     def routes(self) -> list[Route]:
         return [
             Route(f"{PREFIX}/connections/get", self._get, methods=["POST"]),
             Route(f"{PREFIX}/connections/refresh", self._refresh, methods=["POST"]),
             Route(f"{PREFIX}/jobs/get_without_logs", self._job, methods=["POST"]),
+            Route(f"{_VERSIONS}/get_for_source", self._source_version, methods=["POST"]),
+            Route(f"{_VERSIONS}/get_for_destination", self._destination_version, methods=["POST"]),
         ]
 
     async def _get(self, request: Request) -> Response:
@@ -48,10 +53,33 @@ class ConfigurationApi:
         connection = self._connection(body["connectionId"])
         if body["refreshMode"] not in {"Truncate", "Merge"}:
             raise RefusedError(400, f"Unknown refresh mode {body['refreshMode']}")
-        job = self._runner.start(connection.id, "refresh", body["refreshMode"])
-        if job is None:
-            raise RefusedError(409, "A sync is already running for this connection")
-        return JSONResponse({"job": _job(job)})
+        connection.pending_refresh = body["refreshMode"]
+        # While a job is running, or when its workflow does not answer in time, the refresh stays recorded.
+        job = None if self.answers_no_job else self._runner.start(connection.id, "refresh")
+        return JSONResponse({"job": None if job is None else _job(job)})
+
+    async def _source_version(self, request: Request) -> Response:
+        return self._version(self._workspace.sources, (await request.json())["sourceId"])
+
+    async def _destination_version(self, request: Request) -> Response:
+        return self._version(self._workspace.destinations, (await request.json())["destinationId"])
+
+    def _version(self, actors: Mapping[str, Actor], id_: str) -> Response:
+        if id_ not in actors:
+            raise RefusedError(404, f"The connector {id_} does not exist")
+        actor = actors[id_]
+        role = "source" if actors is self._workspace.sources else "destination"
+        return JSONResponse(
+            {
+                "dockerRepository": f"airbyte/{role}-{actor.type}",
+                "dockerImageTag": actor.version,
+                "supportsRefreshes": True,
+                "supportState": "supported",
+                "isVersionOverrideApplied": False,
+                "supportsFileTransfer": False,
+                "supportsDataActivation": False,
+            }
+        )
 
     async def _job(self, request: Request) -> Response:
         job_id = (await request.json())["id"]
@@ -71,7 +99,8 @@ def _job(job: Job) -> dict[str, Any]:
         "id": job.id,
         "configType": job.type,
         "configId": job.connection_id,
-        "status": job.status,
+        # Only an older public API has the status "error".
+        "status": "failed" if job.status == "error" else job.status,
         "createdAt": int(job.created_at.timestamp()),
         "updatedAt": int(job.updated_at.timestamp()),
     }
@@ -80,7 +109,7 @@ def _job(job: Job) -> dict[str, Any]:
 def _attempt(job: Job) -> dict[str, Any]:
     return {
         "id": 0,
-        "status": job.status,
+        "status": "running" if job.is_running else "succeeded" if job.status == "succeeded" else "failed",
         "createdAt": int(job.created_at.timestamp()),
         "updatedAt": int(job.updated_at.timestamp()),
         "streamStats": [
@@ -89,7 +118,12 @@ def _attempt(job: Job) -> dict[str, Any]:
         ],
         "failureSummary": {
             "failures": [
-                {"failureOrigin": "source", "failureType": "config_error", "externalMessage": message}
+                {
+                    "failureOrigin": "source",
+                    "failureType": "config_error",
+                    "externalMessage": message,
+                    "timestamp": int(job.updated_at.timestamp()),
+                }
                 for message in job.failures
             ],
             "partialSuccess": False,

@@ -57,11 +57,14 @@ class SnowflakeDestination:
     Args:
         connection: arguments of `snowflake.connector.connect`.
         database: created if it does not exist.
+        version: of the connector. Below 4.0.47, a table that is replaced is built in another schema and swapped
+            in, without the grants of its schema.
     """
 
-    def __init__(self, connection: Mapping[str, Any], database: str) -> None:
+    def __init__(self, connection: Mapping[str, Any], database: str, version: str = "4.0.51") -> None:
         self._arguments = dict(connection)
         self._database = database
+        self._swaps = tuple(map(int, version.split("."))) < (4, 0, 47)
 
     def write(self, schema: str, table: FinalTable, rows: pa.Table, *, replace: bool) -> None:
         # Slow to import, and most tests use another destination.
@@ -77,9 +80,16 @@ class SnowflakeDestination:
         with closing(connect(**self._arguments)) as connection, closing(connection.cursor()) as cursor:
             cursor.execute(f"create database if not exists {database}")
             cursor.execute(f"create schema if not exists {database}.{schema}")
-            cursor.execute(
-                f"create {'or replace table' if replace else 'table if not exists'} {target} ({declared})"
-            )
+            if replace and self._swaps:
+                built = f'{database}.AIRBYTE_INTERNAL."{table.name.upper()}"'
+                cursor.execute(f"create schema if not exists {database}.AIRBYTE_INTERNAL")
+                cursor.execute(f"create or replace table {built} ({declared})")
+                cursor.execute(f"create table if not exists {target} ({declared})")
+                cursor.execute(f"alter table {target} swap with {built}")
+            else:
+                cursor.execute(
+                    f"create {'or replace table' if replace else 'table if not exists'} {target} ({declared})"
+                )
             existing = {row[0] for row in cursor.execute(f"describe table {target}").fetchall()}
             for name, column in zip(names, table.columns, strict=True):
                 # An empty description: plain fakesnow does not describe tables of another database.

@@ -1,8 +1,8 @@
 """Airbyte's final tables: the columns for those of a source table, and their values as text."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -49,7 +49,20 @@ class FinalTable:
     def columns(self) -> tuple[Column, ...]:
         return (*self.source_columns, *AIRBYTE_COLUMNS)
 
+    def select(self, names: Collection[str] | None) -> "FinalTable":
+        """The table with those of its source columns that the connection selects; None selects all.
 
+        The columns of change capture belong to the source as well: a connection that does not select them gets
+        rows without positions.
+        """
+        if names is None:
+            return self
+        missing = {*self.key, *CAPTURE_COLUMNS} - set(names)
+        assert not missing, f"the connection does not select {missing} of {self.name}"
+        return replace(self, source_columns=tuple(each for each in self.source_columns if each.name in names))
+
+
+CAPTURE_COLUMNS = ("_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at")
 AIRBYTE_COLUMNS = (
     Column("_airbyte_raw_id", AirbyteType.STRING),
     Column("_airbyte_extracted_at", AirbyteType.TIMESTAMP_TZ),
@@ -91,10 +104,14 @@ def _airbyte_type(type_: str) -> AirbyteType:
 
 
 def text_expression(column: Column) -> str:
-    """A DuckDB expression for the value of the column as text, named as the column."""
+    """A DuckDB expression for the value of the column as text, named as the column.
+
+    As destination-snowflake loads it: without white space at the edges, and null instead of an empty text.
+    """
     name = f'"{column.name}"'
+    text = f"{name}::varchar"
     if column.is_binary:
-        return f"base64({name}) as {name}"
-    if column.type is AirbyteType.ARRAY:
-        return f"to_json({name})::varchar as {name}"
-    return f"{name}::varchar as {name}"
+        text = f"base64({name})"
+    elif column.type is AirbyteType.ARRAY:
+        text = f"to_json({name})::varchar"
+    return f"nullif(trim({text}, ' \t\n\r'), '') as {name}"

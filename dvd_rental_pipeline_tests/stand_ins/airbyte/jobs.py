@@ -57,11 +57,14 @@ class JobRunner:
         self._scripts.append(script)
         return script
 
-    def start(self, connection_id: str, type_: str, refresh_mode: str | None = None) -> Job | None:
-        """Start a job, or return None if another one is running."""
+    def start(self, connection_id: str, type_: str) -> Job | None:
+        """Start a job, or return None if another one is running. A sync carries out a recorded refresh."""
         with self._workspace.lock:
             if self._workspace.running_job(connection_id) is not None:
                 return None
+            connection, refresh_mode = self._workspace.connections[connection_id], None
+            if type_ in {"sync", "refresh"} and connection.pending_refresh is not None:
+                type_, refresh_mode, connection.pending_refresh = "refresh", connection.pending_refresh, None
             job = Job(len(self._workspace.jobs) + 1, type_, connection_id, refresh_mode)
             self._workspace.jobs.append(job)
             script = self._scripts.popleft() if self._scripts else JobScript()

@@ -1,7 +1,8 @@
 """A sync: the changes of PostgreSQL into a DuckDB file of its own, and from there into a destination."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import advance_slot
+from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
+from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import read_state
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import FinalTable, final_table, text_expression
@@ -37,6 +41,7 @@ class PostgresSync:
         self._destination = destination
         self._folder = tempfile.TemporaryDirectory(prefix="airbyte_stand_in_", ignore_cleanup_errors=True)
         self._delivered: dict[str, str] = {}
+        self._position: int | None = None
 
     @property
     def file(self) -> Path:
@@ -58,35 +63,58 @@ class PostgresSync:
         url = source_url(source)
         method = source["replication_method"]
         keys = {stream["name"]: tuple(path[0] for path in stream["primaryKey"]) for stream in streams}
+        slot, namespace = method["replication_slot"], streams[0]["namespace"]
         try:
             _check_source(url, method)
             if full_refresh:
                 self.clear()
-            result = Replicator(
+            # Only now, and not when the last sync ended, the source confirms what that one delivered.
+            if self._position is not None:
+                _confirm(url, slot, self._position)
+            replicator = Replicator(
                 url,
                 self.file,
                 keys,
-                source_schema=streams[0]["namespace"],
+                source_schema=namespace,
                 target_schema=_SCHEMA,
-                slot=method["replication_slot"],
-            ).sync()
-            if errors := {name: table.error for name, table in result.tables.items() if table.error}:
+                slot=slot,
+                on_step=_stop_before_the_slot_advances,
+            )
+            with suppress(_CommittedError):
+                replicator.sync()
+            errors, self._position = self._read_state(keys)
+            if errors:
                 raise SyncFailedError("; ".join(f"{name}: {error}" for name, error in errors.items()))
-            tables = discover(url, streams[0]["namespace"], list(keys))
+            tables = discover(url, namespace, list(keys))
         except (PipelineError, psycopg.Error) as error:
             raise SyncFailedError(str(error)) from error
-        rows = {
-            name: self._deliver(table, schema, replace=name not in self._delivered)
-            for name, table in tables.items()
-        }
-        return SyncResult(rows, sum(table.bytes for table in result.tables.values()))
+        rows, size = {}, 0
+        for stream in streams:
+            selected = stream.get("selectedFields")
+            names = [field["fieldPath"][0] for field in selected] if selected else None
+            table = tables[stream["name"]].select(names)
+            rows[table.name], written = self._deliver(table, schema, replace=table.name not in self._delivered)
+            size += written
+        return SyncResult(rows, size)
+
+    def _read_state(self, names: Collection[str]) -> tuple[Mapping[str, str], int | None]:
+        """Why tables could not be replicated, by table, and the position after the last sync."""
+        with duckdb.connect(self.file, read_only=True) as connection:
+            state = read_state(connection, _SCHEMA)
+        errors = {name: "it cannot be replicated" for name in names if name not in state.tables}
+        errors |= {name: table.stopped for name, table in state.tables.items() if table.stopped}
+        return errors, state.source.lsn if state.source else None
 
     def clear(self) -> None:
         self.file.unlink(missing_ok=True)
         self._delivered.clear()
+        self._position = None
 
-    def _deliver(self, table: FinalTable, schema: str, *, replace: bool) -> int:
-        """Write the rows that changed since the last delivery to the destination, as text."""
+    def _deliver(self, table: FinalTable, schema: str, *, replace: bool) -> tuple[int, int]:
+        """Write the rows that changed since the last delivery to the destination, as text.
+
+        Returns their number, and their size in bytes.
+        """
         since = self._delivered.get(table.name, "-infinity")
         selected = ", ".join(text_expression(column) for column in table.columns)
         with duckdb.connect(self.file, read_only=True) as connection:
@@ -101,7 +129,21 @@ class PostgresSync:
         self._destination.write(schema, table, changed, replace=replace)
         # Only after the write: rows that a destination refuses are delivered again.
         self._delivered[table.name] = latest or since
-        return int(changed.num_rows)
+        return int(changed.num_rows), int(changed.nbytes)
+
+
+class _CommittedError(Exception):
+    """Ends a sync of the replicator when its rows are stored."""
+
+
+def _stop_before_the_slot_advances(step: Step) -> None:
+    if step is Step.COMMITTED:
+        raise _CommittedError
+
+
+def _confirm(url: str, slot: str, position: int) -> None:
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        advance_slot(connection, slot, position)
 
 
 def source_url(source: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import socket
 import threading
 import time
@@ -15,13 +16,24 @@ from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoin
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dvd_rental_pipeline_tests.stand_ins.airbyte import public_api
+from dvd_rental_pipeline_tests.stand_ins.airbyte import contracts, public_api
 from dvd_rental_pipeline_tests.stand_ins.airbyte.configuration_api import ConfigurationApi
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import Fault, Faults, Tokens
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobRunner, JobScript
 from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import PublicApi, RefusedError, problem_response
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Actor, Connection, Job, Workspace, new_id
+
+# The required fields of the connectors.
+_SOURCE = {"host": "db.test", "port": 5432, "database": "dvdrental", "username": "airbyte_reader"}
+_DESTINATION = {
+    "host": "organisation-account.snowflakecomputing.com",
+    "role": "LOADER",
+    "warehouse": "LOADING",
+    "database": "DVD_RENTALS",
+    "schema": "DVD_RENTAL",
+    "username": "AIRBYTE",
+}
 
 
 class AirbyteStandIn:
@@ -44,6 +56,7 @@ class AirbyteStandIn:
         self.faults = Faults()
         self.tokens = Tokens()
         self.calls: list[tuple[str, str]] = []
+        self.violations: list[str] = []
         self.forbidden = False
         self._user = user
         self._runner = JobRunner(self.workspace, destination)
@@ -73,6 +86,7 @@ class AirbyteStandIn:
         finally:
             self.stop()
             self._runner.cancel_all()
+        assert not self.violations, "\n".join(["not as Airbyte's published documents say:", *self.violations])
 
     def start(self) -> None:
         """Listen, after a stop on the same port as before."""
@@ -117,8 +131,8 @@ class AirbyteStandIn:
         self, streams: Mapping[str, Sequence[str]], source: Mapping[str, Any] | None = None
     ) -> Connection:
         """Add a connection as made in the UI: each stream with its primary key."""
-        source_actor = Actor(new_id(), "PostgreSQL", "postgres", dict(source or {}))
-        destination_actor = Actor(new_id(), "Snowflake", "snowflake", {"schema": "DVD_RENTAL"})
+        source_actor = Actor(new_id(), "PostgreSQL", "postgres", dict(source or _SOURCE))
+        destination_actor = Actor(new_id(), "Snowflake", "snowflake", dict(_DESTINATION))
         self.workspace.sources[source_actor.id] = source_actor
         self.workspace.destinations[destination_actor.id] = destination_actor
         fields = {
@@ -147,7 +161,7 @@ class AirbyteStandIn:
 
     def _build(self, client: tuple[str, str] | None) -> Starlette:
         public = PublicApi(self.workspace, self._runner, self.tokens, client)
-        configuration = ConfigurationApi(self.workspace, self._runner)
+        configuration = self.configuration_api = ConfigurationApi(self.workspace, self._runner)
         app = Starlette(
             routes=[*public.routes(), *configuration.routes()],
             exception_handlers={RefusedError: _refuse, KeyError: _refuse_incomplete},
@@ -168,12 +182,26 @@ class AirbyteStandIn:
                 return problem_response(401, "Unauthorized")
             if self.forbidden:
                 return problem_response(403, "Forbidden")
-        response = await call_next(request)
+        body = await request.body()
+        response = await self._validated(request, body, await call_next(request))
         if fault is not None and fault.after:
             await asyncio.sleep(fault.seconds)
             if fault.status is not None:
                 return problem_response(fault.status, "A fault of the test")
         return response
+
+    async def _validated(self, request: Request, body: bytes, response: Response) -> Response:
+        """The response, after it and its request were compared with Airbyte's published documents."""
+        content = b"".join([chunk async for chunk in response.body_iterator])  # type: ignore[attr-defined]
+        try:
+            sent = json.loads(body) if body else None
+        except ValueError:
+            # Only tokens are requested by a form.
+            sent = None
+        self.violations += contracts.violations(
+            request.method, request.url.path, response.status_code, sent, json.loads(content)
+        )
+        return Response(content, response.status_code, dict(response.headers))
 
     def _is_authorized(self, authorization: str) -> bool:
         scheme, _, value = authorization.partition(" ")

@@ -18,6 +18,7 @@ SECRET_FIELDS = {
     "ssh_key",
     "tunnel_user_password",
 }
+CONNECTOR_VERSIONS = {"postgres": "3.7.2", "snowflake": "4.0.51"}
 RUNNING_STATUSES = ("pending", "queued", "running", "incomplete")
 
 
@@ -29,6 +30,10 @@ class Actor:
     name: str
     type: str
     configuration: dict[str, Any]
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        self.version = self.version or CONNECTOR_VERSIONS[self.type]
 
     @property
     def masked_configuration(self) -> dict[str, Any]:
@@ -39,12 +44,16 @@ class Actor:
 
 @dataclass
 class Connection:
-    """A connection, with the fields of the public API."""
+    """A connection, with the fields of the public API.
+
+    `pending_refresh` is the mode of a refresh that was requested, and that the next sync carries out.
+    """
 
     id: str
     source_id: str
     destination_id: str
     fields: dict[str, Any]
+    pending_refresh: str | None = None
 
     @property
     def streams(self) -> list[dict[str, Any]]:
