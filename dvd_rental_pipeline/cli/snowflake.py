@@ -25,7 +25,13 @@ PublicKeys = Annotated[
     list[str] | None,
     typer.Option("--public-key", help="ROLE=FILE: create the service user of a role, e.g. LOADER=airbyte.pub."),
 ]
-Credits = Annotated[int, typer.Option("--credits", min=1, help="Credits a month for all warehouses.")]
+Credits = Annotated[
+    list[str] | None,
+    typer.Option("--credits", help="WAREHOUSE=N: monthly limit of one warehouse, e.g. LOADING=200."),
+]
+SyncsPerDay = Annotated[
+    int, typer.Option("--syncs-per-day", min=1, help="Syncs per day, for which the limits suffice.")
+]
 AllowedIps = Annotated[
     list[str] | None,
     typer.Option("--allow-ip", help="Address or CIDR range of the service users."),
@@ -34,8 +40,10 @@ AllowedIps = Annotated[
 
 @app.command()
 def plan(
+    *,
     public_key: PublicKeys = None,
-    spend: Credits = 30,
+    limits: Credits = None,
+    syncs_per_day: SyncsPerDay = 96,
     allow_ip: AllowedIps = None,
     user: AdminUser = None,
     private_key: AdminKey = None,
@@ -44,25 +52,26 @@ def plan(
     settings = Settings.load()
     from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
-    account = _account(settings, public_key, spend, allow_ip)
+    account = _account(settings, public_key, limits, syncs_per_day, allow_ip)
     try:
         with _administrator(settings, user, private_key) as session:
             plan = difference.compare(account, session)
     except PipelineError as error:
         messages.print(f"[bold yellow]The account cannot be read: the full plan.[/] {escape(str(error))}")
         plan = difference.full_plan(account)
-    print(difference.script(plan.missing))
-    if plan.repeated:
-        messages.print(
-            f"{len(plan.missing)} statements are missing. `apply` also sets {len(plan.repeated)} properties "
-            "again."
-        )
+    print(plan.script)
+    _show_spending(account, syncs_per_day)
+    messages.print(
+        f"{len(plan.missing)} statements are missing. `apply` also sets {len(plan.repeated)} properties again."
+    )
 
 
 @app.command()
 def apply(
+    *,
     public_key: PublicKeys = None,
-    spend: Credits = 30,
+    limits: Credits = None,
+    syncs_per_day: SyncsPerDay = 96,
     allow_ip: AllowedIps = None,
     user: AdminUser = None,
     private_key: AdminKey = None,
@@ -71,7 +80,7 @@ def apply(
     settings = Settings.load()
     from dvd_rental_pipeline.warehouse.snowflake_account import difference
 
-    account = _account(settings, public_key, spend, allow_ip)
+    account = _account(settings, public_key, limits, syncs_per_day, allow_ip)
     with progress() as report_progress, _administrator(settings, user, private_key) as session:
         missing = difference.apply(account, session, report_progress)
     messages.print(f"The account is set up: {missing} statements were missing.")
@@ -102,17 +111,34 @@ def clone_branch(
     messages.print(f"{len(statements)} schemas of `{prefix}` were {'dropped' if drop else 'cloned'}.")
 
 
+def _show_spending(account: "Account", syncs_per_day: int) -> None:
+    from dvd_rental_pipeline.warehouse.snowflake_account.spending import workloads
+
+    for workload in workloads(syncs_per_day):
+        limit = account.credits[workload.warehouse]
+        messages.print(f"{workload}. Its monitor suspends it at {limit}.")
+        if limit < workload.credits:
+            messages.print("[bold yellow]That is before the month ends: raise --credits.[/]")
+
+
 def _account(
-    settings: Settings, public_keys: list[str] | None, spend: int, allowed_ips: list[str] | None
+    settings: Settings,
+    public_keys: list[str] | None,
+    limits: list[str] | None,
+    syncs_per_day: int,
+    allowed_ips: list[str] | None,
 ) -> "Account":
-    from dvd_rental_pipeline.warehouse.snowflake_account.design import Account, read_public_keys
+    from dvd_rental_pipeline.core.setting_groups.snowflake import SnowflakeEdition
+    from dvd_rental_pipeline.warehouse.snowflake_account.design import Account, read_credits, read_public_keys
+    from dvd_rental_pipeline.warehouse.snowflake_account.spending import default_credits
 
     return Account(
         raw_schemas=_raw_schemas(),
         database=settings.snowflake_database.upper(),
         public_keys=read_public_keys(public_keys or []),
-        credits=spend,
+        credits={**default_credits(syncs_per_day), **read_credits(limits or [])},
         allowed_ips=allowed_ips or [],
+        has_policies=settings.snowflake_edition is SnowflakeEdition.ENTERPRISE,
     )
 
 

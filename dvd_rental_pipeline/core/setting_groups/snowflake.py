@@ -1,11 +1,20 @@
 """Settings of Snowflake, as dbt and we log in to it."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, Field, SecretStr
 
 from dvd_rental_pipeline.core.setting_groups.absolute_path import AbsolutePath
 
 # Names that need no quotes: they are written into statements.
 _NAME = r"^[A-Za-z_][A-Za-z0-9_$]{0,254}$"
+
+
+class SnowflakeEdition(StrEnum):
+    """Snowflake's edition. Only Enterprise, or a higher one, has masking policies."""
+
+    ENTERPRISE = "enterprise"
+    STANDARD = "standard"
 
 
 class SnowflakeSettings(BaseModel):
@@ -32,6 +41,11 @@ class SnowflakeSettings(BaseModel):
     )
     snowflake_database: str = Field(
         "DVD_RENTALS", pattern=_NAME, description="the database of the raw tables and the models"
+    )
+    snowflake_edition: SnowflakeEdition = Field(
+        SnowflakeEdition.ENTERPRISE,
+        description="the account's edition: enterprise (or higher) masks personal columns by a policy; with "
+        "standard, which has no policies, reporters read views without these columns",
     )
     snowflake_branch: str | None = Field(
         None,

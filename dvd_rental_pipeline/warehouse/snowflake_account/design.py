@@ -4,7 +4,8 @@ Roles:
 
 - LOADER writes the raw tables and reads nothing else. For Airbyte.
 - TRANSFORMER reads the raw tables, writes every layer, and creates schemas for branches. For dbt and Dagster.
-- REPORTER reads marts and reports, personal columns masked. For dashboards and people.
+- REPORTER reads marts and reports, personal columns masked. For dashboards and people. In the Standard edition,
+  which has no masking policies, it reads only the views of them without the personal columns.
 - PII_READER reads what REPORTER reads, personal columns unmasked.
 
 No other role has access. The schemas have managed access: the owner of a table cannot grant it.
@@ -17,16 +18,24 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.warehouse.snowflake_account.spending import default_credits
 
 LAYERS = ("STAGING", "SNAPSHOTS", "MARTS", "REPORTS")
 REPORTED = ("MARTS", "REPORTS")
 GOVERNANCE = "GOVERNANCE"
 POLICY = "PERSONAL_TEXT"
-MONITOR = "DVD_RENTAL_MONTHLY"
+SALT = "PSEUDONYM_SALT"
 NETWORK_POLICY = "DVD_RENTAL_CLIENTS"
 # The virtual warehouse and the service user of each role.
 WAREHOUSES = {"LOADER": "LOADING", "TRANSFORMER": "TRANSFORMING", "REPORTER": "REPORTING"}
 USERS = {"LOADER": "AIRBYTE", "TRANSFORMER": "DVD_RENTAL_TRANSFORMER", "REPORTER": "DVD_RENTAL_REPORTER"}
+# Properties of sessions that enter keys and dates, on each service user: an account may have other defaults.
+SESSION_PARAMETERS = {
+    "timezone": "'UTC'",
+    "week_start": "1",
+    "timestamp_type_mapping": "'TIMESTAMP_NTZ'",
+    "timestamp_ntz_output_format": "'YYYY-MM-DD HH24:MI:SS.FF3'",
+}
 _MONITORING = (
     "frequency = monthly start_timestamp = immediately"
     " triggers on 80 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate"
@@ -66,22 +75,28 @@ class Statement:
     grants: tuple[Grant, ...] = ()
     needs: tuple[AccountObject, ...] = ()
 
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it runs each time."""
+        return self.creates is None and not self.grants
+
 
 @dataclass(frozen=True)
 class Account:
     """The design of one account.
 
     `raw_schemas` are the schemas of raw tables, one per replicated domain. `public_keys` are the public keys of
-    service users by role: the body of the PEM, in one line. A role without one gets no user. `credits` limits
-    the spending of all virtual warehouses in a month. `allowed_ips` are addresses or CIDR ranges; without any
-    there is no network policy.
+    service users by role: the body of the PEM, in one line. A role without one gets no user. `credits` are the
+    limits of spending in a month, by virtual warehouse. `allowed_ips` are addresses or CIDR ranges; without any
+    there is no network policy. Without `has_policies`, as in the Standard edition, no policy masks columns.
     """
 
     raw_schemas: Sequence[str]
     database: str = "DVD_RENTALS"
     public_keys: Mapping[str, str] = field(default_factory=dict)
-    credits: int = 30
+    credits: Mapping[str, int] = field(default_factory=default_credits)
     allowed_ips: Sequence[str] = ()
+    has_policies: bool = True
 
     def statements(self) -> Sequence[Statement]:
         """All statements, in an order in which the objects that each needs exist."""
@@ -89,7 +104,7 @@ class Account:
             *self._roles(),
             *self._warehouses(),
             *self._schemas(),
-            *self._policy(),
+            *(self._policy() if self.has_policies else ()),
             *self._loader(),
             *self._transformer(),
             *self._reporter(),
@@ -120,19 +135,19 @@ class Account:
         yield self._grant_role("REPORTER", "ROLE", "PII_READER")
 
     def _warehouses(self) -> Iterator[Statement]:
-        monitor = AccountObject("RESOURCE MONITOR", MONITOR)
-        yield Statement(
-            f"create resource monitor if not exists {MONITOR} with credit_quota = {self.credits} {_MONITORING}",
-            "ACCOUNTADMIN",
-            creates=monitor,
-        )
-        yield Statement(
-            f"alter resource monitor {MONITOR} set credit_quota = {self.credits}",
-            "ACCOUNTADMIN",
-            needs=(monitor,),
-        )
         for role, warehouse in WAREHOUSES.items():
             created = AccountObject("WAREHOUSE", warehouse)
+            # One monitor each: loading must not suspend reporting.
+            monitor = AccountObject("RESOURCE MONITOR", f"DVD_RENTAL_{warehouse}")
+            quota = f"credit_quota = {self.credits[warehouse]}"
+            yield Statement(
+                f"create resource monitor if not exists {monitor.name} with {quota} {_MONITORING}",
+                "ACCOUNTADMIN",
+                creates=monitor,
+            )
+            yield Statement(
+                f"alter resource monitor {monitor.name} set {quota}", "ACCOUNTADMIN", needs=(monitor,)
+            )
             # The smallest size runs every model in seconds, and a minute is the least that is charged.
             properties = "warehouse_size = 'XSMALL' auto_suspend = 60 statement_timeout_in_seconds = 3600"
             yield Statement(
@@ -142,7 +157,7 @@ class Account:
             )
             yield Statement(f"alter warehouse {warehouse} set {properties}", "SYSADMIN", needs=(created,))
             yield Statement(
-                f"alter warehouse {warehouse} set resource_monitor = {MONITOR}",
+                f"alter warehouse {warehouse} set resource_monitor = {monitor.name}",
                 "ACCOUNTADMIN",
                 needs=(created, monitor),
             )
@@ -162,17 +177,29 @@ class Account:
     def _policy(self) -> Iterator[Statement]:
         policy = f"{self.database}.{GOVERNANCE}.{POLICY}"
         # dbt's role sees the values, or it would build reports from masked ones.
+        salt = AccountObject("TABLE", f"{self.database}.{GOVERNANCE}.{SALT}")
         body = (
             "case when is_role_in_session('PII_READER') or is_role_in_session('TRANSFORMER') then value"
-            " else sha2(value) end"
+            f" else sha2(concat((select max(salt) from {salt.name}), value)) end"
         )
         created = AccountObject("MASKING POLICY", policy)
         schema = AccountObject("SCHEMA", f"{self.database}.{GOVERNANCE}")
+        # Without a salt, pseudonyms of phone numbers can be looked up in a dictionary. It never leaves the
+        # account; only the owner of the policy can read it.
+        yield Statement(
+            f"create table if not exists {salt.name} (salt varchar)", "SYSADMIN", creates=salt, needs=(schema,)
+        )
+        yield Statement(
+            f"insert into {salt.name} (salt) select concat(uuid_string(), uuid_string())"
+            f" where not exists (select salt from {salt.name})",
+            "SYSADMIN",
+            needs=(salt,),
+        )
         yield Statement(
             f"create masking policy if not exists {policy} as (value varchar) returns varchar -> {body}",
             "SYSADMIN",
             creates=created,
-            needs=(schema,),
+            needs=(schema, salt),
         )
         yield Statement(f"alter masking policy {policy} set body -> {body}", "SYSADMIN", needs=(created,))
         yield self._grant(("USAGE",), "SCHEMA", schema.name, "TRANSFORMER")
@@ -204,7 +231,11 @@ class Account:
         yield self._grant(("USAGE",), "DATABASE", self.database, "REPORTER")
         for layer in REPORTED:
             yield self._grant(("USAGE",), "SCHEMA", f"{self.database}.{layer}", "REPORTER")
-            yield from self._grant_select(layer, "REPORTER", ("TABLE", "VIEW"))
+            # Without policies, tables show their personal columns; the views of the models leave them out.
+            kinds = ("TABLE", "VIEW") if self.has_policies else ("VIEW",)
+            yield from self._grant_select(layer, "REPORTER", kinds)
+            if not self.has_policies:
+                yield from self._grant_select(layer, "PII_READER", ("TABLE",))
 
     def _users(self) -> Iterator[Statement]:
         for role, key in self.public_keys.items():
@@ -216,6 +247,8 @@ class Account:
                 creates=user,
             )
             yield Statement(f"alter user {user.name} set rsa_public_key = '{key}'", "USERADMIN", needs=(user,))
+            parameters = " ".join(f"{name} = {value}" for name, value in SESSION_PARAMETERS.items())
+            yield Statement(f"alter user {user.name} set {parameters}", "USERADMIN", needs=(user,))
             yield self._grant_role(role, "USER", user.name)
         if self.allowed_ips:
             policy = AccountObject("NETWORK POLICY", NETWORK_POLICY)
@@ -255,19 +288,22 @@ class Account:
         )
 
     def _grant_select(self, schema: str, role: str, kinds: Sequence[str]) -> Iterator[Statement]:
-        """SELECT on existing and on future objects in `schema`: dbt and Airbyte replace tables."""
+        """SELECT on existing and on future objects in `schema`: dbt and Airbyte replace tables.
+
+        The grant on existing ones runs each time: a future grant does not reach a table that was swapped in
+        from another schema, as by Airbyte's refreshes below destination-snowflake 4.0.47.
+        """
         name = f"{self.database}.{schema}"
         needs = (AccountObject("SCHEMA", name), AccountObject("ROLE", role))
         for kind in kinds:
-            future = (Grant("SELECT", kind, name, role, future=True),)
-            for when in ("all", "future"):
-                yield Statement(
-                    f"grant select on {when} {kind.lower()}s in schema {name} to role {role}",
-                    "SECURITYADMIN",
-                    # Where the future grant exists, objects created since then have it.
-                    grants=future,
-                    needs=needs,
-                )
+            grant = f"{kind.lower()}s in schema {name} to role {role}"
+            yield Statement(f"grant select on all {grant}", "SECURITYADMIN", needs=needs)
+            yield Statement(
+                f"grant select on future {grant}",
+                "SECURITYADMIN",
+                grants=(Grant("SELECT", kind, name, role, future=True),),
+                needs=needs,
+            )
 
 
 def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:
@@ -292,3 +328,20 @@ def read_public_keys(options: Sequence[str]) -> Mapping[str, str]:
         pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         keys[role] = "".join(pem.decode().splitlines()[1:-1])
     return keys
+
+
+def read_credits(options: Sequence[str]) -> Mapping[str, int]:
+    """The limits of options `WAREHOUSE=N`, by virtual warehouse.
+
+    Raises:
+        PipelineError: the virtual warehouse is unknown, or the limit is not a positive number.
+    """
+    limits = {}
+    for option in options:
+        warehouse, _, limit = option.partition("=")
+        if warehouse not in WAREHOUSES.values() or not limit.isdigit() or int(limit) == 0:
+            raise PipelineError(
+                f"--credits {option}: give WAREHOUSE=N, one of {', '.join(WAREHOUSES.values())}."
+            )
+        limits[warehouse] = int(limit)
+    return limits

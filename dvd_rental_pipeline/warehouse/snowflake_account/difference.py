@@ -3,7 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dvd_rental_pipeline.warehouse.snowflake_account.design import Account, AccountObject, Grant, Statement
+from dvd_rental_pipeline.warehouse.snowflake_account.design import (
+    GOVERNANCE,
+    Account,
+    AccountObject,
+    Grant,
+    Statement,
+)
 from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeSession
 
 _SHOWN = ("ROLE", "WAREHOUSE", "USER", "RESOURCE MONITOR", "NETWORK POLICY", "DATABASE")
@@ -11,15 +17,35 @@ _SHOWN = ("ROLE", "WAREHOUSE", "USER", "RESOURCE MONITOR", "NETWORK POLICY", "DA
 
 @dataclass(frozen=True)
 class AccountPlan:
-    """Statements to run: `missing` ones, and `repeated` ones, which set properties each time."""
+    """The `statements` of the design in order, and those of them that are `missing` in the account."""
 
+    statements: Sequence[Statement]
     missing: Sequence[Statement]
-    repeated: Sequence[Statement]
+
+    @property
+    def repeated(self) -> Sequence[Statement]:
+        """The statements that set properties, and run each time."""
+        return [each for each in self.statements if each.is_repeated]
+
+    @property
+    def script(self) -> str:
+        """SQL for a worksheet: what is missing, and the properties of what that creates, each as its role."""
+        created = {statement.creates for statement in self.missing if statement.creates is not None}
+        lines: list[str] = []
+        role = None
+        for statement in self.statements:
+            if statement in self.missing or (statement.is_repeated and created.intersection(statement.needs)):
+                if statement.role != role:
+                    role = statement.role
+                    lines.append(f"use role {role};")
+                lines.append(f"{statement.sql};")
+        return "\n".join(lines)
 
 
 def full_plan(account: Account) -> AccountPlan:
     """The plan for an account that cannot be read: all statements."""
-    return AccountPlan(account.statements(), [])
+    statements = account.statements()
+    return AccountPlan(statements, [each for each in statements if not each.is_repeated])
 
 
 def compare(account: Account, session: SnowflakeSession) -> AccountPlan:
@@ -31,10 +57,7 @@ def compare(account: Account, session: SnowflakeSession) -> AccountPlan:
     objects = _objects(account, session)
     grants = set(_grants(account, session, objects))
     statements = account.statements()
-    return AccountPlan(
-        missing=[each for each in statements if _is_missing(each, objects, grants)],
-        repeated=[each for each in statements if each.creates is None and not each.grants],
-    )
+    return AccountPlan(statements, [each for each in statements if _is_missing(each, objects, grants)])
 
 
 def apply(account: Account, session: SnowflakeSession, on_statement: Callable[[str], None]) -> int:
@@ -44,9 +67,8 @@ def apply(account: Account, session: SnowflakeSession, on_statement: Callable[[s
         WarehouseError: a statement fails. Those before it have taken effect; running again continues.
     """
     plan = compare(account, session)
-    planned = {*plan.missing, *plan.repeated}
-    for statement in account.statements():
-        if statement in planned:
+    for statement in plan.statements:
+        if statement in plan.missing or statement.is_repeated:
             on_statement(statement.sql)
             session.execute(f"use role {statement.role}")
             session.execute(statement.sql)
@@ -68,6 +90,10 @@ def _objects(account: Account, session: SnowflakeSession) -> set[AccountObject]:
     if AccountObject("DATABASE", account.database) in found:
         schemas = session.execute(f"show schemas in database {account.database}").records()
         found |= {AccountObject("SCHEMA", f"{account.database}.{str(row['name']).upper()}") for row in schemas}
+    governance = f"{account.database}.{GOVERNANCE}"
+    if account.has_policies and AccountObject("SCHEMA", governance) in found:
+        tables = session.execute(f"show tables in schema {governance}").records()
+        found |= {AccountObject("TABLE", f"{governance}.{str(row['name']).upper()}") for row in tables}
         policies = session.execute(f"show masking policies in database {account.database}").records()
         found |= {
             AccountObject("MASKING POLICY", f"{row['database_name']}.{row['schema_name']}.{row['name']}")
@@ -89,15 +115,3 @@ def _grants(account: Account, session: SnowflakeSession, objects: set[AccountObj
         elif AccountObject("USER", role) in objects:
             for row in session.execute(f"show grants to user {role}").records():
                 yield Grant("USAGE", "ROLE", str(row["role"]), role)
-
-
-def script(statements: Sequence[Statement]) -> str:
-    """The statements as SQL for a worksheet, each as its role."""
-    lines: list[str] = []
-    role = None
-    for statement in statements:
-        if statement.role != role:
-            role = statement.role
-            lines.append(f"use role {role};")
-        lines.append(f"{statement.sql};")
-    return "\n".join(lines)

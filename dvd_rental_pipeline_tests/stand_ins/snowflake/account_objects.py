@@ -1,7 +1,7 @@
-"""Roles, warehouses, users, policies and grants, which fakesnow lacks: recorded and shown, but not enforced.
+"""Roles, warehouses, users, policies and grants, which fakesnow lacks: recorded and shown, some enforced.
 
-Only the public key of a user has an effect: it is needed to log in. A statement that names an object which does
-not exist is refused, as in Snowflake.
+Enforced: the public key of a user, needed to log in; SELECT on tables, by the roles of the account's design; no
+policies in the Standard edition. A statement that names an object which does not exist is refused.
 """
 
 import re
@@ -49,6 +49,20 @@ _SHOW_GRANTS = re.compile(
 _REFERENCES = re.compile(
     r"information_schema\.policy_references\(\s*policy_name\s*=>\s*'(?P<policy>[^']+)'", re.I
 )
+_CREATED = re.compile(
+    r"\s*create\s+(or\s+replace\s+)?(secure\s+|transient\s+)*(?P<kind>table|view)\s+"
+    r"(?P<if>if\s+not\s+exists\s+)?"
+    r"(?P<name>[\w.$\"]+)",
+    re.IGNORECASE,
+)
+_SWAP = re.compile(r"alter\s+table\s+(?P<one>\S+)\s+swap\s+with\s+(?P<other>[^\s;]+)", re.IGNORECASE)
+_READ = re.compile(r"\b(from|join)\s+(?P<name>[\w.$\"]+\.[\w.$\"]+)", re.IGNORECASE)
+_POLICY_CLAUSE = re.compile(r"\s+with\s+masking\s+policy\s+[\w.$]+", re.IGNORECASE)
+_COLUMN_POLICY = re.compile(
+    r"[(,]\s*(?P<column>[\w\"]+)(\s+[a-z ]+?(\s*\([\d, ]+\))?)?(\s+not\s+null)?"
+    r"\s+with\s+masking\s+policy\s+(?P<policy>[\w.$]+)",
+    re.IGNORECASE,
+)
 SYSTEM_ROLES = ("ACCOUNTADMIN", "SECURITYADMIN", "USERADMIN", "SYSADMIN", "PUBLIC")
 
 
@@ -61,6 +75,73 @@ class AccountObjects:
     future_grants: list[tuple[str, str, str, str]] = field(default_factory=list)
     masked: dict[tuple[str, str], str] = field(default_factory=dict)
     public_keys: dict[str, str] = field(default_factory=dict)
+    edition: str = "enterprise"
+    monitors: dict[str, str] = field(default_factory=dict)
+    readers: dict[str, set[str]] = field(default_factory=dict)
+    """The roles that may read each table or view, by its full name."""
+
+    def record_relation(self, sql: str, role: str) -> None:
+        """Record who may read a table or view that the statement created, replaced, swapped or renamed.
+
+        Its owner, and roles with a future grant in its schema at that time. A swap exchanges tables with their
+        grants: those of the schema in which they arrive do not apply.
+        """
+        text = _without_comments(sql).strip()
+        if swapped := _SWAP.match(text):
+            one, other = _full_name(swapped["one"]), _full_name(swapped["other"])
+            self.readers[one], self.readers[other] = (
+                self.readers.get(other, set()),
+                self.readers.get(one, set()),
+            )
+        elif created := _CREATED.match(text):
+            name, kind = _full_name(created["name"]), created["kind"].upper()
+            if created["if"] and name in self.readers:
+                return
+            schema = name.rpartition(".")[0]
+            self.readers[name] = {role} | {
+                grantee
+                for privilege, granted_kind, scope, grantee in self.future_grants
+                if privilege == "SELECT" and granted_kind == kind and scope == f"{schema}.<{kind}>"
+            }
+
+    def require_readable(self, sql: str, role: str) -> None:
+        """Refuse a statement that reads a recorded table without a grant, by a role of the account's design.
+
+        Raises:
+            ProgrammingError: the role may not read a table.
+        """
+        if role in SYSTEM_ROLES or role not in self.names["ROLE"]:
+            return
+        for match in _READ.finditer(_without_comments(sql)):
+            name = _full_name(match["name"])
+            if name in self.readers and not self._inherited(role) & self.readers[name]:
+                raise ProgrammingError(
+                    msg=f"SQL compilation error:\nObject '{name}' does not exist or not authorized.",
+                    errno=2003,
+                    sqlstate="42S02",
+                )
+
+    def _inherited(self, role: str) -> set[str]:
+        """The role, and those granted to it."""
+        return {role} | {grant[2] for grant in self.grants if grant[1] == "ROLE" and grant[3] == role}
+
+    def without_policies(self, sql: str) -> str:
+        """A create statement without the masking policies of its columns, which are recorded.
+
+        Raises:
+            ProgrammingError: a policy does not exist, or the edition has none.
+        """
+        created = _CREATED.match(_without_comments(sql))
+        if created is None:
+            return sql
+        target = created["name"].replace('"', "").upper()
+        # Replacing a table drops the policies on it.
+        self.masked = {key: policy for key, policy in self.masked.items() if key[0] != target}
+        for column in _COLUMN_POLICY.finditer(sql):
+            self._require_policies()
+            self._require("MASKING POLICY", column["policy"].upper())
+            self.masked[target, column["column"].replace('"', "").upper()] = column["policy"].upper()
+        return _POLICY_CLAUSE.sub("", sql)
 
     def answer(self, sql: str) -> str | None:
         """Execute `sql` and return a statement that selects its result; None if it concerns no account object.
@@ -68,7 +149,7 @@ class AccountObjects:
         Raises:
             ProgrammingError: it names an object that does not exist, or creates one that does.
         """
-        text = re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL).strip().rstrip(";").strip()
+        text = _without_comments(sql).strip().rstrip(";").strip()
         for pattern, execute in (
             (_CREATE, self._create),
             (_ALTER, self._alter),
@@ -93,6 +174,8 @@ class AccountObjects:
 
     def _create(self, match: re.Match[str]) -> str:
         kind, name = _normalize(match["kind"]), match["name"].upper()
+        if kind == "MASKING POLICY":
+            self._require_policies()
         existing = self.names.setdefault(kind, set())
         if name in existing and not match["if"] and not match["how"]:
             raise ProgrammingError(
@@ -107,8 +190,10 @@ class AccountObjects:
         if kind not in ("ACCOUNT", "DATABASE"):
             self._require(kind, name)
         self._record_key(kind, name, match["rest"])
-        for kind, name in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
-            self._require(_normalize(kind.replace("_", " ")), name.upper())
+        for bound, other in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
+            self._require(_normalize(bound.replace("_", " ")), other.upper())
+            if bound.lower() == "resource_monitor":
+                self.monitors[name] = other.upper()
         return SUCCESS
 
     def _record_key(self, kind: str, name: str, properties: str) -> None:
@@ -133,7 +218,11 @@ class AccountObjects:
         for privilege in (_normalize(each) for each in match["privileges"].split(",")):
             if many := _ON_MANY.match(match["on"]):
                 scope = f"{many['name'].upper()}.<{many['kind'].upper()}>"
-                if many["when"].lower() == "future":
+                if many["when"].lower() == "all":
+                    for name, readers in self.readers.items():
+                        if name.startswith(f"{many['name'].upper()}."):
+                            readers.add(grantee)
+                else:
                     self._add(self.future_grants, (privilege, many["kind"].upper(), scope, grantee))
             elif one := _ON_ONE.match(match["on"]):
                 kind, name = _normalize(one["kind"]), (one["name"] or "").upper()
@@ -143,6 +232,10 @@ class AccountObjects:
             else:
                 raise ProgrammingError(msg=f"cannot grant on {match['on']}", errno=1003, sqlstate="42000")
         return SUCCESS
+
+    def _require_policies(self) -> None:
+        if self.edition == "standard":
+            raise ProgrammingError(msg="Unsupported feature 'MASKING POLICY'.", errno=2, sqlstate="0A000")
 
     def _mask(self, match: re.Match[str]) -> str:
         for column in _MASKED_COLUMN.finditer(match["columns"]):
@@ -159,8 +252,9 @@ class AccountObjects:
             # A policy is shown by its unqualified name; its database and schema are in other columns.
             schema, _, unqualified = name.rpartition(".")
             if pattern.fullmatch(unqualified):
-                rows.append((unqualified, *schema.partition(".")[::2]))
-        return _rows(("name", "database_name", "schema_name"), rows)
+                monitor = self.monitors.get(name, "null") if kind == "WAREHOUSE" else ""
+                rows.append((unqualified, *schema.partition(".")[::2], monitor))
+        return _rows(("name", "database_name", "schema_name", "resource_monitor"), rows)
 
     def _show_grants(self, match: re.Match[str]) -> str:
         kind, name = match["kind"].upper(), match["name"].upper()
@@ -185,6 +279,16 @@ class AccountObjects:
                 errno=2003,
                 sqlstate="02000",
             )
+
+
+def _without_comments(sql: str) -> str:
+    return re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL)
+
+
+def _full_name(name: str) -> str:
+    """The name with its database, in upper case."""
+    plain = name.replace('"', "").upper()
+    return plain if plain.count(".") == 2 else f"DVD_RENTALS.{plain}"
 
 
 def _normalize(text: str) -> str:

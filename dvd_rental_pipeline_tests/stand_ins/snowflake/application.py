@@ -96,7 +96,8 @@ class Server:
             if _SESSION_ONLY.match(sql):
                 replaced = SUCCESS
             try:
-                replaced = self.account.answer(sql) or replaced
+                self.account.require_readable(sql, session.role)
+                replaced = self.account.answer(sql) or self.account.without_policies(replaced)
             except ProgrammingError as error:
                 return _refusal(f"{error.errno:06d}", str(error.sqlstate), str(error.msg))
             if replaced != sql:
@@ -106,6 +107,8 @@ class Server:
                 ]
                 request._headers = type(request.headers)(scope=request.scope)
         answer = await fakesnow.server.query_request(request)
+        if session is not None and answer.status_code == 200 and json.loads(answer.body).get("success"):
+            self.account.record_relation(sql, session.role)
         if answer.status_code == 500:
             # A statement that fakesnow cannot run fails at once; the connector retries HTTP 500 for minutes.
             return _refusal("000603", "XX000", json.loads(answer.body)["message"])

@@ -36,6 +36,7 @@ _INFER_SCHEMA = re.compile(
     r"\s*file_format\s*=>\s*(?:\?|'[^']+')\s*\)\s*\)",
     re.IGNORECASE,
 )
+_SWAP = re.compile(r"\s*alter\s+table\s+(?P<one>\S+)\s+swap\s+with\s+(?P<other>\S+)\s*;?\s*$", re.IGNORECASE)
 _SUCCESS = "select 'Statement executed successfully.' as status"
 _SNOWFLAKE_TYPES = (
     (r"^(TINY|SMALL|BIG|HUGE|U\w*)?INT|^INTEGER", "NUMBER(38, 0)"),
@@ -71,6 +72,16 @@ class PatchedCursor(FakeSnowflakeCursor):
                     f"comment on column {comments['table']}.{column} is '{text.replace(chr(39), chr(39) * 2)}'"
                     for column, text in _COLUMN_COMMENT.findall(comments["columns"])
                 ),
+                _SUCCESS,
+            ]
+        if swap := _SWAP.match(command):
+            one, other = swap["one"], swap["other"].rstrip(";")
+            spare = f"{one.rstrip(chr(34))}_SPARE" + (chr(34) if one.endswith(chr(34)) else "")
+            return [
+                f"create or replace table {spare} as select * from {one}",
+                f"create or replace table {one} as select * from {other}",
+                f"create or replace table {other} as select * from {spare}",
+                f"drop table {spare}",
                 _SUCCESS,
             ]
         if schema := _INFER_SCHEMA.search(command):

@@ -1,5 +1,6 @@
 """The design of the account: complete, in order, with least privilege. Compared as text, not executed."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.warehouse.snowflake_account.design import (
     LAYERS,
     USERS,
+    WAREHOUSES,
     Account,
     AccountObject,
     Grant,
+    read_credits,
     read_public_keys,
 )
-from dvd_rental_pipeline.warehouse.snowflake_account.difference import full_plan, script
+from dvd_rental_pipeline.warehouse.snowflake_account.difference import full_plan
+from dvd_rental_pipeline.warehouse.snowflake_account.spending import workloads
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SYSTEM_ROLES
 
 FULL = Account([DVD_RENTAL.name], public_keys=dict.fromkeys(USERS, "MIIB"), allowed_ips=["198.51.100.0/24"])
@@ -45,6 +49,7 @@ def test_every_object_is_created_before_it_is_needed() -> None:
 def test_every_statement_can_be_repeated() -> None:
     for statement in FULL.statements():
         assert statement.sql.startswith("create ") == (statement.creates is not None)
+        assert not statement.sql.startswith("insert ") or " where not exists " in statement.sql
         assert statement.creates is None or " if not exists " in statement.sql, statement.sql
         assert "or replace" not in statement.sql, "replacing would drop the grants on it"
 
@@ -93,6 +98,58 @@ def test_each_domain_has_a_raw_schema_with_the_same_grants() -> None:
     assert added == [sql.replace("DVD_RENTALS.DVD_RENTAL", "DVD_RENTALS.SIGNUPS") for sql in raw]
 
 
+def test_the_full_script_has_every_statement() -> None:
+    """Another administrator runs it: monitors and network policies must be bound, not only created."""
+    lines = [line for line in full_plan(FULL).script.splitlines() if not line.startswith("use role ")]
+    assert lines == [f"{statement.sql};" for statement in FULL.statements()]
+
+
+def test_each_warehouse_has_a_monitor_of_its_own_that_fits_the_schedule() -> None:
+    bound = dict(
+        re.findall(
+            r"alter warehouse (\w+) set resource_monitor = (\w+)", "\n".join(s.sql for s in FULL.statements())
+        )
+    )
+    assert set(bound) == set(WAREHOUSES.values())
+    assert len(set(bound.values())) == len(bound), "loading must not suspend reporting"
+    for workload in workloads():
+        assert FULL.credits[workload.warehouse] > workload.credits > 0
+    loading = {each.warehouse: each for each in workloads(96)}["LOADING"]
+    # 31 days, 96 starts, 60 s of loading and 60 s until it suspends.
+    assert loading.credits == pytest.approx(31 * 96 * 120 / 3600)
+
+
+@pytest.mark.parametrize("option", ["LOADING", "NOWHERE=3", "LOADING=0", "LOADING=many"])
+def test_a_limit_that_cannot_be_read_is_named(option: str) -> None:
+    with pytest.raises(PipelineError, match=f"--credits {option}"):
+        read_credits([option])
+
+
+def test_the_grant_on_present_tables_runs_each_time() -> None:
+    """A table that a refresh swapped in from another schema has no grants, though the future grant exists."""
+    repeated = [each.sql for each in FULL.statements() if each.is_repeated]
+    assert "grant select on all tables in schema DVD_RENTALS.DVD_RENTAL to role TRANSFORMER" in repeated
+
+
+def test_sessions_of_service_users_do_not_depend_on_defaults_of_the_account() -> None:
+    for user in USERS.values():
+        (sql,) = [
+            each.sql for each in FULL.statements() if each.sql.startswith(f"alter user {user} set timezone")
+        ]
+        for name in (
+            "week_start = 1",
+            "timestamp_type_mapping = 'TIMESTAMP_NTZ'",
+            "timestamp_ntz_output_format",
+        ):
+            assert name in sql
+
+
+def test_pseudonyms_have_a_salt_that_no_role_can_read() -> None:
+    (policy,) = [each.sql for each in FULL.statements() if each.sql.startswith("create masking policy")]
+    assert "sha2(concat((select max(salt) from DVD_RENTALS.GOVERNANCE.PSEUDONYM_SALT), value))" in policy
+    assert not [grant for each in FULL.statements() for grant in each.grants if "SALT" in grant.name]
+
+
 def test_no_role_gets_all_privileges_and_public_gets_none() -> None:
     for statement in FULL.statements():
         assert " all privileges" not in statement.sql
@@ -101,7 +158,7 @@ def test_no_role_gets_all_privileges_and_public_gets_none() -> None:
 
 
 def test_the_script_uses_the_role_of_each_statement() -> None:
-    lines = script(full_plan(FULL).missing).splitlines()
+    lines = full_plan(FULL).script.splitlines()
     assert all(line.endswith(";") for line in lines)
     assert lines[0].startswith("use role ")
     roles = [line for line in lines if line.startswith("use role ")]

@@ -1,17 +1,20 @@
 """`dvd-rental snowflake` and `doctor` against an account that begins empty.
 
 The stand-in executes `create database`, `create schema`, `show schemas`; it keeps roles, warehouses, users,
-policies and grants on record, refuses to name what was not made, and enforces none of them.
+policies and grants on record, and refuses to name what was not made and to read without a grant.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
-from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, new_private_key
+from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import SnowflakeDestination
+from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import final_table
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import ACCOUNT, SnowflakeStandIn, new_private_key
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +76,12 @@ def test_dropped_objects_are_planned_again(admin: CommandLine, server: Snowflake
     server.query("drop warehouse REPORTING")
     server.query("drop schema DVD_RENTALS.REPORTS")
     planned = [line for line in admin.ok("snowflake", "plan").splitlines() if not line.startswith("use role")]
-    assert [line.split(" with ")[0] for line in planned] == [
+    assert [line.split(" with ")[0] for line in planned if line.startswith("create")] == [
         "create warehouse if not exists REPORTING",
         "create schema if not exists DVD_RENTALS.REPORTS",
     ]
+    assert "alter warehouse REPORTING set resource_monitor = DVD_RENTAL_REPORTING;" in planned
+    assert "alter warehouse LOADING set resource_monitor = DVD_RENTAL_LOADING;" not in planned
     admin.ok("snowflake", "apply")
 
 
@@ -125,3 +130,41 @@ def test_a_wrong_key_is_one_message_without_a_traceback(
     assert completed.returncode == 1
     assert "does not accept the key of the user TRANSFORMER" in " ".join(completed.stderr.split())
     assert "Traceback" not in completed.stderr
+
+
+def test_apply_restores_grants_that_a_refresh_took_away(
+    admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path
+) -> None:
+    """Below destination-snowflake 4.0.47 a refresh swaps in a table that lacks the grants of its schema."""
+    admin.ok("snowflake", "apply")
+    arguments = {
+        "account": ACCOUNT,
+        "user": "LOADER",
+        "role": "LOADER",
+        "private_key_file": str(server.private_key_path),
+        "host": "127.0.0.1",
+        "port": server.port,
+        "protocol": "http",
+    }
+    table = final_table("city", [("city_id", "integer", True)])
+    rows = pa.table({column.name: pa.array([], pa.string()) for column in table.columns})
+    transformer = Production(tmp_path, server.environment("TRANSFORMER"))
+    for version, is_readable in (("4.0.47", True), ("4.0.46", False)):
+        SnowflakeDestination(arguments, "DVD_RENTALS", version).write("DVD_RENTAL", table, rows, replace=True)
+        read = transformer.run("query", "select count(*) from dvd_rental.city")
+        assert (read.returncode == 0) is is_readable, read.stderr
+    assert "does not exist or not authorized" in read.stderr
+    admin.ok("snowflake", "apply")
+    transformer.ok("query", "select count(*) from dvd_rental.city")
+    refused = Production(tmp_path, {**server.environment("REPORTER"), "DVD_RENTAL_SNOWFLAKE_ROLE": "REPORTER"})
+    assert "not authorized" in refused.run("query", "select count(*) from dvd_rental.city").stderr
+
+
+def test_the_plan_shows_what_a_month_costs(admin: CommandLine) -> None:
+    planned = admin.run("snowflake", "plan", "--credits", "LOADING=5")
+    shown = " ".join(planned.stderr.split())
+    assert "LOADING: 96 starts per day of 60 s" in shown
+    assert "99 credits per month. Its monitor suspends it at 5. That is before the month ends" in shown
+    hourly = " ".join(admin.run("snowflake", "plan", "--syncs-per-day", "24").stderr.split())
+    assert "LOADING: 24 starts per day" in hourly
+    assert "25 credits per month. Its monitor suspends it at 38." in hourly
