@@ -90,7 +90,10 @@
                     when previous_content = content_key and coalesce(previous_ended_at >= committed_at, true) then 0
                     else 1
                 end
-            ) over (partition by {{ key }} order by state_number rows unbounded preceding) as version_number
+            ) over (
+                partition by {{ key }}
+                order by state_number rows between unbounded preceding and current row
+            ) as version_number
         from states_with_previous
     ),
 
@@ -108,11 +111,18 @@
             *,
             min(committed_at) over (
                 partition by {{ key }}
-                order by version_number
-                rows between 1 following and unbounded following
-            ) as next_valid_from
+                order by version_number desc
+                rows between unbounded preceding and current row
+            ) as earliest_from_here
         from version_states
         where state_of_version = 1
+    ),
+
+    version_starts_with_next as (
+        select
+            *,
+            lead(earliest_from_here) over (partition by {{ key }} order by version_number) as next_valid_from
+        from version_starts
     ),
 
     valid_versions as (
@@ -128,7 +138,7 @@
                 when version_ended_at < next_valid_from then version_ended_at
                 else next_valid_from
             end as valid_to
-        from version_starts
+        from version_starts_with_next
         where not is_deleted
     )
 {%- endmacro %}

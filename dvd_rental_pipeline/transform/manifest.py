@@ -17,12 +17,16 @@ PRIVATE_META = ("pii", "private")
 
 @dataclass(frozen=True)
 class DbtColumn:
-    """A declared column. `data_type` is empty where none is declared; `is_private` comes from its meta."""
+    """A declared column. `data_type` is empty where none is declared.
+
+    By its meta, a column `is_personal` (masked in Snowflake), and `is_private` for that or another reason.
+    """
 
     name: str
     data_type: str
     description: str
     is_private: bool
+    is_personal: bool
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,7 @@ def _columns(node: Mapping[str, Any]) -> tuple[DbtColumn, ...]:
             data_type=column.get("data_type") or "",
             description=column["description"],
             is_private=any(_meta(column).get(key) for key in PRIVATE_META),
+            is_personal=bool(_meta(column).get("pii")),
         )
         for column in node["columns"].values()
     )

@@ -1,5 +1,6 @@
 """Versions in the history dimensions begin and end at the commit times of the source."""
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,20 @@ HISTORY = """
     select store_id, city, valid_from, valid_to, is_current
     from marts.dim_customer_history where customer_id = {} order by valid_from
 """
+
+
+def test_rows_are_counted_after_vanished_ones_are_deleted(home: Path) -> None:
+    raw = RawTables(home)
+    dbt = Dbt(raw)
+    fill(raw)
+    for rental_id in (1, 2, 3):
+        _rent(raw, rental_id, customer_id=1)
+    dbt.build_marts()
+    raw.vanish("rental", 2)
+    built = dbt("run", "--select", "stg_dvd_rental__rental", "fct_rental")
+    assert raw.query("select count(*) from marts.fct_rental") == [(2,)]
+    # The pipeline reads the last one.
+    assert re.findall(r"rows in \S*fct_rental: (\d+)", built.stdout)[-1] == "2"
 
 
 def test_history_follows_the_source(home: Path) -> None:

@@ -1,37 +1,140 @@
-"""Personal columns are masked in Snowflake, with the policy that the account set-up creates."""
+"""Personal columns are masked in Snowflake as soon as a table exists, with the policy of the account set-up."""
 
+import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
+from dvd_rental_pipeline_tests.stand_ins.snowflake.airbyte_tables import columns_of
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
-STATEMENT = """
-    {%- set node = graph.nodes[var("node")] -%}
-    [{{ masking_statement(node.relation_name, node) if execute }}]
-"""
+POLICY = "DVD_RENTALS.governance.personal_text"
+# A view with personal columns, a snapshot without a contract, a table with one, and what they need.
+SELECTED = "+customer_versions +dim_customer"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandIn]:
+    """An account that is set up, with empty raw tables."""
+    with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as server:
+        set_up(server)
+        with server.connect() as session, session.cursor() as cursor:
+            for table in DVD_RENTAL.tables:
+                columns = ", ".join(f'"{name}" {type_}' for name, type_ in columns_of(table))
+                cursor.execute(f'create table DVD_RENTAL."{table.name.upper()}" ({columns})')
+        yield server
 
 
 @pytest.fixture
-def dbt(tmp_path: Path) -> Dbt:
+def dbt(tmp_path: Path, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch) -> Dbt:
+    pytest.importorskip("dbt.adapters.snowflake", reason="needs dbt-snowflake")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
     return Dbt(RawTables(tmp_path))
 
 
-def test_every_personal_column_gets_the_policy_in_production(dbt: Dbt) -> None:
-    pytest.importorskip("dbt.adapters.snowflake", reason="needs dbt-snowflake")
-    masked = _compile(dbt, "model.dvd_rental.dim_customer")
-    policy = "set masking policy DVD_RENTALS.governance.personal_text force"
-    names = ("customer_name", "first_name", "last_name", "email", "address", "postal_code", "phone")
-    columns = ", ".join(f"column {name} {policy}" for name in names)
-    assert f"[alter table DVD_RENTALS.marts.dim_customer modify {columns}]" in masked
+def personal_columns(home: Path) -> Mapping[str, set[str]]:
+    """The personal columns of models and snapshots in upper case, by schema and name of the relation."""
+    (manifest,) = home.rglob("manifest.json")
+    nodes: list[dict[str, Any]] = list(json.loads(manifest.read_text())["nodes"].values())
+    found = {
+        f"{node['schema']}.{node['alias']}".upper(): {
+            name.upper() for name, column in node["columns"].items() if column["config"]["meta"].get("pii")
+        }
+        for node in nodes
+        if node["resource_type"] in ("model", "snapshot")
+    }
+    return {name: columns for name, columns in found.items() if columns}
+
+
+def test_no_personal_table_ever_exists_without_its_policy(dbt: Dbt, server: SnowflakeStandIn) -> None:
+    dbt(
+        "build",
+        "--target",
+        "production",
+        "--select",
+        SELECTED,
+        "--exclude-resource-type",
+        "test",
+    )
+    expected = personal_columns(dbt.raw.home)
+    built = []
+    for statement in server.statements():
+        created = re.match(
+            r"\s*(/\*.*?\*/)?\s*create\s+(or\s+replace\s+)?(?P<kinds>(\w+\s+)*?)(table|view)\s+(?P<name>\S+)",
+            statement["sql"],
+            re.IGNORECASE | re.DOTALL,
+        )
+        if created is None or "temporary" in created["kinds"].lower():
+            # A temporary one is visible in its own session only.
+            continue
+        name = created["name"].upper().removeprefix("DVD_RENTALS.")
+        if columns := expected.get(name):
+            built.append(name)
+            masked = {
+                each.upper().strip('"')
+                for each in re.findall(
+                    rf'(["\w]+)(?: [\w() ,]*?)? with masking policy {POLICY}', statement["sql"]
+                )
+            }
+            assert masked == columns, statement["sql"]
+    assert {"MARTS.DIM_CUSTOMER", "SNAPSHOTS.CUSTOMER_VERSIONS", "STAGING.STG_DVD_RENTAL__CUSTOMER"} <= set(
+        built
+    )
+    assert not any(" set masking policy" in statement["sql"] for statement in server.statements())
+
+
+def test_no_incremental_model_has_personal_columns(dbt: Dbt) -> None:
+    """dbt adds a new column to such a table without its policy."""
+    dbt("parse", "--target", "production")
+    (manifest,) = dbt.raw.home.rglob("manifest.json")
+    nodes = json.loads(manifest.read_text())["nodes"].values()
+    incremental = {
+        f"{node['schema']}.{node['alias']}".upper()
+        for node in nodes
+        if node["config"]["materialized"] == "incremental"
+    }
+    assert incremental
+    assert not incremental & set(personal_columns(dbt.raw.home))
+
+
+def test_the_policy_is_the_one_of_the_account() -> None:
     created = [each.creates for each in Account([]).statements() if each.creates]
     made = [each.name for each in created if "POLICY" in each.kind]
-    assert made == ["DVD_RENTALS.GOVERNANCE.PERSONAL_TEXT"], "dbt sets a policy that the account does not have"
+    assert made == [POLICY.upper()]
 
 
-def _compile(dbt: Dbt, node: str) -> str:
-    return dbt(
-        "compile", "--target", "production", "--no-populate-cache", "--no-introspect", "--quiet",
-        "--vars", f"{{node: {node}}}", "--inline", STATEMENT,
-    ).stdout  # fmt: skip
+def test_without_policies_reporters_get_views_without_personal_columns(
+    dbt: Dbt, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Snowflake's Standard edition, which refuses a policy."""
+    before = len(server.statements())
+    monkeypatch.setenv("DVD_RENTAL_SNOWFLAKE_EDITION", "standard")
+    dbt("run", "--target", "production", "--select", "+dim_customer")
+    statements = [statement["sql"] for statement in server.statements()[before:]]
+    assert not any("masking policy" in sql for sql in statements)
+    columns = {row[0] for row in server.query("describe view DVD_RENTALS.MARTS.DIM_CUSTOMER_PUBLIC")}
+    assert "CUSTOMER_ID" in columns
+    assert not columns & personal_columns(dbt.raw.home)["MARTS.DIM_CUSTOMER"]
+
+
+def test_in_the_standard_edition_reporters_read_views_alone() -> None:
+    account = Account([DVD_RENTAL.name], has_policies=False)
+    grants = {
+        (grant.grantee, grant.kind, grant.name.rpartition(".")[2])
+        for statement in account.statements()
+        for grant in statement.grants
+        if grant.privilege == "SELECT" and grant.grantee != "TRANSFORMER"
+    }
+    assert grants == {
+        (role, kind, schema)
+        for role, kind in (("REPORTER", "VIEW"), ("PII_READER", "TABLE"))
+        for schema in ("MARTS", "REPORTS")
+    }
+    assert not any("masking policy" in statement.sql for statement in account.statements())

@@ -4,7 +4,7 @@
         incremental_strategy='delete+insert',
         unique_key='rental_id',
         on_schema_change='append_new_columns',
-        post_hook="{{ delete_rows_not_in('stg_dvd_rental__rental', 'rental_id') }}"
+        post_hook=["{{ delete_rows_not_in('stg_dvd_rental__rental', 'rental_id') }}", "{{ log_row_count() }}"]
     )
 }}
 
