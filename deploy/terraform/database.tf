@@ -3,7 +3,7 @@
 locals {
   make_database = local.services && var.create_dagster_database
   database_host = local.make_database ? aws_db_instance.dagster[0].address : var.dagster_database_host
-  password      = one(ephemeral.aws_secretsmanager_random_password.dagster[*].random_password)
+  password      = one(ephemeral.aws_secretsmanager_secret_version.dagster[*].secret_string)
 }
 
 ephemeral "aws_secretsmanager_random_password" "dagster" {
@@ -24,8 +24,16 @@ resource "aws_secretsmanager_secret_version" "dagster_database" {
   count = local.make_database ? 1 : 0
 
   secret_id                = aws_secretsmanager_secret.dagster_database[0].id
-  secret_string_wo         = local.password
+  secret_string_wo         = ephemeral.aws_secretsmanager_random_password.dagster[0].random_password
   secret_string_wo_version = var.dagster_password_version
+}
+
+# The database gets the password that the secret has. A password is generated at each apply, and written only when its
+# version changes: if an apply fails between the two, the next one would give the database another one.
+ephemeral "aws_secretsmanager_secret_version" "dagster" {
+  count = local.make_database ? 1 : 0
+
+  secret_id = aws_secretsmanager_secret_version.dagster_database[0].secret_id
 }
 
 resource "aws_security_group" "database" {
@@ -52,6 +60,13 @@ resource "aws_db_subnet_group" "dagster" {
 
   name       = "${var.name}-dagster"
   subnet_ids = var.subnet_ids
+
+  lifecycle {
+    precondition {
+      condition     = length(toset([for subnet in data.aws_subnet.tasks : subnet.availability_zone])) >= 2
+      error_message = "RDS needs subnet_ids in at least two availability zones; or set create_dagster_database = false."
+    }
+  }
 }
 
 resource "aws_db_instance" "dagster" {
@@ -79,7 +94,12 @@ resource "aws_db_instance" "dagster" {
   auto_minor_version_upgrade = true
   deletion_protection        = !var.stand_in
   skip_final_snapshot        = var.stand_in
-  final_snapshot_identifier  = "${var.name}-dagster-final"
+  # Unique, so that a database that was created again can be destroyed again.
+  final_snapshot_identifier = "${var.name}-dagster-final-${formatdate("YYYYMMDDhhmmss", plantimestamp())}"
+
+  lifecycle {
+    ignore_changes = [final_snapshot_identifier]
+  }
 }
 
 # Attach it to the source database and reboot that once. A slot that is not read retains WAL until the disk is full:
@@ -100,6 +120,13 @@ resource "aws_db_parameter_group" "source" {
   parameter {
     name         = "max_slot_wal_keep_size"
     value        = "10240"
+    apply_method = "immediate"
+  }
+
+  # Milliseconds. Nothing is sent while a large transaction is decoded.
+  parameter {
+    name         = "wal_sender_timeout"
+    value        = "300000"
     apply_method = "immediate"
   }
 

@@ -36,6 +36,22 @@ resource "aws_cloudwatch_log_metric_filter" "runs" {
   }
 }
 
+# A run that was killed, or whose task did not start, cannot log its failure. The daemon logs that it gives it up.
+resource "aws_cloudwatch_log_metric_filter" "lost_runs" {
+  count = local.services ? 1 : 0
+
+  name           = "LostRuns"
+  log_group_name = aws_cloudwatch_log_group.this["services"].name
+  pattern        = "?\"Marking run\" ?\"Run timed out due to taking longer than\" ?\"has exceeded maximum runtime\""
+
+  metric_transformation {
+    namespace = local.metric_namespace
+    name      = "RunFailures"
+    value     = "1"
+    unit      = "Count"
+  }
+}
+
 resource "aws_sns_topic" "alerts" {
   name              = "${var.name}-alerts"
   kms_master_key_id = aws_kms_alias.alerts.name
@@ -53,7 +69,7 @@ resource "aws_kms_key" "alerts" {
       {
         Sid       = "Account"
         Effect    = "Allow"
-        Principal = { AWS = "arn:aws:iam::${data.aws_caller_identity.current.account_id}:root" }
+        Principal = { AWS = "arn:${local.partition}:iam::${data.aws_caller_identity.current.account_id}:root" }
         Action    = "kms:*"
         Resource  = "*"
       },

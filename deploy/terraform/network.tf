@@ -1,5 +1,11 @@
 # Allowed connections. Egress of the tasks is open, since Airbyte, Snowflake and AWS have no fixed addresses.
 
+data "aws_subnet" "tasks" {
+  for_each = toset(var.subnet_ids)
+
+  id = each.value
+}
+
 resource "aws_security_group" "tasks" {
   name        = "${var.name}-tasks"
   description = "Tasks of ${var.name}"

@@ -140,11 +140,25 @@ resource "aws_ecr_lifecycle_policy" "this" {
   repository = aws_ecr_repository.this.name
 
   policy = jsonencode({
-    rules = [{
-      rulePriority = 1
-      description  = "Keep the last thirty for rollbacks."
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
-      action       = { type = "expire" }
-    }]
+    rules = [
+      {
+        # An image that one rule selects is left alone by those after it: the deployed one never expires.
+        rulePriority = 1
+        description  = "Keep the deployed image."
+        selection = {
+          tagStatus      = "tagged"
+          tagPatternList = [var.image_tag]
+          countType      = "imageCountMoreThan"
+          countNumber    = 1
+        }
+        action = { type = "expire" }
+      },
+      {
+        rulePriority = 2
+        description  = "Keep the last thirty others for rollbacks."
+        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
+        action       = { type = "expire" }
+      },
+    ]
   })
 }

@@ -49,6 +49,11 @@ def test_every_variable_and_output_is_described() -> None:
     assert [name for name, body in blocks if "description" not in body] == []
 
 
+def test_no_partition_is_written_out() -> None:
+    """`arn:aws:` is wrong in the partitions of China and of GovCloud."""
+    assert "arn:aws:" not in re.sub(r"#.*|description\s*=.*", "", text())
+
+
 def test_no_role_has_all_rights_on_a_service() -> None:
     actions = re.findall(
         r'"([a-z0-9]+:[A-Za-z*]+)"', re.sub(r'aws_kms_key" "alerts".*?^\}', "", text(), flags=re.S | re.M)
@@ -155,6 +160,171 @@ SETTINGS = {
 WITHOUT_SETTINGS = {"dvd-rental-webserver", "dvd-rental-daemon"}
 
 
+# The IAM actions that each task needs, with what calls them; those of the package itself are in `OPERATIONS`.
+ACTIONS = {
+    "dvd-rental-run": {
+        *("secretsmanager:GetSecretValue", "s3:GetObject", "s3:PutObject", "s3:ListBucket", "s3:DeleteObject"),
+        *("sns:Publish", "kms:Decrypt", "kms:GenerateDataKey", "cloudwatch:PutMetricData"),
+        # watchtower
+        *("logs:CreateLogStream", "logs:PutLogEvents"),
+    },
+    "dvd-rental-code-location": {
+        *("secretsmanager:GetSecretValue", "sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"),
+        "cloudwatch:PutMetricData",
+    },
+    # dagster-aws: S3ComputeLogManager, and EcsRunLauncher to stop runs.
+    "dvd-rental-webserver": {
+        *("s3:PutObject", "s3:GetObject", "s3:ListBucket", "ecs:StopTask", "ecs:DescribeTasks"),
+        *("ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"),
+    },
+    # dagster-aws: EcsRunLauncher, which reads the log of a task that stopped.
+    "dvd-rental-daemon": {
+        *("ecs:RunTask", "ecs:TagResource", "iam:PassRole", "ecs:StopTask", "ecs:DescribeTasks"),
+        *("ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces", "logs:GetLogEvents"),
+    },
+    "dvd-rental-execution": {
+        *("ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer"),
+        *("ecr:BatchGetImage", "logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"),
+    },
+    "dvd-rental-scheduler": {"ecs:RunTask", "iam:PassRole"},
+}
+# By boto3 operation that the package calls: the actions that a run needs for it.
+OPERATIONS = {
+    "get_secret_value": {"secretsmanager:GetSecretValue"},
+    "get_object": {"s3:GetObject"},
+    "put_object": {"s3:PutObject"},
+    "upload_file": {"s3:PutObject"},
+    "head_object": {"s3:GetObject"},
+    "delete_object": {"s3:DeleteObject"},
+    "delete_objects": {"s3:DeleteObject"},
+    "list_objects_v2": {"s3:ListBucket"},
+    "publish": {"sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"},
+    "put_metric_data": {"cloudwatch:PutMetricData"},
+}
+
+
+def assert_least_privilege(mode: str) -> None:
+    """Every role has the actions that its task needs, and no other; no action is allowed on every resource."""
+    iam = boto3.client("iam")
+    roles = {role["RoleName"] for role in iam.list_roles()["Roles"]} & set(ACTIONS)
+    only_services = {"dvd-rental-code-location", "dvd-rental-webserver", "dvd-rental-daemon"}
+    assert roles == set(ACTIONS) - ({"dvd-rental-scheduler"} if mode == "services" else only_services)
+    for role in roles:
+        statements = [
+            statement
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+            for statement in iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+        ]
+        allowed = {action for statement in statements for action in statement["Action"]}
+        needed = set(ACTIONS[role])
+        if mode == "scheduled" and role != "dvd-rental-scheduler":
+            # The settings are on S3, and there is no database with a password.
+            needed -= {"secretsmanager:GetSecretValue"}
+        assert allowed == needed, role
+        everywhere = {
+            action
+            for statement in statements
+            if statement["Resource"] == ["*"] and "Condition" not in statement
+            for action in statement["Action"]
+        }
+        # These do not support resource-level permissions.
+        assert everywhere <= {
+            "ecr:GetAuthorizationToken",
+            "ecs:DescribeTaskDefinition",
+            "ec2:DescribeNetworkInterfaces",
+        }
+
+
+def test_a_run_may_call_every_operation_of_the_package() -> None:
+    sources = "\n".join(
+        file.read_text()
+        for file in (PROJECT_ROOT / "dvd_rental_pipeline").rglob("*.py")
+        if "aws_client(" in (content := file.read_text()) or "_client(" in content
+    )
+    called = {name for name in OPERATIONS if re.search(rf"\.{name}\b", sources)}
+    assert {"get_secret_value", "publish", "put_metric_data"} <= called
+    needed = {action for name in called for action in OPERATIONS[name]}
+    assert needed - ACTIONS["dvd-rental-run"] == set()
+
+
+class PlannedInfrastructure(Infrastructure):
+    """What a first `apply` would create."""
+
+    def resources(self) -> list[dict[str, Any]]:
+        self.run("plan", "-input=false", "-out=first")
+        plan = json.loads(self.run("show", "-json", "first").stdout)
+        return [change for change in plan["resource_changes"] if change["change"]["actions"] == ["create"]]
+
+
+@pytest.fixture
+def planned(terraform: str, aws: AwsStandIn, tmp_path: Path) -> PlannedInfrastructure:
+    if PLUGINS is None:
+        pytest.skip("TF_PLUGIN_DIR names no folder with Terraform's provider for AWS: nothing is planned")
+    subnets = boto3.client("ec2").describe_subnets()["Subnets"]
+    return PlannedInfrastructure(
+        terraform,
+        tmp_path,
+        {
+            "region": REGION,
+            "vpc_id": subnets[0]["VpcId"],
+            "subnet_ids": [subnet["SubnetId"] for subnet in subnets[:2]],
+            "image_tag": "deployed-tag",
+            "stand_in": True,
+        },
+    )
+
+
+def test_the_plan_keeps_the_policies(planned: PlannedInfrastructure) -> None:
+    """Nothing is public, everything is encrypted, logs expire, and the deployed image does not."""
+    resources = planned.resources()
+
+    def values(kind: str) -> list[dict[str, Any]]:
+        found = [each["change"]["after"] for each in resources if each["type"] == kind]
+        assert found, f"the plan has no {kind}"
+        return found
+
+    for rule in values("aws_vpc_security_group_ingress_rule"):
+        assert rule["cidr_ipv4"] is None
+        assert rule["cidr_ipv6"] is None
+    for service in values("aws_ecs_service"):
+        assert service["network_configuration"][0]["assign_public_ip"] is False
+    buckets = len(values("aws_s3_bucket"))
+    blocks = values("aws_s3_bucket_public_access_block")
+    assert len(blocks) == len(values("aws_s3_bucket_server_side_encryption_configuration")) == buckets
+    for block in blocks:
+        assert all(
+            value for name, value in block.items() if name.startswith(("block_", "ignore_", "restrict_"))
+        )
+    (database,) = values("aws_db_instance")
+    assert database["storage_encrypted"] is True
+    assert not database["publicly_accessible"]
+    assert re.search(r"-final-\d{14}$", database["final_snapshot_identifier"])
+    assert values("aws_kms_key")[0]["enable_key_rotation"] is True
+    groups = {group["name"]: group["retention_in_days"] for group in values("aws_cloudwatch_log_group")}
+    assert set(groups) == {"/dvd-rental/runs", "/dvd-rental/tasks", "/dvd-rental/services"}
+    assert all(0 < days < 400 for days in groups.values())
+    counted = {each["metric_transformation"][0]["name"] for each in values("aws_cloudwatch_log_metric_filter")}
+    assert counted == {"RunFailures", "RunSuccesses", "StepFailures", "FailedChecks"}
+    (lost,) = [each for each in values("aws_cloudwatch_log_metric_filter") if each["name"] == "LostRuns"]
+    assert lost["log_group_name"] == "/dvd-rental/services"
+
+    (lifecycle,) = values("aws_ecr_lifecycle_policy")
+    rules = sorted(json.loads(lifecycle["policy"])["rules"], key=lambda rule: rule["rulePriority"])
+    first = rules[0]["selection"]
+    assert first["tagPatternList"] == ["deployed-tag"], "the image in use must be selected first, and so kept"
+    assert (first["countType"], first["countNumber"]) == ("imageCountMoreThan", 1)
+    assert len(rules) == 2
+
+
+def test_subnets_in_one_zone_are_refused(planned: PlannedInfrastructure) -> None:
+    """RDS needs two; its API would refuse them in the middle of an apply."""
+    variables = planned.folder / "terraform.tfvars.json"
+    values = json.loads(variables.read_text())
+    variables.write_text(json.dumps({**values, "subnet_ids": values["subnet_ids"][:1]}))
+    refused = planned.run("plan", "-input=false", codes=(1,))
+    assert "at least two availability zones" in " ".join(refused.stderr.replace("│", " ").split())
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mode", ["services", "scheduled"])
@@ -214,7 +384,9 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
     assert {item["ParameterName"]: item["ParameterValue"] for item in parameters["Parameters"]} == {
         "rds.logical_replication": "1",
         "max_slot_wal_keep_size": "10240",
+        "wal_sender_timeout": "300000",
     }
+    assert_least_privilege(mode)
 
     policy = boto3.client("iam").get_role_policy(RoleName="dvd-rental-run", PolicyName="run")["PolicyDocument"]
     (reading,) = (item for item in policy["Statement"] if item["Sid"] == "ReadSettings")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,12 @@ def test_every_action_is_pinned_to_a_full_version(workflow: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_every_script_and_program_exists(workflow: Path) -> None:
-    commands = [line for step in steps(workflow) for line in step.get("run", "").splitlines() if line.strip()]
+    commands = [
+        line.removeprefix("if ")
+        for step in steps(workflow)
+        for line in map(str.strip, step.get("run", "").splitlines())
+        if line and not line.startswith("#")
+    ]
     assert commands
     for command in commands:
         program = command.split()[0]
@@ -41,6 +47,25 @@ def test_every_script_and_program_exists(workflow: Path) -> None:
             assert os.access(PROJECT_ROOT / program, os.X_OK), f"{program} does not exist, or is not executable"
         else:
             assert program in {"docker", "terraform", "make", "echo"}, f"does a runner have {program}?"
+
+
+def test_a_commit_that_was_pushed_is_not_pushed_again(tmp_path: Path) -> None:
+    """The tags of the repository are immutable: a second push of one commit would fail."""
+    (script,) = [
+        step["run"]
+        for step in steps(PROJECT_ROOT / ".github/workflows/deploy.yml")
+        if "docker push" in step.get("run", "")
+    ]
+    for inspected, expected in ((0, ["manifest"]), (1, ["manifest", "build", "push"])):
+        calls = tmp_path / f"calls{inspected}"
+        docker = tmp_path / "bin" / "docker"
+        docker.parent.mkdir(exist_ok=True)
+        docker.write_text(f'#!/bin/sh\necho "$1" >> {calls}\n[ "$1" != manifest ] || exit {inspected}\n')
+        docker.chmod(0o755)
+        checked = script.replace("deploy/image/check_with_docker", "true")
+        environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}", "IMAGE": "repository:commit"}
+        subprocess.run(["/bin/bash", "-e", "-c", checked], env=environment, check=True)
+        assert calls.read_text().split() == expected
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
