@@ -28,7 +28,7 @@ def resource_factories(
 ) -> Mapping[str, Callable[[], Any]]:
     """A factory for each resource of the graph, by its key: a resource that is overridden is never made."""
     return {
-        **{pipeline.ingestion_key: partial(_ingestion, settings, pipeline) for pipeline in pipelines},
+        **{pipeline.ingestion_key: partial(build_ingestion, settings, pipeline) for pipeline in pipelines},
         **{key: make for each in asset_pipelines for key, make in each.resource_factories(settings).items()},
         "warehouse": lambda: build_warehouse_resource(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
@@ -46,7 +46,7 @@ def automation_enabled(settings: Settings) -> bool:
     return settings.deployment is not Deployment.BRANCH
 
 
-def _ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
+def build_ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     match settings.deployment:
         case Deployment.LOCAL:
             # Only local pays for this import, of Arrow and pandas.

@@ -2,7 +2,19 @@
 
 import typer
 
-from dvd_rental_pipeline.cli import airbyte, checks, dev, doctor, query, reports, run, site, snowflake, source
+from dvd_rental_pipeline.cli import (
+    airbyte,
+    checks,
+    dev,
+    doctor,
+    query,
+    rehearse,
+    reports,
+    run,
+    site,
+    snowflake,
+    source,
+)
 from dvd_rental_pipeline.cli.terminal import CommandGroup
 
 app = typer.Typer(
@@ -18,6 +30,7 @@ app.command()(reports.show)
 app.command()(query.query)
 app.command()(site.site)
 app.command()(doctor.doctor)
+app.command()(rehearse.rehearse)
 app.add_typer(source.app, name="source")
 app.add_typer(checks.app, name="checks")
 app.add_typer(airbyte.app, name="airbyte")

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.doctor.rehearsal import STEPS
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.dbt_models.comparison import VERSION_KEYS, all_rows
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
@@ -419,3 +420,24 @@ def test_after_a_killed_run_no_row_is_lost_and_no_secret_leaked(
     assert_raw_tables_equal_the_source(whole)
     assert {"docs/index.html"} <= set(whole.objects(SITE_BUCKET))
     assert_no_secret_leaked(whole)
+
+
+def test_the_rehearsal_passes_and_names_what_it_finds(whole: ProductionServices) -> None:
+    planned = whole.ok("rehearse", "--plan")
+    passed = whole.run("rehearse", "--refresh")
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    for step in STEPS:
+        assert step.name in planned
+        assert f"ok {step.name}" in " ".join(passed.stdout.split())
+    assert "TRANSFORMER reads all 15 tables after a refresh" in " ".join(passed.stdout.split())
+
+    (destination,) = whole.airbyte.workspace.destinations.values()
+    destination.version = "4.0.46"
+    whole.snowflake.query("alter warehouse LOADING set resource_monitor = DVD_RENTAL_REPORTING")
+    whole.snowflake.query("update DVD_RENTALS.DVD_RENTAL.FILM set TITLE = 'x' where FILM_ID = 1")
+    failed = whole.run("rehearse")
+    shown = " ".join(failed.stdout.split())
+    assert failed.returncode == 1
+    for found in ("4.0.46 is too old", "These differ from the source: film", "Shared monitors"):
+        assert found in shown
+    assert "Traceback" not in failed.stderr
