@@ -14,6 +14,7 @@ from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAler
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.ingestion.resource import Ingestion
+from dvd_rental_pipeline.ingestion.unavailable import UnavailableIngestion
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
 from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
@@ -48,6 +49,12 @@ def automation_enabled(settings: Settings) -> bool:
 
 def build_ingestion(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     match settings.deployment:
+        case Deployment.LOCAL if settings.warehouse_url is not None:
+            return UnavailableIngestion(
+                reason="The embedded replication writes a DuckDB file, and DVD_RENTAL_WAREHOUSE_URL chooses "
+                f"PostgreSQL as the warehouse: {pipeline.domain.name} cannot be replicated there. Unset it, or "
+                "run another pipeline, such as `dvd-rental run --select group:sales`."
+            )
         case Deployment.LOCAL:
             # Only local pays for this import, of Arrow and pandas.
             from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion  # noqa: PLC0415

@@ -21,6 +21,8 @@ from dvd_rental_pipeline.core.secret_store import read_secrets
 from dvd_rental_pipeline.core.setting_groups.absolute_path import AbsolutePath
 from dvd_rental_pipeline.core.setting_groups.airbyte import AirbyteSettings
 from dvd_rental_pipeline.core.setting_groups.aws import AwsSettings
+from dvd_rental_pipeline.core.setting_groups.postgres_warehouse import PostgresWarehouseSettings
+from dvd_rental_pipeline.core.setting_groups.sales import SalesSettings
 from dvd_rental_pipeline.core.setting_groups.snowflake import SnowflakeSettings
 from dvd_rental_pipeline.core.setting_groups.source import SourceSettings
 
@@ -29,7 +31,7 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
 DEFAULT_HOME = PROJECT_ROOT / ".dvd_rental"
 ENV_PREFIX = "DVD_RENTAL_"
 # Secrets that resources read from the environment by name, so that Dagster never shows them.
-_READ_FROM_ENVIRONMENT = ("source_url", "airbyte_client_secret", "airbyte_password")
+_READ_FROM_ENVIRONMENT = ("source_url", "warehouse_url", "airbyte_client_secret", "airbyte_password")
 
 
 class Deployment(StrEnum):
@@ -44,7 +46,15 @@ class SettingsError(PipelineError):
     """A setting is unknown, malformed or missing."""
 
 
-class Settings(SourceSettings, AirbyteSettings, SnowflakeSettings, AwsSettings, BaseSettings):
+class Settings(
+    SourceSettings,
+    SalesSettings,
+    AirbyteSettings,
+    SnowflakeSettings,
+    PostgresWarehouseSettings,
+    AwsSettings,
+    BaseSettings,
+):
     """The configuration of a deployment. Build it with `Settings.load()`."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
@@ -129,8 +139,18 @@ class Settings(SourceSettings, AirbyteSettings, SnowflakeSettings, AwsSettings, 
 
     @property
     def dbt_target_dir(self) -> Path:
-        """One folder per deployment: the artifacts for one warehouse are of no use with another."""
-        return self.home / "dbt" / self.deployment.value
+        """One folder per target: the artifacts for one warehouse are of no use with another."""
+        return self.home / "dbt" / self.dbt_target
+
+    @property
+    def dbt_target(self) -> str:
+        """The target of dbt's profile: the deployment, or `postgres` where that is the warehouse."""
+        return self.deployment.value if self.warehouse_url is None else "postgres"
+
+    @property
+    def sales_landing(self) -> str:
+        """The folder or S3 prefix of the sales files."""
+        return self.sales_files or str(self.home / "sales_files")
 
     def unavailable(self, feature: str) -> SettingsError:
         """The error to raise where this deployment needs a feature that does not exist yet."""
@@ -178,6 +198,7 @@ class Settings(SourceSettings, AirbyteSettings, SnowflakeSettings, AwsSettings, 
             if secret is not None:
                 os.environ[f"{ENV_PREFIX}{name.upper()}"] = secret.get_secret_value()
         self._export_snowflake()
+        self.export_postgres_warehouse()
         os.environ["DBT_TARGET_PATH"] = str(self.dbt_target_dir)
         os.environ["DBT_SEND_ANONYMOUS_USAGE_STATS"] = "false"
         # dbt's default also runs tests of models outside the selection, which may not exist yet.

@@ -35,7 +35,7 @@ def load_dbt_project(settings: Settings) -> DbtProject:
         project_dir=DBT_PROJECT_DIR,
         target_path=settings.dbt_target_dir,
         profiles_dir=DBT_PROJECT_DIR,
-        target=settings.deployment.value,
+        target=settings.dbt_target,
     )
     if _manifest_is_stale(project):
         try:
@@ -51,7 +51,7 @@ def load_dbt_project(settings: Settings) -> DbtProject:
 
 def dbt_executable(project: DbtProject) -> str:
     """The dbt of this environment, which need not be on PATH; for Snowflake, `dvd-rental-dbt`."""
-    name = "dbt" if project.target == Deployment.LOCAL else "dvd-rental-dbt"
+    name = "dvd-rental-dbt" if project.target in (Deployment.BRANCH, Deployment.PRODUCTION) else "dbt"
     return shutil.which(name, path=str(Path(sys.executable).parent)) or name
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from dvd_rental_pipeline.core.settings import Deployment, Settings
+from dvd_rental_pipeline.core.settings import Deployment, Settings, SettingsError
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.warehouse.interface import Warehouse
+from dvd_rental_pipeline.warehouse.postgres_warehouse import PostgresWarehouse
 
 
 class WarehouseKind(Enum):
@@ -13,13 +14,23 @@ class WarehouseKind(Enum):
 
     DUCKDB = auto()
     SNOWFLAKE = auto()
+    POSTGRES = auto()
 
 
 def warehouse_kind(settings: Settings) -> WarehouseKind:
-    """The warehouse of this deployment."""
+    """The warehouse of this deployment.
+
+    Raises:
+        SettingsError: a PostgreSQL warehouse is set in a deployment whose warehouse is Snowflake.
+    """
     match settings.deployment:
         case Deployment.LOCAL:
-            return WarehouseKind.DUCKDB
+            return WarehouseKind.DUCKDB if settings.warehouse_url is None else WarehouseKind.POSTGRES
+        case Deployment.BRANCH | Deployment.PRODUCTION if settings.warehouse_url is not None:
+            raise SettingsError(
+                f"DVD_RENTAL_DEPLOYMENT={settings.deployment.value} has its warehouse in Snowflake: unset "
+                "DVD_RENTAL_WAREHOUSE_URL, or use the deployment `local`."
+            )
         case Deployment.BRANCH | Deployment.PRODUCTION:
             return WarehouseKind.SNOWFLAKE
 
@@ -37,6 +48,9 @@ def open_warehouse(
     match warehouse_kind(settings):
         case WarehouseKind.DUCKDB:
             return DuckDBWarehouse(settings.warehouse_path, on_wait=on_wait)
+        case WarehouseKind.POSTGRES:
+            assert settings.warehouse_url is not None  # noqa: S101 - that makes the kind POSTGRES
+            return PostgresWarehouse(settings.warehouse_url.get_secret_value())
         case WarehouseKind.SNOWFLAKE:
             # These imports take seconds, which `local` need not spend.
             from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin  # noqa: PLC0415

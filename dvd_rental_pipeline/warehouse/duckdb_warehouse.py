@@ -46,6 +46,10 @@ class DuckDBWarehouse(Warehouse):
             _require_one_statement(connection, sql)
             return DuckDBSession(connection).execute(sql, parameters)
 
+    def create_schema(self, name: str) -> None:
+        with self.transaction() as session:
+            session.execute(f"create schema if not exists {_quote(name)}")
+
     def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
         # Read-only, but not without access to files as in `query`: the statements are the caller's own.
         with open_duckdb(

@@ -60,6 +60,14 @@ class Warehouse(ABC):
         """
 
     @abstractmethod
+    def create_schema(self, name: str) -> None:
+        """Create the schema `name`, in lower case, if it does not exist.
+
+        Raises:
+            WarehouseError: the warehouse cannot be reached, or does not permit it.
+        """
+
+    @abstractmethod
     def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
         """Write the result of each read-only statement as a Parquet file; returns the number of its rows.
 

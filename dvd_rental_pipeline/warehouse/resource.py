@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, Settings
 from dvd_rental_pipeline.warehouse.deployment import WarehouseKind, warehouse_kind
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.warehouse.interface import IncomingRows, Rows, Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.postgres_warehouse import PostgresWarehouse
 
 
 class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[type-arg]
@@ -23,6 +25,9 @@ class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[typ
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         return self.to_warehouse().query(sql, parameters)
+
+    def create_schema(self, name: str) -> None:
+        self.to_warehouse().create_schema(name)
 
     def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
         return self.to_warehouse().export(statements)
@@ -49,6 +54,15 @@ class DuckDBWarehouseResource(WarehouseResource):
         return DuckDBWarehouse(Path(self.path))
 
 
+class PostgresWarehouseResource(WarehouseResource):
+    """A PostgreSQL database."""
+
+    url: str = Field(repr=False, description="Its URL, by reference: it may contain a password")
+
+    def to_warehouse(self) -> PostgresWarehouse:
+        return PostgresWarehouse(self.url)
+
+
 def build_warehouse_resource(settings: Settings) -> WarehouseResource:
     """The warehouse of this deployment.
 
@@ -58,6 +72,8 @@ def build_warehouse_resource(settings: Settings) -> WarehouseResource:
     match warehouse_kind(settings):
         case WarehouseKind.DUCKDB:
             return DuckDBWarehouseResource(path=str(settings.warehouse_path))
+        case WarehouseKind.POSTGRES:
+            return PostgresWarehouseResource(url=dg.EnvVar(f"{ENV_PREFIX}WAREHOUSE_URL"))
         case WarehouseKind.SNOWFLAKE:
             # Importing it takes seconds, which `local` need not spend.
             from dvd_rental_pipeline.warehouse.snowflake_resource import (  # noqa: PLC0415

@@ -54,6 +54,10 @@ class SnowflakeWarehouse(Warehouse):
         with open_snowflake(self.login, self.tags) as session:
             return session.execute(sql, parameters)
 
+    def create_schema(self, name: str) -> None:
+        with open_snowflake(self.login, self.tags) as session:
+            session.execute(f"create schema if not exists {_quote(str(self.login.database))}.{_quote(name)}")
+
     def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
         for sql in statements.values():
             require_read_only(sql)

@@ -14,6 +14,7 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.postgres_warehouse import PostgresWarehouse
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
 from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
@@ -29,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandI
         yield server
 
 
-@pytest.fixture(params=["duckdb", "snowflake"])
+@pytest.fixture(params=["duckdb", "snowflake", "postgres"])
 def warehouse(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
@@ -38,6 +39,11 @@ def warehouse(
         with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
             connection.execute("create schema sales")
         yield DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+        return
+    if request.param == "postgres":
+        postgres = PostgresWarehouse(request.getfixturevalue("database_url"))
+        postgres.create_schema("sales")
+        yield postgres
         return
     server: SnowflakeStandIn = request.getfixturevalue("server")
     for name, value in server.environment().items():
@@ -81,6 +87,23 @@ def test_a_query_cannot_write(warehouse: Warehouse) -> None:
     with pytest.raises(WarehouseError, match="rejected"):
         warehouse.query("delete from sales.film")
     assert stored(warehouse) == {"alien": Decimal("0.99")}
+
+
+@pytest.mark.parametrize(
+    "statement", ["select 1; delete from sales.film", "select 1; commit; delete from sales.film"]
+)
+def test_a_query_is_one_statement(warehouse: Warehouse, statement: str) -> None:
+    warehouse.load(FILMS, films(alien="0.99"))
+    with pytest.raises(WarehouseError):
+        warehouse.query(statement)
+    assert stored(warehouse) == {"alien": Decimal("0.99")}
+
+
+def test_a_schema_is_created_once(warehouse: Warehouse) -> None:
+    for _ in range(2):
+        warehouse.create_schema("purchases")
+    warehouse.load(TableName("purchases", "film"), films(alien="0.99"))
+    assert warehouse.query("select title from purchases.film").values == [("alien",)]
 
 
 def test_the_statements_of_a_transaction_are_committed_together(warehouse: Warehouse) -> None:
