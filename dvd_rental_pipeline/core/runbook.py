@@ -46,6 +46,9 @@ class Section(StrEnum):
     OVERDUE = "overdue"
     BLOCKING_CHECK = "blocking-check"
     REPLICATION_SLOT = "replication-slot"
+    SALES_RECORDS = "sales-records"
+    SALES_QUARANTINE = "sales-quarantine"
+    SALES_FILES = "sales-files"
 
     @property
     def reference(self) -> str:

@@ -1,0 +1,364 @@
+"""Splits a file into valid rows and quarantined records, as two Parquet files, in bounded memory.
+
+Python's reader finds the records; DuckDB validates them in batches, without a database.
+"""
+
+import calendar
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.files.csv_records import REPLACEMENT, CsvRecord, as_text, read_records
+from dvd_rental_pipeline.pipelines.sales.columns import (
+    FILE_COLUMNS,
+    FileColumn,
+    Kind,
+    arrow_schema,
+    normalize_header,
+)
+from dvd_rental_pipeline.pipelines.sales.file_formats import FileFormat
+from dvd_rental_pipeline.pipelines.sales.file_names import SalesFile
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+BATCH_RECORDS = 20_000
+
+
+class RejectedFileError(PipelineError):
+    """The header of a file is not valid: nothing of it can be loaded."""
+
+
+@dataclass(frozen=True)
+class ValidatedFile:
+    """The rows of a file: valid and quarantined ones, each a Parquet file with the columns of its raw table."""
+
+    file: SalesFile
+    sha256: str
+    valid: Path
+    quarantined: Path
+    valid_rows: int
+    quarantined_rows: int
+    ignored_columns: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The position of each column in a record."""
+
+    positions: Mapping[str, int]
+    width: int
+    fields: Sequence[str]
+    ignored: Sequence[str]
+
+
+def validate_file(
+    file: SalesFile,
+    stream: BinaryIO,
+    file_format: FileFormat,
+    folder: Path,
+    *,
+    batch_records: int = BATCH_RECORDS,
+) -> ValidatedFile:
+    """Read `stream` to its end and write its rows to two Parquet files in `folder`.
+
+    Raises:
+        RejectedFileError: the file is empty, or its header lacks a column or has one twice.
+    """
+    import duckdb  # noqa: PLC0415 - only loading needs it
+
+    hashed = _HashingStream(stream)
+    buffered: Any = io.BufferedReader(hashed, 1 << 20)
+    records = read_records(buffered, encoding=file_format.encoding, delimiter=file_format.delimiter)
+    header = _read_header(file, next(records, None))
+    with (
+        duckdb.connect(config={"threads": 2, "memory_limit": "512MB"}) as connection,
+        _Output(folder / "valid.parquet", "order_lines") as valid,
+        _Output(folder / "quarantined.parquet", "quarantine") as quarantined,
+    ):
+        validator = _Validator(connection, file, file_format, header)
+        for batch in _batches(records, header, batch_records):
+            rows, rejected = validator.validate(batch)
+            valid.write(rows)
+            quarantined.write(rejected)
+    return ValidatedFile(
+        file,
+        hashed.hexdigest(),
+        valid.path,
+        quarantined.path,
+        valid.rows,
+        quarantined.rows,
+        header.ignored,
+    )
+
+
+def hash_content(stream: BinaryIO) -> str:
+    """The SHA-256 of a stream, read in pieces."""
+    digest = hashlib.sha256()
+    while piece := stream.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _read_header(file: SalesFile, record: CsvRecord | None) -> _Header:
+    if record is None:
+        raise RejectedFileError(f"{file.name} is empty: it has not even a header.")
+    if record.error is not None:
+        raise RejectedFileError(f"{file.name}: the header is {record.error}.")
+    normalized = [normalize_header(name) for name in record.fields]
+    positions: dict[str, int] = {}
+    missing, repeated = [], []
+    for column in FILE_COLUMNS:
+        names = (normalize_header(column.name), *column.aliases)
+        found = [position for position, name in enumerate(normalized) if name in names]
+        if not found:
+            missing.append(column.name)
+        elif len(found) > 1:
+            repeated.append(column.name)
+        else:
+            positions[column.name] = found[0]
+    problems = []
+    if missing:
+        problems.append(f"lacks {', '.join(missing)}")
+    if repeated:
+        problems.append(f"has {', '.join(repeated)} more than once")
+    if problems:
+        raise RejectedFileError(
+            f"{file.name}: the header {' and '.join(problems)}. Nothing of the file was loaded. Fix the "
+            "header, or declare the delimiter and the encoding of the file in formats.json."
+        )
+    known = set(positions.values())
+    ignored = [name for position, name in enumerate(record.fields) if position not in known]
+    return _Header(positions, len(record.fields), record.fields, ignored)
+
+
+def _batches(records: Iterator[CsvRecord], header: _Header, size: int) -> Iterator[list[CsvRecord]]:
+    batch: list[CsvRecord] = []
+    for record in records:
+        batch.append(record)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class _Validator:
+    """Validates batches of one file."""
+
+    def __init__(
+        self, connection: "duckdb.DuckDBPyConnection", file: SalesFile, file_format: FileFormat, header: _Header
+    ) -> None:
+        self._connection = connection
+        self._file = file
+        self._format = file_format
+        self._header = header
+        self._query = _validation_query(file, file_format)
+
+    def validate(self, batch: Sequence[CsvRecord]) -> tuple["pa.Table", "pa.Table"]:
+        """The valid rows and the quarantined records of `batch`."""
+        import pyarrow as pa  # noqa: PLC0415 - only loading needs Arrow
+
+        rejected: list[tuple[int, str | None, str, str]] = []
+        splittable = [record for record in batch if not self._reject_shape(record, rejected)]
+        fields = list(zip(*(record.fields for record in splittable), strict=True)) or [()] * self._header.width
+        incoming = pa.table(
+            {
+                "position": pa.array(range(len(splittable)), pa.int64()),
+                "line": pa.array([record.line for record in splittable], pa.int64()),
+                **{
+                    name: pa.array(fields[position], pa.string())
+                    for name, position in self._header.positions.items()
+                },
+            }
+        )
+        self._connection.register("incoming", incoming)
+        self._connection.execute(f"create or replace temp table checked as {self._query}")
+        selected = ", ".join(arrow_schema("order_lines").names)
+        valid = self._connection.sql(
+            f"select {selected} from checked where len(problems) = 0 order by position"
+        ).to_arrow_table()
+        for position, problems in self._connection.execute(
+            "select position, problems from checked where len(problems) > 0 order by position"
+        ).fetchall():
+            record = splittable[position]
+            column = problems[0].partition(": ")[0]
+            text = as_text(record.fields, self._format.delimiter)
+            rejected.append((record.line, column, "; ".join(problems), text))
+        return valid, self._quarantine(rejected)
+
+    def _reject_shape(self, record: CsvRecord, rejected: list[tuple[int, str | None, str, str]]) -> bool:
+        """Add a record that is not one of `width` fields to `rejected`."""
+        if record.error is not None:
+            rejected.append((record.line, None, record.error, record.text))
+            return True
+        width = self._header.width
+        if len(record.fields) == width and record.fields != self._header.fields:
+            return False
+        reason = (
+            "the header again"
+            if record.fields == self._header.fields
+            else f"{len(record.fields)} fields, and the header has {width}"
+        )
+        rejected.append((record.line, None, reason, as_text(record.fields, self._format.delimiter)))
+        return True
+
+    def _quarantine(self, rejected: Sequence[tuple[int, str | None, str, str]]) -> "pa.Table":
+        import pyarrow as pa  # noqa: PLC0415 - only loading needs Arrow
+
+        file = self._file
+        rows = [
+            {
+                "file_key": file.key,
+                "file_name": file.name,
+                "period": file.period,
+                "line": line,
+                "column_name": column,
+                "reason": reason,
+                # PostgreSQL cannot store a NUL character.
+                "record": text.replace("\0", REPLACEMENT),
+            }
+            for line, column, reason, text in sorted(rejected, key=lambda each: each[0])
+        ]
+        return pa.Table.from_pylist(rows, arrow_schema("quarantine"))
+
+
+def _validation_query(file: SalesFile, file_format: FileFormat) -> str:
+    """A query on the table `incoming`: typed columns, and `problems`, a list of texts `COLUMN: REASON`."""
+    values = ",\n".join(f"nullif(trim({column.name}), '') as {column.name}" for column in FILE_COLUMNS)
+    typed = ",\n".join(f"{_typed(column, file_format)} as {column.name}" for column in FILE_COLUMNS)
+    problems = ",\n".join(_problem(column, file_format) for column in FILE_COLUMNS)
+    days = calendar.monthrange(file.period.year, file.period.month)[1]
+    last = file.period.replace(day=days)
+    return f"""
+        with texts as (select position, line, {values} from incoming),
+        typed as (
+            select position, line, {typed}, [{problems}] as problems_of_columns
+            from texts
+        )
+        select
+            * exclude (problems_of_columns),
+            {_literal(file.key)} as file_key,
+            {_literal(file.name)} as file_name,
+            date '{file.period}' as period,
+            list_filter(
+                list_concat(problems_of_columns, [
+                    case
+                        when order_date not between date '{file.period}' and date '{last}'
+                        then 'order_date: not in the month of the file, {file.period:%Y-%m}'
+                    end,
+                    case when ship_date < order_date then 'ship_date: before the order date' end,
+                    case when quantity <= 0 then 'quantity: not positive' end,
+                    case when order_line <= 0 then 'order_line: not positive' end,
+                    case when unit_price < 0 then 'unit_price: negative' end,
+                    case when list_price < 0 then 'list_price: negative' end
+                ]),
+                lambda problem: problem is not null
+            ) as problems
+        from typed
+    """
+
+
+def _problem(column: FileColumn, file_format: FileFormat) -> str:
+    """What is not valid in the text of a column, as `COLUMN: REASON`; null if it is valid."""
+    tests = [
+        f"when {when} then {_literal(f'{column.name}: {why}')}" for when, why in _tests(column, file_format)
+    ]
+    return f"case {' '.join(tests)} end"
+
+
+def _tests(column: FileColumn, file_format: FileFormat) -> Iterator[tuple[str, str]]:
+    """Conditions under which the text of a column is not valid, with the reasons; the first counts."""
+    name = column.name
+    yield (
+        f"contains({name}, chr({ord(REPLACEMENT)})) or contains({name}, chr(0))",
+        f"bytes that are not valid {file_format.encoding}",
+    )
+    if column.required:
+        yield f"{name} is null", "empty"
+    if column.accepted:
+        accepted = ", ".join(map(_literal, column.accepted))
+        yield f"{name} not in ({accepted})", f"none of {', '.join(column.accepted)}"
+    if column.kind is Kind.DATE:
+        yield (
+            f"{name} is not null and {_typed(column, file_format)} is null",
+            f"not a date like {' or '.join(file_format.dates)}",
+        )
+    elif column.kind is not Kind.TEXT:
+        yield (
+            f"{name} is not null and {_typed(column, file_format)} is null",
+            f"not {'a whole number' if column.kind is Kind.WHOLE else 'an amount with at most 2 decimals'}",
+        )
+
+
+def _typed(column: FileColumn, file_format: FileFormat) -> str:
+    """The typed value of the text of a column; null if it is not valid."""
+    name, decimal, thousands = column.name, file_format.decimal, file_format.thousands
+    match column.kind:
+        case Kind.TEXT:
+            return name
+        case Kind.DATE:
+            formats = ", ".join(map(_literal, file_format.dates))
+            return f"cast(try_strptime({name}, [{formats}]) as date)"
+    grouped = rf"[0-9]{{1,3}}(?:[{thousands}][0-9]{{3}})+|" if thousands else ""
+    fraction = rf"(?:[{decimal}][0-9]{{1,2}})?" if column.kind is Kind.AMOUNT else ""
+    pattern = rf"[+-]?(?:{grouped}[0-9]+){fraction}"
+    plain = f"replace({name}, {_literal(thousands)}, '')" if thousands else name
+    plain = f"replace({plain}, {_literal(decimal)}, '.')"
+    matches = f"regexp_full_match({name}, {_literal(pattern)})"
+    return f"case when {matches} then try_cast({plain} as {column.sql_type}) end"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+class _Output:
+    """A Parquet file that is written batch by batch."""
+
+    def __init__(self, path: Path, table: str) -> None:
+        self.path = path
+        self.rows = 0
+        self._schema = arrow_schema(table)
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> "_Output":
+        import pyarrow.parquet as pq  # noqa: PLC0415 - only loading needs Arrow
+
+        self._writer = pq.ParquetWriter(self.path, self._schema, compression="zstd")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, rows: "pa.Table") -> None:
+        if self._writer is not None and rows.num_rows:
+            self.rows += rows.num_rows
+            self._writer.write_table(rows.cast(self._schema))
+
+
+class _HashingStream(io.RawIOBase):
+    """Hashes what is read through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._stream.read(len(buffer))
+        self._digest.update(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
