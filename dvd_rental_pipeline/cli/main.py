@@ -7,10 +7,12 @@ from dvd_rental_pipeline.cli import (
     checks,
     dev,
     doctor,
+    metrics,
     query,
     rehearse,
     reports,
     run,
+    sales,
     site,
     snowflake,
     source,
@@ -31,7 +33,9 @@ app.command()(query.query)
 app.command()(site.site)
 app.command()(doctor.doctor)
 app.command()(rehearse.rehearse)
+app.command()(metrics.metrics)
 app.add_typer(source.app, name="source")
+app.add_typer(sales.app, name="sales")
 app.add_typer(checks.app, name="checks")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(snowflake.app, name="snowflake")

@@ -1,0 +1,56 @@
+"""The dashboards are those that the code builds, and valid in the models of Grafana's schema."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
+
+GRAFANA = PROJECT_ROOT / "deploy" / "grafana"
+FILES = sorted((GRAFANA / "dashboards").glob("*.json"))
+
+
+def test_the_files_are_those_that_the_code_builds() -> None:
+    rendered: dict[str, str] = runpy.run_path(str(GRAFANA / "build.py"))["render"]()
+    assert {file.name: file.read_text() for file in FILES} == rendered, "run python deploy/grafana/build.py"
+    assert len(FILES) == 4
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dashboard_survives_the_models_of_grafanas_schema(file: Path) -> None:
+    document = json.loads(file.read_text())
+    again = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(document)))
+    assert [panel["title"] for panel in again["panels"]] == [panel["title"] for panel in document["panels"]]
+    assert (again["uid"], again["title"]) == (document["uid"], document["title"])
+    places = [tuple(panel["gridPos"][key] for key in "xywh") for panel in document["panels"]]
+    assert len(set(places)) == len(places)
+    assert all(x + width <= 24 for x, _, width, _ in places)
+
+
+def test_every_data_source_of_a_panel_is_provisioned() -> None:
+    text = (GRAFANA / "provisioning" / "datasources" / "datasources.yml").read_text()
+    provisioned = {(each["type"], each["uid"]) for each in yaml.safe_load(text)["datasources"]}
+    used = {
+        (panel["datasource"]["type"], panel["datasource"]["uid"])
+        for file in FILES
+        for panel in json.loads(file.read_text())["panels"]
+    }
+    assert used == provisioned
+
+
+def test_the_profile_of_docker_compose_mounts_what_exists() -> None:
+    compose: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text())
+    profile = {name: each for name, each in compose["services"].items() if each.get("profiles") == ["grafana"]}
+    assert set(profile) == {"metrics", "prometheus", "grafana"}
+    for name in ("prometheus", "grafana"):
+        sources = [volume.partition(":")[0] for volume in profile[name]["volumes"]]
+        assert all((PROJECT_ROOT / source).exists() for source in sources if source.startswith("."))
+    scraped = yaml.safe_load((PROJECT_ROOT / "deploy" / "compose" / "prometheus.yml").read_text())
+    assert scraped["scrape_configs"][0]["static_configs"] == [{"targets": ["metrics:9464"]}]
+    assert profile["metrics"]["command"][:2] == ["dvd-rental", "metrics"]
