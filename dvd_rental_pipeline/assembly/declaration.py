@@ -83,9 +83,11 @@ class AssetPipeline:
             `resource_factories` and those shared by all pipelines: `warehouse`, `dbt`, `site`, `alerts`.
         resource_factories: a factory for each resource that this pipeline alone has, by its key.
         trigger_assets: keys of the assets after whose update the check report is published again.
+        freshness: how soon its models must be built again; None: as soon as those of their layer.
     """
 
     name: str
     build_definitions: Callable[[Settings], "dg.Definitions"]
     resource_factories: Callable[[Settings], Mapping[str, Callable[[], Any]]] = _no_resources
     trigger_assets: Sequence[tuple[str, ...]] = ()
+    freshness: timedelta | None = None

@@ -56,7 +56,17 @@ def build_shared_definitions(
     """The shared definitions; the check report covers them and `own`, the definitions of each pipeline."""
     domains = [pipeline.domain for pipeline in pipelines]
     models = [
-        build_dbt_assets(dbt_project, domains, LAYER_FRESHNESS, LAYER_CONDITIONS),
+        build_dbt_assets(
+            dbt_project,
+            domains,
+            LAYER_FRESHNESS,
+            LAYER_CONDITIONS,
+            {
+                each.name: dg.FreshnessPolicy.time_window(fail_window=each.freshness)
+                for each in asset_pipelines
+                if each.freshness is not None
+            },
+        ),
         build_docs_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
         *(
             build_page_asset(page, dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])

@@ -29,11 +29,11 @@ def build_docs_asset(
     freshness_policy: dg.FreshnessPolicy,
     automation_condition: dg.AutomationCondition[Any],
 ) -> dg.AssetsDefinition:
-    """The asset ["site", "docs"], downstream of the reports of `project`; `domains` are its sources."""
+    """The asset ["site", "docs"], downstream of the reports of `project` that are built from `domains`."""
 
     @dg.asset(
         key=dg.AssetKey([SITE_GROUP, "docs"]),
-        deps=_report_keys(project),
+        deps=_report_keys(project, domains),
         group_name=SITE_GROUP,
         owners=["team:analytics_engineering"],
         kinds={"html", "dbt"},
@@ -86,6 +86,11 @@ def _fingerprint(project: DbtProject) -> dg.TextMetadataValue:
     return dg.TextMetadataValue(digest.hexdigest()[:16])
 
 
-def _report_keys(project: DbtProject) -> list[dg.AssetKey]:
-    models = read_manifest(project.manifest_path).models.values()
-    return sorted(dg.AssetKey(model.key) for model in models if model.schema == REPORTS_LAYER)
+def _report_keys(project: DbtProject, domains: Sequence[Domain]) -> list[dg.AssetKey]:
+    """The reports that are built from `domains` alone: those of other pipelines may not exist yet."""
+    manifest, names = read_manifest(project.manifest_path), {domain.name for domain in domains}
+    return sorted(
+        dg.AssetKey(model.key)
+        for unique_id, model in manifest.models.items()
+        if model.schema == REPORTS_LAYER and manifest.domains_of(unique_id) <= names
+    )

@@ -43,17 +43,21 @@ def build_dbt_assets(
     domains: Sequence[Domain],
     freshness_policies: Mapping[str, dg.FreshnessPolicy],
     automation_conditions: Mapping[str, dg.AutomationCondition[Any]],
+    domain_freshness: Mapping[str, dg.FreshnessPolicy] | None = None,
 ) -> dg.AssetsDefinition:
     """Every model of `project` as an asset keyed [schema, model], in one step.
 
-    `domains` are the sources that the models read. Policies and conditions are by layer.
+    `domains` are the sources that the models read. Policies and conditions are by layer; `domain_freshness` has
+    the policies of domains that are updated less often.
     """
     manifest = read_manifest(project.manifest_path)
 
     @dbt_assets(
         manifest=manifest.raw,
         project=project,
-        dagster_dbt_translator=ModelTranslator(manifest, freshness_policies, automation_conditions),
+        dagster_dbt_translator=ModelTranslator(
+            manifest, freshness_policies, automation_conditions, domain_freshness or {}
+        ),
         name="dbt_models",
         pool=DBT_POOL,
     )

@@ -11,6 +11,7 @@ SECTIONS = {
     "equals_the_source_view": Section.CONSERVATION,
     "ends_with_open_rentals": Section.CONSERVATION,
     "validity_is_sound": Section.HISTORY_GAPS,
+    "has_no_gap": Section.HISTORY_GAPS,
     "_history_agrees_with_": Section.HISTORY_GAPS,
     "does_not_overlap": Section.OVERLAPPING_RENTALS,
     "is_paid_by_renter": Section.FOREIGN_PAYMENTS,

@@ -15,7 +15,8 @@ from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbo
 class ModelTranslator(DagsterDbtTranslator):
     """dagster-dbt's translation, plus tags, freshness policies, automation conditions and runbook links.
 
-    Freshness policies and automation conditions are by layer: the schema of the model.
+    Freshness policies and automation conditions are by layer: the schema of the model. `domain_freshness` has
+    the policies of models that are built from such a domain alone.
     """
 
     def __init__(
@@ -23,11 +24,13 @@ class ModelTranslator(DagsterDbtTranslator):
         manifest: Manifest,
         freshness_policies: Mapping[str, dg.FreshnessPolicy],
         automation_conditions: Mapping[str, dg.AutomationCondition[Any]],
+        domain_freshness: Mapping[str, dg.FreshnessPolicy],
     ) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
         self._manifest = manifest
         self._freshness_policies = freshness_policies
         self._automation_conditions = automation_conditions
+        self._domain_freshness = domain_freshness
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -44,7 +47,9 @@ class ModelTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(
             # dagster-dbt appends the SQL, which the code reference shows better.
             description=model.description,
-            freshness_policy=self._freshness_policies[layer],
+            freshness_policy=self._domain_freshness.get(
+                spec.tags.get("domain", ""), self._freshness_policies[layer]
+            ),
             automation_condition=self._automation_conditions[layer],
         )
 

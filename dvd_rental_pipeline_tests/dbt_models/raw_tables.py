@@ -222,8 +222,8 @@ class Dbt:
     def build_marts(self, *arguments: str) -> None:
         """Build everything up to the marts, without tests."""
         self(
-            "build", "--select", "+path:models/marts", "--exclude-resource-type", "test",
-            "--exclude-resource-type", "unit_test", *arguments,
+            "build", "--select", "+path:models/marts", "--exclude", "source:sales+",
+            "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", *arguments,
         )  # fmt: skip
 
 

@@ -14,17 +14,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
+from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.sales.loading import load_files
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline.sample.sales.generator import generate_sales
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
@@ -59,6 +66,13 @@ class Chain:
         ).sync()
         with self.snowflake.connect() as connection:
             airbyte_tables.load(connection, DVD_RENTAL, self.duckdb_path)
+
+    def load_sales(self, folder: Path) -> None:
+        generate_sales(folder, months=3)
+        with mock.patch.dict(os.environ, self.snowflake.environment()):
+            login = SnowflakeLogin.from_settings(Settings.load(Path("/none")))
+        for warehouse in (DuckDBWarehouse(self.duckdb_path), SnowflakeWarehouse(login)):
+            assert load_files(DropFolder(folder), warehouse, print)
 
     def build(self) -> None:
         """Build both in parallel, without tests."""
@@ -117,6 +131,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
         set_up(snowflake)
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
+        chain.load_sales(tmp_path_factory.mktemp("sales"))
         chain.sync()
         # The first of two builds: the second one is incremental.
         chain.build()

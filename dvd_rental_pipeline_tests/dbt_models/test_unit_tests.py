@@ -5,12 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
+from dvd_rental_pipeline.pipelines.sales.loading import load_files
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables, fill
 
 
 def test_every_unit_test_of_the_models_passes(home: Path, manifest: Mapping[str, Any]) -> None:
     raw = RawTables(home)
     fill(raw)
+    raw.close()
+    # Creates the raw tables of sales.
+    load_files(DropFolder(home / "none"), DuckDBWarehouse(home / "warehouse.duckdb"), print)
     completed = Dbt(raw)("build", "--exclude-resource-type", "test")
     count = re.search(r"Finished running .*?(\d+) unit tests", completed.stdout)
     assert count, completed.stdout
