@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What the text of a field must be."""
 
     TEXT = "text"
@@ -25,7 +25,7 @@ class FileColumn:
     """A column of a file. `accepted` are the only values, or empty for any."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     description: str
     required: bool = True
     privacy: Privacy = Privacy.PUBLIC
@@ -36,10 +36,10 @@ class FileColumn:
     def sql_type(self) -> str:
         """The type in every warehouse."""
         return {
-            Kind.TEXT: "varchar",
-            Kind.WHOLE: "integer",
-            Kind.AMOUNT: "decimal(12, 2)",
-            Kind.DATE: "date",
+            FieldKind.TEXT: "varchar",
+            FieldKind.WHOLE: "integer",
+            FieldKind.AMOUNT: "decimal(12, 2)",
+            FieldKind.DATE: "date",
         }[self.kind]
 
 
@@ -47,26 +47,26 @@ STATUSES = ("Shipped", "In Process", "Cancelled", "On Hold", "Disputed", "Resolv
 _PERSONAL = Privacy.PERSONAL
 
 FILE_COLUMNS = (
-    FileColumn("order_number", Kind.TEXT, "Number of the order"),
-    FileColumn("order_line", Kind.WHOLE, "Number of the line", aliases=("orderlinenumber", "line")),
-    FileColumn("order_date", Kind.DATE, "Day of the order, in the month of the file"),
-    FileColumn("ship_date", Kind.DATE, "Day of shipping; empty before", required=False),
-    FileColumn("status", Kind.TEXT, "State of the order", accepted=STATUSES),
-    FileColumn("quantity", Kind.WHOLE, "Number of pieces", aliases=("quantityordered",)),
-    FileColumn("unit_price", Kind.AMOUNT, "Price of a piece", aliases=("priceeach",)),
-    FileColumn("product_code", Kind.TEXT, "Code of the product"),
-    FileColumn("product_line", Kind.TEXT, "Product line"),
-    FileColumn("list_price", Kind.AMOUNT, "List price on the day of the order", aliases=("msrp",)),
-    FileColumn("customer_name", Kind.TEXT, "Name of the customer, a company"),
-    FileColumn("contact_name", Kind.TEXT, "Person to contact", False, _PERSONAL, aliases=("contact",)),
-    FileColumn("phone", Kind.TEXT, "Phone number", False, _PERSONAL),
-    FileColumn("address", Kind.TEXT, "Street and number", False, _PERSONAL, aliases=("addressline1",)),
-    FileColumn("city", Kind.TEXT, "City", False),
-    FileColumn("state", Kind.TEXT, "State or province", False),
-    FileColumn("postal_code", Kind.TEXT, "Postal code", False),
-    FileColumn("country", Kind.TEXT, "Country"),
-    FileColumn("territory", Kind.TEXT, "Sales territory"),
-    FileColumn("deal_size", Kind.TEXT, "Size of the order line", accepted=("Small", "Medium", "Large")),
+    FileColumn("order_number", FieldKind.TEXT, "Number of the order"),
+    FileColumn("order_line", FieldKind.WHOLE, "Number of the line", aliases=("orderlinenumber", "line")),
+    FileColumn("order_date", FieldKind.DATE, "Day of the order, in the month of the file"),
+    FileColumn("ship_date", FieldKind.DATE, "Day of shipping; empty before", required=False),
+    FileColumn("status", FieldKind.TEXT, "State of the order", accepted=STATUSES),
+    FileColumn("quantity", FieldKind.WHOLE, "Number of pieces", aliases=("quantityordered",)),
+    FileColumn("unit_price", FieldKind.AMOUNT, "Price of a piece", aliases=("priceeach",)),
+    FileColumn("product_code", FieldKind.TEXT, "Code of the product"),
+    FileColumn("product_line", FieldKind.TEXT, "Product line"),
+    FileColumn("list_price", FieldKind.AMOUNT, "List price on the day of the order", aliases=("msrp",)),
+    FileColumn("customer_name", FieldKind.TEXT, "Name of the customer, a company"),
+    FileColumn("contact_name", FieldKind.TEXT, "Person to contact", False, _PERSONAL, aliases=("contact",)),
+    FileColumn("phone", FieldKind.TEXT, "Phone number", False, _PERSONAL),
+    FileColumn("address", FieldKind.TEXT, "Street and number", False, _PERSONAL, aliases=("addressline1",)),
+    FileColumn("city", FieldKind.TEXT, "City", False),
+    FileColumn("state", FieldKind.TEXT, "State or province", False),
+    FileColumn("postal_code", FieldKind.TEXT, "Postal code", False),
+    FileColumn("country", FieldKind.TEXT, "Country"),
+    FileColumn("territory", FieldKind.TEXT, "Sales territory"),
+    FileColumn("deal_size", FieldKind.TEXT, "Size of the order line", accepted=("Small", "Medium", "Large")),
 )
 
 _ORIGIN = (

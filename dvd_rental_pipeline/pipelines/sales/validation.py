@@ -15,8 +15,8 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.files.csv_records import REPLACEMENT, CsvRecord, as_text, read_records
 from dvd_rental_pipeline.pipelines.sales.columns import (
     FILE_COLUMNS,
+    FieldKind,
     FileColumn,
-    Kind,
     arrow_schema,
     normalize_header,
 )
@@ -285,15 +285,15 @@ def _tests(column: FileColumn, file_format: FileFormat) -> Iterator[tuple[str, s
     if column.accepted:
         accepted = ", ".join(map(_literal, column.accepted))
         yield f"{name} not in ({accepted})", f"none of {', '.join(column.accepted)}"
-    if column.kind is Kind.DATE:
+    if column.kind is FieldKind.DATE:
         yield (
             f"{name} is not null and {_typed(column, file_format)} is null",
             f"not a date like {' or '.join(file_format.dates)}",
         )
-    elif column.kind is not Kind.TEXT:
+    elif column.kind is not FieldKind.TEXT:
         yield (
             f"{name} is not null and {_typed(column, file_format)} is null",
-            f"not {'a whole number' if column.kind is Kind.WHOLE else 'an amount with at most 2 decimals'}",
+            f"not {'a whole number' if column.kind is FieldKind.WHOLE else 'an amount with at most 2 decimals'}",
         )
 
 
@@ -301,13 +301,13 @@ def _typed(column: FileColumn, file_format: FileFormat) -> str:
     """The typed value of the text of a column; null if it is not valid."""
     name, decimal, thousands = column.name, file_format.decimal, file_format.thousands
     match column.kind:
-        case Kind.TEXT:
+        case FieldKind.TEXT:
             return name
-        case Kind.DATE:
+        case FieldKind.DATE:
             formats = ", ".join(map(_literal, file_format.dates))
             return f"cast(try_strptime({name}, [{formats}]) as date)"
     grouped = rf"[0-9]{{1,3}}(?:[{thousands}][0-9]{{3}})+|" if thousands else ""
-    fraction = rf"(?:[{decimal}][0-9]{{1,2}})?" if column.kind is Kind.AMOUNT else ""
+    fraction = rf"(?:[{decimal}][0-9]{{1,2}})?" if column.kind is FieldKind.AMOUNT else ""
     pattern = rf"[+-]?(?:{grouped}[0-9]+){fraction}"
     plain = f"replace({name}, {_literal(thousands)}, '')" if thousands else name
     plain = f"replace({plain}, {_literal(decimal)}, '.')"
