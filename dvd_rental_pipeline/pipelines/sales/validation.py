@@ -291,9 +291,10 @@ def _tests(column: FileColumn, file_format: FileFormat) -> Iterator[tuple[str, s
             f"not a date like {' or '.join(file_format.dates)}",
         )
     elif column.kind is not FieldKind.TEXT:
+        is_whole = column.kind is FieldKind.WHOLE
         yield (
             f"{name} is not null and {_typed(column, file_format)} is null",
-            f"not {'a whole number' if column.kind is FieldKind.WHOLE else 'an amount with at most 2 decimals'}",
+            f"not {'a whole number' if is_whole else 'an amount with at most 2 decimals'}",
         )
 
 
