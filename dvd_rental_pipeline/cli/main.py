@@ -1,5 +1,8 @@
 """The `dvd-rental` command, assembled from its groups."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from dvd_rental_pipeline.cli import (
@@ -39,6 +42,23 @@ app.add_typer(sales.app, name="sales")
 app.add_typer(checks.app, name="checks")
 app.add_typer(airbyte.app, name="airbyte")
 app.add_typer(snowflake.app, name="snowflake")
+
+
+def show_version(wanted: bool) -> None:
+    """Print the versions of the project and of what it is built on, and end the program."""
+    if wanted:
+        names = ("dvd-rental-pipeline", "dagster", "dbt-core", "duckdb")
+        print(", ".join(f"{name} {version(name)}" for name in names))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print versions and exit.")
+    ] = False,
+) -> None:
+    """Accept the options that stand before a command."""
 
 
 def main() -> None:

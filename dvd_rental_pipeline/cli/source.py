@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dvd_rental_pipeline.cli import source_setup
 from dvd_rental_pipeline.cli.terminal import messages, progress, show_counts
+from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ def status(
     for name, rows in (status.row_counts or {}).items():
         table.add_row(f"rows in {name}", f"{rows:,}")
     Console(highlight=False, soft_wrap=True).print(table)
+    if not status.running and status.kind == "embedded":
+        messages.print(
+            "Commands that need the server start it; `dvd-rental source start` keeps it running.",
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -124,6 +130,12 @@ def verify(
     settings = Settings.load()
     if settings.deployment is not Deployment.LOCAL:
         raise settings.unavailable("comparing the tables of Airbyte row by row")
+    if not settings.warehouse_path.exists():
+        # Before the server is started and filled for nothing.
+        raise PipelineError(
+            f"There is no warehouse to compare: {settings.warehouse_path} does not exist. "
+            "`dvd-rental run` creates it."
+        )
     source = _source()
     from dataclasses import asdict
 
