@@ -21,6 +21,7 @@ from dvd_rental_pipeline.core.secret_store import read_secrets
 from dvd_rental_pipeline.core.setting_groups.absolute_path import AbsolutePath
 from dvd_rental_pipeline.core.setting_groups.airbyte import AirbyteSettings
 from dvd_rental_pipeline.core.setting_groups.aws import AwsSettings
+from dvd_rental_pipeline.core.setting_groups.lake import LakeSettings
 from dvd_rental_pipeline.core.setting_groups.postgres_warehouse import PostgresWarehouseSettings
 from dvd_rental_pipeline.core.setting_groups.sales import SalesSettings
 from dvd_rental_pipeline.core.setting_groups.snowflake import SnowflakeSettings
@@ -31,7 +32,13 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt"
 DEFAULT_HOME = PROJECT_ROOT / ".dvd_rental"
 ENV_PREFIX = "DVD_RENTAL_"
 # Secrets that resources read from the environment by name, so that Dagster never shows them.
-_READ_FROM_ENVIRONMENT = ("source_url", "warehouse_url", "airbyte_client_secret", "airbyte_password")
+_READ_FROM_ENVIRONMENT = (
+    "source_url",
+    "totesys_source_url",
+    "warehouse_url",
+    "airbyte_client_secret",
+    "airbyte_password",
+)
 
 
 class Deployment(StrEnum):
@@ -53,6 +60,7 @@ class Settings(
     SnowflakeSettings,
     PostgresWarehouseSettings,
     AwsSettings,
+    LakeSettings,
     BaseSettings,
 ):
     """The configuration of a deployment. Build it with `Settings.load()`."""
@@ -136,6 +144,16 @@ class Settings(
     @property
     def site_dir(self) -> Path:
         return self.home / "site"
+
+    @property
+    def landing_location(self) -> str:
+        """The landing zone: a folder or an S3 URL."""
+        return self.landing or str(self.home / "lake" / "landing")
+
+    @property
+    def processed_location(self) -> str:
+        """The processed zone: a folder or an S3 URL."""
+        return self.processed or str(self.home / "lake" / "processed")
 
     @property
     def dbt_target_dir(self) -> Path:

@@ -1,0 +1,1 @@
+"""totesys, the back-end database of a wholesaler: its schema, generated data, and continuing traffic."""
