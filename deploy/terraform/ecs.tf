@@ -21,6 +21,8 @@ locals {
     {
       DVD_RENTAL_SECRETS      = local.settings_place
       DVD_RENTAL_SITE_BUCKET  = aws_s3_bucket.this["site"].id
+      DVD_RENTAL_LANDING      = "s3://${aws_s3_bucket.this["landing"].id}"
+      DVD_RENTAL_PROCESSED    = "s3://${aws_s3_bucket.this["processed"].id}"
       DVD_RENTAL_ALERTS_TOPIC = aws_sns_topic.alerts.arn
       DVD_RENTAL_LOG_GROUP    = aws_cloudwatch_log_group.this["runs"].name
     },

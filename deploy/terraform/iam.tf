@@ -61,6 +61,19 @@ locals {
     Condition = { StringEquals = { "cloudwatch:namespace" = local.metric_namespace } }
   }
 
+  may_list_lake = {
+    Sid      = "ListLake"
+    Effect   = "Allow"
+    Action   = ["s3:ListBucket"]
+    Resource = [for bucket in ["landing", "processed", "site"] : aws_s3_bucket.this[bucket].arn]
+  }
+  may_read_manifests = {
+    Sid      = "ReadManifests"
+    Effect   = "Allow"
+    Action   = ["s3:GetObject"]
+    Resource = [for bucket in ["landing", "processed"] : "${aws_s3_bucket.this[bucket].arn}/*/_manifests/*"]
+  }
+
   roles = {
     # Replicates, transforms, checks, publishes.
     run = [
@@ -76,12 +89,7 @@ locals {
         Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
         Resource = ["${aws_cloudwatch_log_group.this["runs"].arn}:*"]
       },
-      {
-        Sid      = "ListLake"
-        Effect   = "Allow"
-        Action   = ["s3:ListBucket"]
-        Resource = [for bucket in ["landing", "processed", "site"] : aws_s3_bucket.this[bucket].arn]
-      },
+      local.may_list_lake,
       {
         # Landed files are never changed or deleted, hence no s3:DeleteObject on `landing`.
         Sid      = "WriteLake"
@@ -96,8 +104,15 @@ locals {
         Resource = [for bucket in ["processed", "site"] : "${aws_s3_bucket.this[bucket].arn}/*"]
       },
     ]
-    # Loads the definitions and evaluates sensors, which send alerts.
-    code-location = [local.may_read_settings, local.may_alert, local.may_encrypt_alerts, local.may_count]
+    # Loads the definitions and evaluates sensors, which send alerts and look for landed runs.
+    code-location = [
+      local.may_read_settings,
+      local.may_alert,
+      local.may_encrypt_alerts,
+      local.may_count,
+      local.may_list_lake,
+      local.may_read_manifests,
+    ]
     # Shows the output of steps, and stops runs.
     webserver = [local.may_write_step_output, local.may_list_step_output, local.may_stop_runs, local.may_describe_tasks]
     # Starts, monitors and stops runs.

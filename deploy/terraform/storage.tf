@@ -4,8 +4,8 @@ data "aws_caller_identity" "current" {}
 
 locals {
   buckets = {
-    landing   = "Source files as received, never changed."
-    processed = "The same as Parquet."
+    landing   = "Landed files, never changed."
+    processed = "Landed files, transformed to the tables of the warehouse."
     site      = "Published pages."
     logs      = "Output of the steps of runs."
   }

@@ -84,6 +84,7 @@ class AssetPipeline:
         resource_factories: a factory for each resource that this pipeline alone has, by its key.
         trigger_assets: keys of the assets after whose update the check report is published again.
         freshness: how soon its models must be built again; None: as soon as those of their layer.
+        loaded_schemas: the schemas of the warehouse whose tables it loads.
     """
 
     name: str
@@ -91,3 +92,4 @@ class AssetPipeline:
     resource_factories: Callable[[Settings], Mapping[str, Callable[[], Any]]] = _no_resources
     trigger_assets: Sequence[tuple[str, ...]] = ()
     freshness: timedelta | None = None
+    loaded_schemas: Sequence[str] = ()

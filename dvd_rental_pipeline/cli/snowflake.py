@@ -139,6 +139,7 @@ def _account(
         credits={**default_credits(syncs_per_day), **read_credits(limits or [])},
         allowed_ips=allowed_ips or [],
         has_policies=settings.snowflake_edition is SnowflakeEdition.ENTERPRISE,
+        loaded_schemas=_loaded_schemas(),
     )
 
 
@@ -146,6 +147,12 @@ def _raw_schemas() -> list[str]:
     from dvd_rental_pipeline.pipelines.registry import PIPELINES
 
     return [pipeline.domain.name for pipeline in PIPELINES]
+
+
+def _loaded_schemas() -> list[str]:
+    from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES
+
+    return [schema for pipeline in ASSET_PIPELINES for schema in pipeline.loaded_schemas]
 
 
 @contextmanager

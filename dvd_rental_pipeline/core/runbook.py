@@ -49,6 +49,10 @@ class Section(StrEnum):
     SALES_RECORDS = "sales-records"
     SALES_QUARANTINE = "sales-quarantine"
     SALES_FILES = "sales-files"
+    LANDING = "landing"
+    PROCESSED = "processed"
+    STAR_RULES = "star-rules"
+    LOAD_LATENCY = "load-latency"
 
     @property
     def reference(self) -> str:

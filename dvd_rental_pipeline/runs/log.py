@@ -16,12 +16,14 @@ from watchtower import CloudWatchLogHandler
 
 from dvd_rental_pipeline.core.aws import AwsError, aws_client
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.step_log import FIELDS
 
 SEND_EVERY_SECONDS = 5
 
 
 class JsonFormatter(logging.Formatter):
-    """One record as one line of JSON: time, level, message; in a run also job, step, event, asset, check."""
+    """One record as one line of JSON: time, level, message; in a run also job, step, event, asset, check,
+    and the figures that a step logs."""
 
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps({key: value for key, value in _fields(record).items() if value is not None})
@@ -104,4 +106,5 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "check": evaluated.check_name if evaluated else None,
         "passed": evaluated.passed if evaluated else None,
         "error": failure.error_display_string if failure else error,
+        **getattr(record, FIELDS, {}),
     }

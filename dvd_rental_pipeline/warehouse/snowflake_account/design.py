@@ -85,7 +85,8 @@ class Statement:
 class Account:
     """The design of one account.
 
-    `raw_schemas` are the schemas of raw tables, one per replicated domain. `public_keys` are the public keys of
+    `raw_schemas` are the schemas of raw tables, one per replicated domain; `loaded_schemas` those whose tables
+    Dagster loads from files. `public_keys` are the public keys of
     service users by role: the body of the PEM, in one line. A role without one gets no user. `credits` are the
     limits of spending in a month, by virtual warehouse. `allowed_ips` are addresses or CIDR ranges; without any
     there is no network policy. Without `has_policies`, as in the Standard edition, no policy masks columns.
@@ -97,6 +98,7 @@ class Account:
     credits: Mapping[str, int] = field(default_factory=default_credits)
     allowed_ips: Sequence[str] = ()
     has_policies: bool = True
+    loaded_schemas: Sequence[str] = ()
 
     def statements(self) -> Sequence[Statement]:
         """All statements, in an order in which the objects that each needs exist."""
@@ -125,6 +127,10 @@ class Account:
     @property
     def _raw(self) -> Sequence[str]:
         return [schema.upper() for schema in self.raw_schemas]
+
+    @property
+    def _loaded(self) -> Sequence[str]:
+        return [schema.upper() for schema in self.loaded_schemas]
 
     def _roles(self) -> Iterator[Statement]:
         for role in (*WAREHOUSES, "PII_READER"):
@@ -166,7 +172,7 @@ class Account:
     def _schemas(self) -> Iterator[Statement]:
         database = AccountObject("DATABASE", self.database)
         yield Statement(f"create database if not exists {self.database}", "SYSADMIN", creates=database)
-        for schema in (*self._raw, *LAYERS, GOVERNANCE):
+        for schema in (*self._raw, *self._loaded, *LAYERS, GOVERNANCE):
             yield Statement(
                 f"create schema if not exists {self.database}.{schema} with managed access",
                 "SYSADMIN",
@@ -225,6 +231,11 @@ class Account:
         for layer in LAYERS:
             yield self._grant(
                 ("USAGE", "CREATE TABLE", "CREATE VIEW"), "SCHEMA", f"{self.database}.{layer}", "TRANSFORMER"
+            )
+        for schema in self._loaded:
+            # A load goes through a temporary stage in the schema of its table.
+            yield self._grant(
+                ("USAGE", "CREATE TABLE", "CREATE STAGE"), "SCHEMA", f"{self.database}.{schema}", "TRANSFORMER"
             )
 
     def _reporter(self) -> Iterator[Statement]:

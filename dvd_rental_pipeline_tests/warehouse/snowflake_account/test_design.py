@@ -25,7 +25,12 @@ from dvd_rental_pipeline.warehouse.snowflake_account.difference import full_plan
 from dvd_rental_pipeline.warehouse.snowflake_account.spending import workloads
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SYSTEM_ROLES
 
-FULL = Account([DVD_RENTAL.name], public_keys=dict.fromkeys(USERS, "MIIB"), allowed_ips=["198.51.100.0/24"])
+FULL = Account(
+    [DVD_RENTAL.name],
+    public_keys=dict.fromkeys(USERS, "MIIB"),
+    allowed_ips=["198.51.100.0/24"],
+    loaded_schemas=["totesys"],
+)
 # Statements that sqlglot 30 does not parse.
 UNREAD = ("create resource monitor", "alter resource monitor", "alter warehouse", "create masking policy",
           "alter masking policy", "create role", "create user", "alter user", "create network policy",
@@ -197,3 +202,14 @@ def test_a_private_key_is_rejected_without_its_value(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="is not a public key") as caught:
         read_public_keys([f"LOADER={tmp_path / 'key.pem'}"])
     assert "planted" not in str(caught.value)
+
+
+def test_a_schema_that_is_loaded_from_files_is_written_by_the_transformer_alone() -> None:
+    on_schema = {
+        (grant.grantee, grant.privilege)
+        for statement in FULL.statements()
+        for grant in statement.grants
+        if grant.name == "DVD_RENTALS.TOTESYS"
+    }
+
+    assert on_schema == {("TRANSFORMER", privilege) for privilege in ("USAGE", "CREATE TABLE", "CREATE STAGE")}

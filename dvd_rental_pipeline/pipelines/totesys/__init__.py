@@ -1,0 +1,1 @@
+"""The totesys pipeline: its source and warehouse tables, the transformation between them, loading, checks."""
