@@ -195,7 +195,7 @@ class _Traffic:
             "insert into payment (last_updated, transaction_id, counterparty_id, payment_amount, currency_id,"
             " payment_type_id, paid, payment_date, company_ac_number, counterparty_ac_number)"
             f" select last_updated, %s, counterparty_id, {amount}, currency_id, %s, false, agreed_payment_date,"
-            f" 12345678, 87654321 from {order_table} where {order_table}_id = %s",  # type: ignore[arg-type]
+            f" 12345678, 87654321 from {order_table} where {order_table}_id = %s",
             [transaction, payment_type, order],
         )
 
