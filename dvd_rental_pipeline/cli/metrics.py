@@ -22,7 +22,7 @@ def metrics(
     They are read from Dagster's storage at each scrape; the warehouse is not opened.
     """
     settings = Settings.load()
-    with load_graph(settings) as (definitions, instance, report_progress):
+    with load_graph(settings, None) as (definitions, instance, report_progress):
         from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 
         from dvd_rental_pipeline.publishing.metrics.collector import PlatformCollector

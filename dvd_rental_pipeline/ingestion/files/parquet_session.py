@@ -75,7 +75,7 @@ def open_parquet_session(memory_limit_mb: int = MEMORY_LIMIT_MB) -> Iterator[Par
     import duckdb  # noqa: PLC0415 - slow to import
 
     with tempfile.TemporaryDirectory(prefix="parquet-") as folder:
-        settings = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory_limit_mb}MB",
             "temp_directory": str(Path(folder, "spilled")),
             # The order of rows in a file, and so its bytes, must not depend on the number of processors.

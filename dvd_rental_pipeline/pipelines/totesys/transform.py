@@ -81,11 +81,11 @@ class _Run:
         for table in TOTESYS.tables:
             self._create_views(table)
         files: list[ProcessedFile | None] = []
-        for table in STAR:
-            if table.is_fact:
-                files += self._write_fact(table)
-            elif table.name != "dim_date" or self.manifest.sequence == 1:
-                files.append(self._write(table.name, _contract(table, DIMENSIONS[table.name]), table.key))
+        for star in STAR:
+            if star.is_fact:
+                files += self._write_fact(star)
+            elif star.name != "dim_date" or self.manifest.sequence == 1:
+                files.append(self._write(star.name, _contract(star, DIMENSIONS[star.name]), star.key))
         for source, faults in DIMENSION_FAULTS.items():
             files.append(self._write(f"{QUARANTINE}/{source}", faults, "1"))
         files.append(self._write_deleted())
