@@ -17,6 +17,9 @@ from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
+NOTICE = "notice"
+"""Metadata of a materialization: what a user must know about the source."""
+
 
 class IngestionConfig(dg.Config):
     """Launch configuration of a sync."""
@@ -51,9 +54,11 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
             # The message is for the user; a traceback would hide it.
             raise dg.Failure(description=str(error), allow_retries=False) from None
         selected = {key.path[-1]: key for key in context.selected_asset_keys}
+        notices = {NOTICE: dg.TextMetadataValue(" ".join(outcome.notices))} if outcome.notices else {}
         for name, metadata in outcome.metadata.items():
             if name in selected:
-                yield dg.MaterializeResult(asset_key=selected[name], metadata=metadata)
+                yield dg.MaterializeResult(asset_key=selected[name], metadata={**metadata, **notices})
+                notices = {}
         failures = {name: reason for name, reason in outcome.failures.items() if name in selected}
         if failures:
             reasons = "\n".join(f"{name}: {reason}" for name, reason in failures.items())

@@ -21,13 +21,17 @@ class FreshnessTier(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a source table; `type` is PostgreSQL's name of the type, as `format_type` prints it."""
+    """A column of a source table; `type` is PostgreSQL's name of the type, as `format_type` prints it.
+
+    `is_read` is whether a model reads the column: one that no model reads may change freely.
+    """
 
     name: str
     type: str
     description: str
     nullable: bool = False
     privacy: Privacy = Privacy.PUBLIC
+    is_read: bool = True
 
 
 @dataclass(frozen=True)

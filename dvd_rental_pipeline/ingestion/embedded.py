@@ -1,6 +1,6 @@
 """Ingestion without Airbyte: replication of PostgreSQL's snapshot and change stream into DuckDB."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,8 @@ class EmbeddedIngestion(Ingestion):
 
     def sync(self, domain: Domain, log: dg.DagsterLogManager, *, full_refresh: bool = False) -> SyncOutcome:
         keys, history = domain.primary_keys(), domain.history()
-        with self._open_source(domain, log) as url:
+        notices: list[str] = []
+        with self._open_source(domain, log, notices.append) as url:
             replicator = Replicator(
                 url,
                 Path(self.warehouse_path),
@@ -47,6 +48,7 @@ class EmbeddedIngestion(Ingestion):
         return SyncOutcome(
             metadata={name: _metadata(table) for name, table in result.tables.items() if table.error is None},
             failures={name: table.error for name, table in result.tables.items() if table.error is not None},
+            notices=notices,
         )
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
@@ -67,14 +69,16 @@ class EmbeddedIngestion(Ingestion):
             )
 
     @contextmanager
-    def _open_source(self, domain: Domain, log: dg.DagsterLogManager) -> Iterator[str]:
+    def _open_source(
+        self, domain: Domain, log: dg.DagsterLogManager, on_notice: Callable[[str], None] = lambda _: None
+    ) -> Iterator[str]:
         """Yield the URL of the source, which runs meanwhile."""
         if self.source_url is not None:
             # An external source needs no sample database.
             yield self.source_url
             return
         source = Source(Path(self.postgres_dir), sample_database(domain.name), port=self.source_port)
-        with source.open(log.info) as url:
+        with source.open(log.info, on_notice) as url:
             yield url
 
     def watched_slot(self) -> WatchedSlot | None:

@@ -17,11 +17,13 @@ class SyncOutcome:
     """The result of a sync.
 
     `metadata` has, for each table that is up to date now, the metadata of its materialization: at least
-    `dagster/row_count`. `failures` has the error message of every other table.
+    `dagster/row_count`. `failures` has the error message of every other table, `notices` what a
+    user must know about the source, as sentences.
     """
 
     metadata: Mapping[str, Mapping[str, dg.MetadataValue]]
     failures: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

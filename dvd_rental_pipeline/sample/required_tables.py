@@ -19,21 +19,17 @@ class RequiredTables:
     database_kind: str
     primary_keys: Mapping[str, tuple[str, ...]]
 
-    def are_empty(self, url: str) -> bool:
-        """Return whether no table has a row; also true if tables, or the database itself, do not exist.
+    def are_missing(self, url: str) -> bool:
+        """Return whether none of the tables exists, or the database itself does not.
+
+        A database with tables is someone's, even if they have no rows.
 
         Raises:
             psycopg.OperationalError: the server cannot be reached.
         """
         try:
             with psycopg.connect(url, autocommit=True) as connection:
-                return not any(
-                    connection.execute(
-                        sql.SQL("select exists (select from {})").format(sql.Identifier(_SCHEMA, table))
-                    ).fetchone()
-                    == (True,)
-                    for table in self._existing(connection)
-                )
+                return not self._existing(connection)
         except psycopg.OperationalError:
             if _database_exists(url):
                 raise

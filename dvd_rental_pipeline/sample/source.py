@@ -21,7 +21,7 @@ from dvd_rental_pipeline.sample.sample_database import SampleDatabase
 class SourceStatus:
     """The state of a source, read without starting it. `kind` is embedded or external.
 
-    `row_counts` are by table; None while the source is empty or does not run.
+    `row_counts` are by table; None while the source has no tables or does not run.
     """
 
     kind: str
@@ -70,8 +70,13 @@ class Source:
             yield url
 
     @contextmanager
-    def open(self, on_progress: Callable[[str], None]) -> Iterator[str]:
-        """Yield the URL of the source database; an embedded one runs meanwhile, and is filled first if empty.
+    def open(
+        self, on_progress: Callable[[str], None], on_notice: Callable[[str], None] = lambda _: None
+    ) -> Iterator[str]:
+        """Yield the URL of the source database; an embedded one runs meanwhile, and is filled if it is new.
+
+        A database that has the tables is never filled, whether they have rows or not: it was restored, or its
+        rows were deleted. `on_notice` receives a sentence if the data are generated now.
 
         Raises:
             SourceError: the embedded server cannot be started, or its database cannot be filled.
@@ -82,8 +87,13 @@ class Source:
         with self.lease() as url:
             # If two processes find the database empty, one of them fills it.
             with FileLock(self.postgres_dir / "sample.lock"):
-                if self.database.tables.are_empty(url):
+                if self.database.tables.are_missing(url):
+                    notice = (
+                        f"The source had no data: the database {self.database.name} has generated sample data."
+                    )
+                    on_progress("The source has no data: generating sample data")
                     self.database.fill(url, on_progress)
+                    on_notice(notice)
             yield url
 
     def status(self) -> SourceStatus:
@@ -114,7 +124,7 @@ class Source:
                     "select current_setting('server_version'), current_setting('wal_level')"
                 ).fetchone()
             tables = self.database.tables
-            counts = None if tables.are_empty(url) else tables.row_counts(url)
+            counts = None if tables.are_missing(url) else tables.row_counts(url)
         except psycopg.OperationalError:
             return stopped
         version, wal_level = settings or (None, None)

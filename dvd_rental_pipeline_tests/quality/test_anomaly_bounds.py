@@ -31,7 +31,7 @@ def passes(history: list[float], value: float) -> bool:
 
 
 def test_the_real_days_pass(database_url: str, real_dump: Path) -> None:
-    restore(database_url, real_dump, DVD_RENTAL_TABLES)
+    restore(database_url, [real_dump], DVD_RENTAL_TABLES)
     with psycopg.connect(database_url) as source:
         days = source.execute(
             "select sum(amount)::float, count(*)::float from payment group by payment_date::date"

@@ -4,7 +4,9 @@ import secrets
 from datetime import datetime
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.tables import DVD_RENTAL_TABLES
@@ -37,8 +39,18 @@ def small_sample_url(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
+def small_sample_copy_url(postgres: EmbeddedPostgres, small_sample_url: str) -> str:
+    """A copy of the small sample, whose data must survive a refused restore."""
+    name = f"sample_copy_{secrets.token_hex(4)}"
+    source = conninfo_to_dict(small_sample_url)["dbname"]
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+        admin.execute(f"create database {name} template {source}")
+    return postgres.url(name)
+
+
+@pytest.fixture(scope="session")
 def real_url(postgres: EmbeddedPostgres, real_dump: Path) -> str:
     """The real DVD rental database."""
     url = postgres.url(f"real_{secrets.token_hex(4)}")
-    restore(url, real_dump, DVD_RENTAL_TABLES)
+    restore(url, [real_dump], DVD_RENTAL_TABLES)
     return url

@@ -34,13 +34,15 @@ def library(tmp_path: Path) -> Iterator[Source]:
 
 def test_any_declared_database_is_created_and_filled_once(library: Source) -> None:
     progress: list[str] = []
+    notices: list[str] = []
     assert not library.status().running
     for _ in range(2):
-        with library.open(progress.append) as url:
+        with library.open(progress.append, notices.append) as url:
             assert value(url, "select current_database()") == "library"
             assert value(url, "select count(*) from book") == 1
             status = library.status()
-    assert progress == ["filling the library"]
+    assert progress == ["The source has no data: generating sample data", "filling the library"]
+    assert notices == ["The source had no data: the database library has generated sample data."]
     assert (status.kind, status.running, status.url, status.wal_level) == ("embedded", True, url, "logical")
     assert status.row_counts == {"book": 1}
 
@@ -52,6 +54,16 @@ def test_databases_of_one_server_are_independent(library: Source) -> None:
         assert value(url, "select count(*) from pg_tables where schemaname = 'public'") == 0
         status = dvd_rental.status()
         assert (status.running, status.url, status.row_counts) == (True, url, None)
+
+
+def test_database_whose_rows_were_deleted_is_not_filled(library: Source) -> None:
+    with library.open(lambda _: None) as url, psycopg.connect(url) as connection:
+        connection.execute("delete from book")
+    progress: list[str] = []
+    with library.open(progress.append) as url:
+        assert value(url, "select count(*) from book") == 0
+        assert library.status().row_counts == {"book": 0}
+    assert progress == []
 
 
 def test_status_of_a_database_that_does_not_exist_yet(library: Source) -> None:

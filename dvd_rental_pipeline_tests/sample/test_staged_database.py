@@ -55,13 +55,13 @@ def test_staged_database_replaces_the_old_one(filled_url: str) -> None:
 
 def test_missing_database_is_created(postgres: EmbeddedPostgres) -> None:
     url = postgres.url("not there yet")
-    assert TABLES.are_empty(url)
+    assert TABLES.are_missing(url)
 
     with staged_database(url, TABLES) as staged_url:
         _create_tables(staged_url)
 
     assert TABLES.row_counts(url) == dict.fromkeys(TABLES.primary_keys, 0)
-    assert TABLES.are_empty(url)
+    assert not TABLES.are_missing(url)
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -213,7 +213,7 @@ def test_long_database_name_is_truncated_in_temporary_names(postgres: EmbeddedPo
     with staged_database(url, TABLES) as staged_url:
         _create_tables(staged_url)
 
-    assert TABLES.are_empty(url)
+    assert not TABLES.are_missing(url)
 
 
 def test_user_without_createdb_gets_the_grant_to_execute(filled_url: str, postgres: EmbeddedPostgres) -> None:

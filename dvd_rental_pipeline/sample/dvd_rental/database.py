@@ -11,7 +11,6 @@ _SCALE = 1.0
 
 
 def _fill(url: str, on_progress: Callable[[str], None]) -> None:
-    on_progress(f"The source is empty: generating sample data at scale {_SCALE:g}")
     generate(url, scale=_SCALE, on_progress=on_progress)
 
 

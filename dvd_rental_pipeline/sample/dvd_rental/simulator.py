@@ -46,7 +46,7 @@ def simulate(
     """
     if events < 0 or (rate is not None and rate <= 0):
         raise SourceError("The number of events must not be negative, and the rate per second must be above 0.")
-    if DVD_RENTAL_TABLES.are_empty(url):
+    if DVD_RENTAL_TABLES.are_missing(url) or not any(DVD_RENTAL_TABLES.row_counts(url).values()):
         raise SourceError("The source is empty. Fill it with `dvd-rental source generate`.")
     report = on_progress or (lambda _: None)
     stop = stop or threading.Event()

@@ -1,5 +1,4 @@
-"""Restoring PostgreSQL dumps: format detection, filtering of statements, loading.
+"""Restore dumps: detect and unpack them, filter their statements, run them into a new database.
 
-Belongs here: what applies to a dump of any database. Does not belong here: the tables of a particular database,
-which callers pass in.
+Belongs here: what a dump is, and what is not one. Does not belong here: what a given source must contain.
 """

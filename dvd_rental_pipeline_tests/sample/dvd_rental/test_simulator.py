@@ -29,7 +29,7 @@ def journaled_url(database_url: str) -> str:
 @pytest.fixture
 def journaled_real_url(database_url: str, real_dump: Path) -> str:
     """The real database, with a journal of all changes."""
-    restore(database_url, real_dump, DVD_RENTAL_TABLES)
+    restore(database_url, [real_dump], DVD_RENTAL_TABLES)
     _create_journal(database_url)
     return database_url
 

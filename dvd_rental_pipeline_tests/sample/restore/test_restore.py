@@ -1,7 +1,6 @@
 """Restoring dumps of every format, and refusing everything that is not a dump of this database."""
 
 import gzip
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +13,7 @@ from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.restore.restore import restore
 from dvd_rental_pipeline_tests.sample.queries import databases, fingerprint, rows, value
+from dvd_rental_pipeline_tests.sample.restore.dumps import dump
 
 TABLES = DVD_RENTAL_TABLES
 
@@ -36,21 +36,16 @@ class Dumper(Protocol):
 def dumped(postgres: EmbeddedPostgres, small_sample_url: str, tmp_path: Path) -> Dumper:
     """A function that dumps the small sample with pg_dump."""
 
-    def dump(name: str, *options: str) -> Path:
-        return _dump(postgres, small_sample_url, tmp_path / name, *options)
+    def dump_sample(name: str, *options: str) -> Path:
+        return dump(postgres, small_sample_url, tmp_path / name, *options)
 
-    return dump
+    return dump_sample
 
 
 @pytest.fixture
 def plain(dumped: Dumper) -> Path:
     """A plain SQL dump of the small sample, with owners and with the statements that create the database."""
     return dumped("sample.sql", "--create")
-
-
-def _dump(postgres: EmbeddedPostgres, url: str, path: Path, *options: str) -> Path:
-    subprocess.run([postgres.binaries.folder / "pg_dump", *options, "--file", path, url], check=True)
-    return path
 
 
 def test_real_dump_has_the_known_totals(real_url: str) -> None:
@@ -70,7 +65,7 @@ def test_zip_of_the_real_dump(occupied_url: str, real_dump: Path, tmp_path: Path
         archive.writestr("readme.txt", "The sample database")
         archive.write(real_dump, "dvdrental.tar")
 
-    assert restore(occupied_url, path, TABLES)["rental"] == 16_044
+    assert restore(occupied_url, [path], TABLES).row_counts["rental"] == 16_044
 
 
 @pytest.mark.parametrize(
@@ -89,7 +84,7 @@ def test_each_format_restores_the_dumped_data(
 ) -> None:
     progress: list[str] = []
 
-    counts = restore(occupied_url, dumped(name, *options), TABLES, on_progress=progress.append)
+    counts = restore(occupied_url, [dumped(name, *options)], TABLES, on_progress=progress.append).row_counts
 
     assert counts == TABLES.row_counts(small_sample_url)
     assert fingerprint(occupied_url) == fingerprint(small_sample_url)
@@ -100,7 +95,7 @@ def test_gzipped_dump(plain: Path, occupied_url: str, small_sample_url: str, tmp
     path = tmp_path / "sample.sql.gz"
     path.write_bytes(gzip.compress(plain.read_bytes()))
 
-    assert restore(occupied_url, path, TABLES) == TABLES.row_counts(small_sample_url)
+    assert restore(occupied_url, [path], TABLES).row_counts == TABLES.row_counts(small_sample_url)
 
 
 def test_owners_and_privileges_are_ignored(plain: Path, occupied_url: str, small_sample_url: str) -> None:
@@ -112,7 +107,7 @@ def test_owners_and_privileges_are_ignored(plain: Path, occupied_url: str, small
     )
     plain.write_text(foreign)
 
-    assert restore(occupied_url, plain, TABLES) == TABLES.row_counts(small_sample_url)
+    assert restore(occupied_url, [plain], TABLES).row_counts == TABLES.row_counts(small_sample_url)
 
 
 def test_other_databases_are_unchanged(plain: Path, occupied_url: str, postgres: EmbeddedPostgres) -> None:
@@ -127,7 +122,7 @@ def test_other_databases_are_unchanged(plain: Path, occupied_url: str, postgres:
         )
         before = databases(occupied_url)
 
-        restore(occupied_url, plain, TABLES)
+        restore(occupied_url, [plain], TABLES)
 
         assert databases(occupied_url) == before
         assert value(postgres.url("bystander"), "select count(*) from kept") == 0
@@ -142,10 +137,12 @@ def test_drop_database_across_lines_is_refused(
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute("create database bystander template template0")
     try:
-        plain.write_text("select 1; drop\n  database bystander;\n" + plain.read_text())
+        trailer = "-- PostgreSQL database dump complete"
+        statement = "select 1; drop\n  database bystander;\n"
+        plain.write_text(plain.read_text().replace(trailer, f"{statement}{trailer}"))
 
         with pytest.raises(SourceError, match="DROP DATABASE cannot run inside a transaction block"):
-            restore(occupied_url, plain, TABLES)
+            restore(occupied_url, [plain], TABLES)
 
         assert "bystander" in databases(occupied_url)
     finally:
@@ -159,7 +156,7 @@ def test_psql_commands_are_refused(plain: Path, occupied_url: str, tmp_path: Pat
     plain.write_text(command.format(path=mark) + "\n" + plain.read_text())
 
     with pytest.raises(SourceError, match=r"Line 1 of .* is a psql command"):
-        restore(occupied_url, plain, TABLES)
+        restore(occupied_url, [plain], TABLES)
 
     assert not mark.exists()
     assert value(occupied_url, "select answer from old_data") == 42
@@ -168,7 +165,7 @@ def test_psql_commands_are_refused(plain: Path, occupied_url: str, tmp_path: Pat
 def test_data_that_look_like_statements_are_restored(
     dumped: Dumper, occupied_url: str, postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    restore(occupied_url, dumped("first.dump", "--format=custom"), TABLES)
+    restore(occupied_url, [dumped("first.dump", "--format=custom")], TABLES)
     texts = [
         "DROP DATABASE bystander;",
         "\\! ls",
@@ -185,16 +182,16 @@ def test_data_that_look_like_statements_are_restored(
         )
     before = fingerprint(occupied_url)
 
-    restore(occupied_url, _dump(postgres, occupied_url, tmp_path / "second.sql"), TABLES)
+    restore(occupied_url, [dump(postgres, occupied_url, tmp_path / "second.sql")], TABLES)
 
     assert fingerprint(occupied_url) == before
     assert "DROP DATABASE" in value(occupied_url, "select warning()")
 
 
 def test_restore_replaces_an_earlier_one(plain: Path, occupied_url: str) -> None:
-    first = restore(occupied_url, plain, TABLES)
+    first = restore(occupied_url, [plain], TABLES)
 
-    assert restore(occupied_url, plain, TABLES) == first
+    assert restore(occupied_url, [plain], TABLES) == first
 
 
 def _truncate(path: Path, share: float) -> Path:
@@ -206,9 +203,9 @@ def _truncate(path: Path, share: float) -> Path:
 @pytest.mark.parametrize("share", [0.5, 0.9])
 @pytest.mark.parametrize("file_format", ["tar", "custom", "plain"])
 def test_truncated_dump_is_refused(dumped: Dumper, occupied_url: str, file_format: str, share: float) -> None:
-    dump = _truncate(dumped("sample", f"--format={file_format}"), share)
+    path = _truncate(dumped("sample", f"--format={file_format}"), share)
 
-    _assert_refused(occupied_url, dump, "truncated")
+    _assert_refused(occupied_url, path, "truncated")
 
 
 def test_truncated_gzip_is_refused(plain: Path, occupied_url: str, tmp_path: Path) -> None:
@@ -226,7 +223,7 @@ def test_truncated_zip_is_refused(plain: Path, occupied_url: str, tmp_path: Path
     _assert_refused(occupied_url, _truncate(path, 0.5), "truncated")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x00\x01\x02" * 1000, b"PK\x05\x06" + bytes(18)])
+@pytest.mark.parametrize("content", [b"hello", b"\x00\x01\x02" * 1000, b"PK\x05\x06" + bytes(18)])
 def test_other_file_content_is_refused(occupied_url: str, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "something"
     path.write_bytes(content)
@@ -274,6 +271,6 @@ def _assert_refused(url: str, path: Path, message: str) -> None:
     """Assert that the restore fails with one message, unchanged data and no additional databases."""
     before = databases(url)
     with pytest.raises(SourceError, match=message):
-        restore(url, path, TABLES)
+        restore(url, [path], TABLES)
     assert value(url, "select answer from old_data") == 42
     assert databases(url) == before

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
+import psycopg
+
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect, translate_errors
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import ReplicationSlot, read_slot
@@ -38,12 +40,17 @@ def read_facts(url: str, domain: Domain, slot: str) -> SourceFacts:
         ReplicationError: it cannot be reached, or a query failed.
     """
     with closing(connect(url)) as connection, translate_errors(url):
-        names = [table.name for table in domain.tables]
-        columns: dict[str, dict[str, str]] = {}
-        for table, column, kind in connection.execute(_COLUMNS_SQL, [domain.source_schema, names]):
-            # `format_type` prefixes a type of the application's own with its schema.
-            columns.setdefault(table, {})[column] = kind.removeprefix(f"{domain.source_schema}.")
-        return SourceFacts(columns, read_slot(connection, slot))
+        return SourceFacts(_columns(connection, domain), read_slot(connection, slot))
+
+
+def read_columns(url: str, domain: Domain) -> Mapping[str, Mapping[str, str]]:
+    """The types of the columns of each table of the source at `url`; empty for a table that does not exist.
+
+    Raises:
+        ReplicationError: the source cannot be reached, or the query failed.
+    """
+    with closing(connect(url)) as connection, translate_errors(url):
+        return {table.name: {} for table in domain.tables} | _columns(connection, domain)
 
 
 def fetch_slot(url: str, name: str) -> ReplicationSlot | None:
@@ -54,3 +61,12 @@ def fetch_slot(url: str, name: str) -> ReplicationSlot | None:
     """
     with closing(connect(url)) as connection, translate_errors(url):
         return read_slot(connection, name)
+
+
+def _columns(connection: psycopg.Connection, domain: Domain) -> dict[str, dict[str, str]]:
+    names = [table.name for table in domain.tables]
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(_COLUMNS_SQL, [domain.source_schema, names]):
+        # `format_type` prefixes a type of the application's own with its schema.
+        columns.setdefault(table, {})[column] = kind.removeprefix(f"{domain.source_schema}.")
+    return columns
