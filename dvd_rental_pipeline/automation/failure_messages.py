@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+# Dagster does not export the class.
+_FAILED_CHECK = "DagsterAssetCheckFailedError"
 NO_REASON = "no reason given"
 
 
@@ -15,6 +17,14 @@ def step_failure_message(event: dg.DagsterEvent) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     return error.message.strip() if error is not None else NO_REASON
+
+
+def is_check_failure(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed only because a blocking check did."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error is not None and error.cls_name == _FAILED_CHECK
 
 
 def is_interrupt(event: dg.DagsterEvent) -> bool:

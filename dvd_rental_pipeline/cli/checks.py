@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from dvd_rental_pipeline.cli.accept_schema import accept_schema
 from dvd_rental_pipeline.cli.graph_runs import load_graph, show_run
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Evaluate the asset checks alone, or report on them.")
+
+app.command("accept-schema")(accept_schema)
 
 REPORT_FILES = {"html": "checks.html", "md": "checks.md", "json": "checks.json", "junit": "checks.xml"}
 # Not evaluated is neither passed nor failed.

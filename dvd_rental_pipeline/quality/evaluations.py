@@ -12,6 +12,7 @@ from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import allowed_bytes
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableVerification
 from dvd_rental_pipeline.ingestion.resource import Inspection
+from dvd_rental_pipeline.ingestion.schema_differences import schema_differences
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
 
 # A sync takes what was committed when it began; what is committed meanwhile may wait for the next one.
@@ -37,7 +38,8 @@ class CheckContext:
     """What the checks of one table evaluate.
 
     `counts` are numbers of rows in the raw table, `sync` the metadata of the last sync's materialization,
-    `commit_lag_limit` how long a change may wait for its sync.
+    `commit_lag_limit` how long a change may wait for its sync, `accepted_schema` the descriptions of
+    differences from the catalogue that an operator has accepted.
     """
 
     table: Table
@@ -47,6 +49,7 @@ class CheckContext:
     synced_at: datetime | None
     commit_lag_limit: timedelta
     now: datetime
+    accepted_schema: frozenset[str] = frozenset()
 
     @property
     def verification(self) -> TableVerification | None:
@@ -89,24 +92,36 @@ def agreement(context: CheckContext) -> CheckOutcome:
 
 
 def schema_drift(context: CheckContext) -> CheckOutcome:
-    """Whether the source has the columns of the catalogue."""
+    """Whether the source has the columns of the catalogue that models read, with all their values."""
     facts = context.inspection.facts
     if facts is None:
         return CheckOutcome(True, ERROR, f"Not compared. {context.inspection.not_compared}")
-    declared = {column.name: column.type for column in context.table.columns}
     present = facts.columns.get(context.table.name, {})
     if not present:
-        return CheckOutcome(False, ERROR, "The source has no such table.", {FAILED_ROWS: len(declared)})
-    dropped = [f"{name} ({kind}) was dropped" for name, kind in declared.items() if name not in present]
-    retyped = [
-        f"{name} is {present[name]}, was {kind}"
-        for name, kind in declared.items()
-        if name in present and present[name] != kind
+        count = len(context.table.columns)
+        return CheckOutcome(False, ERROR, "The source has no such table.", {FAILED_ROWS: count})
+    lossy = [one.description for one in schema_differences(context.table, present) if one.is_lossy]
+    accepted = [description for description in lossy if description in context.accepted_schema]
+    rejected = [description for description in lossy if description not in context.accepted_schema]
+    metadata = {FAILED_ROWS: len(rejected), "accepted": len(accepted)}
+    if rejected:
+        return CheckOutcome(False, ERROR, f"{'; '.join(rejected)}.", metadata)
+    found = f"Accepted: {'; '.join(accepted)}." if accepted else "Models can read every column."
+    return CheckOutcome(True, ERROR, found, metadata)
+
+
+def harmless_drift(context: CheckContext) -> CheckOutcome:
+    """Whether the types of the source's columns are those of the catalogue, where other types do no harm."""
+    facts = context.inspection.facts
+    if facts is None:
+        return CheckOutcome(False, WARN, f"Not compared. {context.inspection.not_compared}")
+    present = facts.columns.get(context.table.name, {})
+    # A missing table has its own check.
+    changes = [
+        one.description for one in schema_differences(context.table, present) if present and not one.is_lossy
     ]
-    changes = [*dropped, *retyped]
-    metadata = {FAILED_ROWS: len(changes), "dropped": len(dropped), "retyped": len(retyped)}
-    found = "; ".join(changes) + "." if changes else f"All {len(declared)} columns are as declared."
-    return CheckOutcome(not changes, ERROR, found, metadata)
+    found = f"{'; '.join(changes)}." if changes else "Every type is as declared, or is checked for losses."
+    return CheckOutcome(not changes, WARN, found, {FAILED_ROWS: len(changes)})
 
 
 def unknown_columns(context: CheckContext) -> CheckOutcome:

@@ -16,6 +16,7 @@ from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
 from dvd_rental_pipeline.quality import durations, evaluations
+from dvd_rental_pipeline.quality.accepted_schema import accepted_differences
 from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
 from dvd_rental_pipeline.quality.present_tables import present_tables
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
@@ -65,7 +66,8 @@ CHECKS = (
     ),
     RawTableCheck(
         "schema_matches_catalogue",
-        "The source has every column that the catalogue declares, with the same type.",
+        "The source has every column that models read, with a type that has all values of the declared one. "
+        "`dvd-rental checks accept-schema` accepts a difference.",
         Section.SCHEMA_DRIFT,
         True,
         evaluations.schema_drift,
@@ -77,6 +79,14 @@ CHECKS = (
         Section.CAPTURE,
         True,
         evaluations.capture,
+    ),
+    RawTableCheck(
+        "types_match_catalogue",
+        "The columns have the types that the catalogue declares. Only differences that models allow are "
+        "reported here: wider types, timestamps with or without a zone, and columns that no model reads.",
+        Section.SCHEMA_DRIFT,
+        False,
+        evaluations.harmless_drift,
     ),
     RawTableCheck(
         "columns_are_known",
@@ -202,6 +212,7 @@ def _check_context(
         synced_at=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
         commit_lag_limit=commit_lag_limit,
         now=durations.utc_now(),
+        accepted_schema=accepted_differences(instance, asset),
     )
 
 

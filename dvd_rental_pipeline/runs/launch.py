@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from dvd_rental_pipeline.runs.instance import process_tag
 from dvd_rental_pipeline.runs.progress import RunProgress
 from dvd_rental_pipeline.runs.report import RunReport, build_report
 from dvd_rental_pipeline.runs.selection import select_assets
+from dvd_rental_pipeline.runs.unaffected import describe_left_out, unaffected_part
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
+
+# A run, its rest, and the rest of that: a table may fail in ingestion, and another one in its checks.
+_MAX_PARTS = 3
 
 
 def run_graph(
@@ -37,7 +41,8 @@ def run_graph(
 
     Without a selection, the assets of `default_job`, or else the whole graph.
 
-    The output of the steps goes to `log_file`; `report_progress` receives how far the run has come.
+    If raw tables fail, what does not read them is built in further runs. The output of the steps goes to
+    `log_file`; `report_progress` receives how far the run has come.
 
     Raises:
         PipelineError: the selection cannot be parsed or selects nothing, or a blocking check above it failed
@@ -50,15 +55,27 @@ def run_graph(
     if failed and not force:
         raise PipelineError(f"{describe_held(failed)} `--force` builds in spite of it.")
     tags = {FORCED: ", ".join(check.to_user_string() for check in failed)} if failed else {}
-    return _execute(
-        definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(keys)),
-        definitions,
-        instance,
-        run_config=_full_refresh_config(definitions, keys) if full_refresh else None,
-        tags=tags,
-        log_file=log_file,
-        progress=RunProgress(len(keys) + len(graph.get_check_keys_for_assets(set(keys))), report_progress),
-    )
+    started = time.monotonic()
+    job = definitions.resolve_implicit_global_asset_job_def()
+    progress = RunProgress(len(keys) + len(graph.get_check_keys_for_assets(set(keys))), report_progress)
+
+    def execute(subset: dg.JobDefinition, built: Collection[dg.AssetKey]) -> dg.ExecuteInProcessResult:
+        return _execute(
+            subset,
+            instance,
+            run_config=_full_refresh_config(definitions, built) if full_refresh else None,
+            tags=tags,
+            log_file=log_file,
+            progress=progress,
+        )
+
+    results = [execute(job.get_subset(asset_selection=set(keys)), keys)]
+    left_out: list[str] = []
+    while len(results) < _MAX_PARTS and (part := unaffected_part(definitions, results, keys)) is not None:
+        subset = job.get_subset(asset_selection=set(part.assets), asset_check_selection=set(part.checks))
+        left_out = [describe_left_out(part)]
+        results.append(execute(subset, part.assets))
+    return build_report(definitions, results, time.monotonic() - started, left_out)
 
 
 def run_checks(
@@ -79,28 +96,27 @@ def run_checks(
     checks = {key for key in graph.asset_check_keys if assets is None or key.asset_key in assets}
     if not checks:
         raise PipelineError(f"No asset of the selection {selection!r} has a check. Try `group:marts`.")
+    started = time.monotonic()
     job = definitions.resolve_implicit_global_asset_job_def()
-    return _execute(
+    result = _execute(
         job.get_subset(asset_selection=set(), asset_check_selection=checks),
-        definitions,
         instance,
         run_config={"ops": {ANOMALY_BOUNDS: {"config": {"accept": True}}}} if accept else None,
         log_file=log_file,
         progress=RunProgress(len(checks), report_progress),
     )
+    return build_report(definitions, [result], time.monotonic() - started)
 
 
 def _execute(
     job: dg.JobDefinition,
-    definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     *,
     run_config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     log_file: Path,
     progress: RunProgress,
-) -> RunReport:
-    started = time.monotonic()
+) -> dg.ExecuteInProcessResult:
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, progress)
     with _output_to(log_file):
@@ -113,10 +129,10 @@ def _execute(
         )
     if any(is_interrupt(event) for event in result.all_events if event.is_step_failure):
         raise KeyboardInterrupt
-    return build_report(definitions, result, time.monotonic() - started)
+    return result
 
 
-def _full_refresh_config(definitions: dg.Definitions, keys: Sequence[dg.AssetKey]) -> Mapping[str, Any]:
+def _full_refresh_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey]) -> Mapping[str, Any]:
     """Run configuration that requests a full refresh from each step that has the option."""
     ops = {definitions.resolve_assets_def(key).op for key in keys}
     return {

@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.automation.failure_messages import step_failure_message
+from dvd_rental_pipeline.assembly.raw_assets import NOTICE
+from dvd_rental_pipeline.automation.failure_messages import is_check_failure, step_failure_message
 from dvd_rental_pipeline.core.private_api.dagster import BaseAssetGraph
 from dvd_rental_pipeline.core.run_tags import FORCED
 from dvd_rental_pipeline.quality.findings import failure_detail
@@ -47,23 +48,50 @@ class RunReport:
     pages: Mapping[str, str]
 
 
-def build_report(definitions: dg.Definitions, result: dg.ExecuteInProcessResult, seconds: float) -> RunReport:
-    """The report on `result`, which took `seconds`."""
-    checks = list(result.get_asset_check_evaluations())
+def build_report(
+    definitions: dg.Definitions,
+    results: Sequence[dg.ExecuteInProcessResult],
+    seconds: float,
+    left_out: Sequence[str] = (),
+) -> RunReport:
+    """The report on `results`, the parts of one run, which took `seconds`; `left_out`: what was not built."""
+    checks = [check for result in results for check in result.get_asset_check_evaluations()]
+    events = [event for result in results for event in result.all_events]
     return RunReport(
-        run_id=result.run_id,
-        success=result.success,
+        run_id=results[0].run_id,
+        success=all(result.success for result in results),
         seconds=seconds,
         step_seconds={
             str(event.step_key): event.step_success_data.duration_ms / 1000
-            for event in result.all_events
+            for event in events
             if event.is_step_success
         },
-        layers=_layers(definitions, result, checks),
-        problems=[*_step_failures(result), *_check_failures(checks, dg.AssetCheckSeverity.ERROR)],
-        warnings=[*_forced(result), *_check_failures(checks, dg.AssetCheckSeverity.WARN)],
-        pages=_pages(result),
+        layers=_layers(definitions, events, checks),
+        problems=[
+            *_step_failures(events),
+            *_check_failures(checks, dg.AssetCheckSeverity.ERROR),
+            *left_out,
+        ],
+        warnings=[
+            *_forced(results[0]),
+            *_notices(events),
+            *_check_failures(checks, dg.AssetCheckSeverity.WARN),
+        ],
+        pages=_pages(events),
     )
+
+
+def _materializations(events: Sequence[dg.DagsterEvent]) -> Sequence[dg.AssetMaterialization]:
+    return [event.materialization for event in events if event.is_step_materialization]
+
+
+def _notices(events: Sequence[dg.DagsterEvent]) -> Sequence[str]:
+    """What ingestion reports about the source."""
+    return [
+        str(materialization.metadata[NOTICE].value)
+        for materialization in _materializations(events)
+        if NOTICE in materialization.metadata
+    ]
 
 
 def _forced(result: dg.ExecuteInProcessResult) -> Sequence[str]:
@@ -71,31 +99,30 @@ def _forced(result: dg.ExecuteInProcessResult) -> Sequence[str]:
     return [] if checks is None else [f"built although blocking checks had failed (--force): {checks}"]
 
 
-def _pages(result: dg.ExecuteInProcessResult) -> Mapping[str, str]:
-    materialized = [event.materialization for event in result.get_asset_materialization_events()]
+def _pages(events: Sequence[dg.DagsterEvent]) -> Mapping[str, str]:
     return {
         materialization.asset_key.path[-1]: str(materialization.metadata["address"].value)
-        for materialization in materialized
+        for materialization in _materializations(events)
         if "address" in materialization.metadata
     }
 
 
 def _layers(
     definitions: dg.Definitions,
-    result: dg.ExecuteInProcessResult,
+    events: Sequence[dg.DagsterEvent],
     checks: Sequence[dg.AssetCheckEvaluation],
 ) -> Sequence[Layer]:
     """The layers in the order in which they are built."""
     graph = definitions.resolve_asset_graph()
     tables: Counter[str] = Counter()
     rows: Counter[str] = Counter()
-    for event in result.get_asset_materialization_events():
-        group = graph.get(event.materialization.asset_key).group_name
+    for materialization in _materializations(events):
+        group = graph.get(materialization.asset_key).group_name
         tables[group] += 1
-        row_count = event.materialization.metadata.get("dagster/row_count")
+        row_count = materialization.metadata.get("dagster/row_count")
         rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type]
     outcomes = Counter((graph.get(check.asset_key).group_name, _outcome(check)) for check in checks)
-    seconds = _seconds(graph, result)
+    seconds = _seconds(graph, events)
     built = {*tables, *(group for group, _ in outcomes)}
     layers = {node.group_name: node.tags.get("layer", "") for node in graph.asset_nodes}
     order = sorted(
@@ -116,12 +143,12 @@ def _layers(
     ]
 
 
-def _seconds(graph: BaseAssetGraph[Any], result: dg.ExecuteInProcessResult) -> Mapping[str, float]:
+def _seconds(graph: BaseAssetGraph[Any], events: Sequence[dg.DagsterEvent]) -> Mapping[str, float]:
     """The seconds of each layer: those of its steps; of a step that builds several, those of its models."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
     models: defaultdict[tuple[str, str], float] = defaultdict(float)
     durations: dict[str, float] = {}
-    for event in result.all_events:
+    for event in events:
         step = str(event.step_key)
         if event.is_step_materialization and event.asset_key is not None:
             group = graph.get(event.asset_key).group_name
@@ -146,21 +173,32 @@ def _outcome(check: dg.AssetCheckEvaluation) -> str:
     return "failed" if check.severity is dg.AssetCheckSeverity.ERROR else "warned"
 
 
-def _step_failures(result: dg.ExecuteInProcessResult) -> Sequence[str]:
+def _step_failures(events: Sequence[dg.DagsterEvent]) -> Sequence[str]:
+    """Failures of steps, without those whose only cause is a check, which is reported itself."""
     return [
         f"{event.step_key}: {step_failure_message(event)}"
-        for event in result.all_events
-        if event.is_step_failure
+        for event in events
+        if event.is_step_failure and not is_check_failure(event)
     ]
 
 
 def _check_failures(
     checks: Sequence[dg.AssetCheckEvaluation], severity: dg.AssetCheckSeverity
 ) -> Sequence[str]:
-    return [_describe(check) for check in checks if not check.passed and check.severity is severity]
+    """A sentence for each failed check; one for all tables where a check of the same name failed."""
+    failed = [check for check in checks if not check.passed and check.severity is severity]
+    by_name: dict[str, list[dg.AssetCheckEvaluation]] = {}
+    for check in failed:
+        by_name.setdefault(check.check_name, []).append(check)
+    return [_describe(same_name) for same_name in by_name.values()]
 
 
-def _describe(check: dg.AssetCheckEvaluation) -> str:
-    name = f"check {check.asset_key.to_user_string()}:{check.check_name}"
-    detail = failure_detail(check)
-    return f"{name} failed: {detail}" if detail else f"{name} failed"
+def _describe(checks: Sequence[dg.AssetCheckEvaluation]) -> str:
+    if len(checks) == 1:
+        check = checks[0]
+        name = f"check {check.asset_key.to_user_string()}:{check.check_name}"
+        detail = failure_detail(check)
+        return f"{name} failed: {detail}" if detail else f"{name} failed"
+    found = {check.asset_key.path[-1]: (failure_detail(check) or "failed").rstrip(".") for check in checks}
+    details = "; ".join(f"{table}: {detail}" for table, detail in sorted(found.items()))
+    return f"check {checks[0].check_name} failed for {len(checks)} tables: {details}."

@@ -150,7 +150,7 @@ def test_a_corrupted_raw_table_blocks_readers_until_a_full_refresh(
         ),
         ("alter table film add column studio text", "alter table film drop column studio", WARN),
         (
-            "alter table film alter column replacement_cost type numeric(9,3)",
+            "alter table film alter column replacement_cost type numeric(5,1)",
             "alter table film alter column replacement_cost type numeric(5,2)",
             ERROR,
         ),

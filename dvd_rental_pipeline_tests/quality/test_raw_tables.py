@@ -22,6 +22,7 @@ from dvd_rental_pipeline.ingestion.resource import Inspection, SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 from dvd_rental_pipeline.quality import evaluations
+from dvd_rental_pipeline.quality.accepted_schema import accept_differences
 from dvd_rental_pipeline.quality.raw_tables import CHECKS, build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
@@ -170,46 +171,92 @@ def test_a_changed_value_is_found_without_showing_it(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "release", "severity", "expected"),
+    ("statement", "release", "name", "severity", "expected"),
     [
         (
             "alter table film drop column description cascade",
             "alter table film add column description text",
+            "schema_matches_catalogue",
             ERROR,
             "description (text) was dropped",
         ),
         (
             "alter table film add column studio text default 'A'",
             "alter table film drop column studio",
+            "columns_are_known",
             WARN,
             "studio (text) is new",
         ),
         (
+            "alter table film alter column replacement_cost type numeric(5,1)",
+            "alter table film alter column replacement_cost type numeric(5,2)",
+            "schema_matches_catalogue",
+            ERROR,
+            "replacement_cost is numeric(5,1), was numeric(5,2)",
+        ),
+        (
             "alter table film alter column replacement_cost type numeric(9,3)",
             "alter table film alter column replacement_cost type numeric(5,2)",
-            ERROR,
+            "types_match_catalogue",
+            WARN,
             "replacement_cost is numeric(9,3), was numeric(5,2)",
         ),
+        (
+            "alter table film alter column last_update type timestamptz using last_update at time zone 'UTC'",
+            "alter table film alter column last_update type timestamp using last_update at time zone 'UTC'",
+            "types_match_catalogue",
+            WARN,
+            "last_update is timestamp with time zone, was timestamp without time zone",
+        ),
+        (
+            "alter table film drop column fulltext cascade",
+            "alter table film add column fulltext tsvector",
+            "types_match_catalogue",
+            WARN,
+            "fulltext (tsvector) was dropped",
+        ),
     ],
-    ids=["a column is dropped", "a column is added", "a type is changed"],
+    ids=[
+        "a column is dropped",
+        "a column is added",
+        "a type is narrowed",
+        "a type is widened",
+        "a timestamp gets a zone",
+        "a column that no model reads is dropped",
+    ],
 )
 def test_drift_is_reported_by_column(
-    chain: Chain, statement: str, release: str, severity: dg.AssetCheckSeverity, expected: str
+    chain: Chain, *, statement: str, release: str, name: str, severity: dg.AssetCheckSeverity, expected: str
 ) -> None:
     chain.run()
     chain.source.execute(statement)
     result = chain.run()
     found = failed(result)
-    name = "film:schema_matches_catalogue" if severity is ERROR else "film:columns_are_known"
-    assert set(found) == {name}
-    assert expected in str(found[name].description)
-    assert found[name].severity is severity
-    assert found[name].blocking is (severity is ERROR), "to the conditions a warning is a failure"
+    check = f"film:{name}"
+    assert set(found) == {check}
+    assert expected in str(found[check].description)
+    assert found[check].severity is severity
+    assert found[check].blocking is (severity is ERROR), "to the conditions a warning is a failure"
     assert were_built(result) is (severity is WARN)
     chain.source.execute(release)
     released = chain.run()
     assert failed(released) == {}
     assert were_built(released)
+
+
+def test_accepted_difference_does_not_block_and_another_one_does(chain: Chain) -> None:
+    chain.run()
+    chain.source.execute("alter table film drop column description cascade")
+    assert set(failed(chain.run())) == {"film:schema_matches_catalogue"}
+    film = dg.AssetKey(["dvd_rental", "film"])
+    accept_differences(chain.instance, film, ["description (text) was dropped"])
+    accepted = chain.run()
+    assert failed(accepted) == {}
+    assert were_built(accepted)
+    chain.source.execute("alter table film drop column length cascade")
+    result = chain.run()
+    assert str(failed(result)["film:schema_matches_catalogue"].description) == "length (smallint) was dropped."
+    assert not were_built(result)
 
 
 class SilentIngestion(EmbeddedIngestion):
