@@ -146,7 +146,7 @@
 
 {#
   For an incremental build: the values of `key` of the stored rows whose version of `dimension` is not valid at their
-  `moment` any more, or which have the unknown member and may match a version now.
+  `moment` any more, or whose `moment` is unknown, or which have the unknown member and may match a version now.
 #}
 {% macro rows_with_stale_key(key, dimension, moment) -%}
     select stored.{{ key }}
@@ -156,5 +156,6 @@
     where
         history.{{ dimension }}_key is null
         or history.{{ dimension }}_key = {{ unknown_member_key() }}
+        or stored.{{ moment }} is null
         or not ({{ valid_at('history', 'stored.' ~ moment) }})
 {%- endmacro %}

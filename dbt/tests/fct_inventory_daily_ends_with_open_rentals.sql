@@ -19,7 +19,11 @@ open_rentals as (
         count(case when rentals.is_overdue then 1 end) as overdue
     from {{ ref('fct_rental') }} as rentals
     cross join {{ ref('data_as_of') }} as as_of
-    where rentals.is_open and rentals.store_id is not null and as_of.as_of >= as_of.last_event_at
+    where
+        rentals.is_open
+        and rentals.rented_at is not null
+        and rentals.store_id is not null
+        and as_of.as_of >= as_of.last_event_at
 )
 
 select

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "The number of rentals, the number of payments and the revenue equal those of the source",
+    "description": "Rentals, and the payments and revenue of existing rentals, equal those of the source",
     "dagster": {"ref": {"name": "fct_rental"}}
 }) }}
 
@@ -19,8 +19,9 @@ rentals as (
 payments as (
     select
         count(*) as payments,
-        coalesce(sum(amount), 0) as revenue
-    from {{ ref('stg_dvd_rental__payment') }}
+        coalesce(sum(payments.amount), 0) as revenue
+    from {{ ref('stg_dvd_rental__payment') }} as payments
+    inner join {{ ref('stg_dvd_rental__rental') }} as rentals on payments.rental_id = rentals.rental_id
 )
 
 select

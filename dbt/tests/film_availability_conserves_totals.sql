@@ -26,7 +26,7 @@ copies as (
 loans as (
     select count(*) as on_loan
     from {{ ref('fct_rental') }}
-    where returned_at is null
+    where is_open
 )
 
 select

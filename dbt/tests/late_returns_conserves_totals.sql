@@ -15,6 +15,7 @@ with report as (
 rentals as (
     select
         rentals.returned_at,
+        rentals.is_open,
         {{ dbt.dateadd('day', 'films.rental_duration_days', 'rentals.rented_at') }} as due_at
     from {{ ref('fct_rental') }} as rentals
     left join {{ ref('dim_film_history') }} as films
@@ -29,7 +30,7 @@ expected as (
         count(*) as rentals,
         count(case when returned_at > due_at then 1 end) as late,
         count(case when returned_at <= due_at then 1 end) as on_time,
-        count(case when returned_at is null then 1 end) as open
+        count(case when is_open then 1 end) as open
     from rentals
 )
 

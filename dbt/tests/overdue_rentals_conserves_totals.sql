@@ -18,7 +18,7 @@ open_rentals as (
             rentals.film_id = films.film_id
             and rentals.rented_at >= films.valid_from
             and (films.valid_to is null or rentals.rented_at < films.valid_to)
-    where rentals.returned_at is null
+    where rentals.is_open
 ),
 
 overdue as (

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "The rentals sum to all returned rentals",
+    "description": "The rentals sum to all returned rentals whose times are known",
     "dagster": {"ref": {"name": "rental_durations"}}
 }) }}
 
@@ -10,20 +10,21 @@ with report as (
     from {{ ref('rental_durations') }}
 ),
 
-all_rentals as (
+returned_rentals as (
     select
         count(*) as rentals,
-        count(case when returned_at is null then 1 end) as open_rentals
+        count(case when return_status in ('on_time', 'late') then 1 end) as on_time_or_late
     from {{ ref('fct_rental') }}
+    where rented_at is not null and returned_at is not null
 )
 
 select
     report.rentals,
     report.on_time_or_late,
-    all_rentals.open_rentals,
-    all_rentals.rentals as all_rentals
+    returned_rentals.rentals as expected_rentals,
+    returned_rentals.on_time_or_late as expected_on_time_or_late
 from report
-cross join all_rentals
+cross join returned_rentals
 where
-    report.rentals + all_rentals.open_rentals != all_rentals.rentals
-    or report.on_time_or_late != report.rentals
+    report.rentals != returned_rentals.rentals
+    or report.on_time_or_late != returned_rentals.on_time_or_late

@@ -1,5 +1,5 @@
 {{ config(meta={
-    "description": "The sums equal all unpaid rentals and copies on loan, at the prices at the time of rental",
+    "description": "The sums equal all unpaid rentals and copies on loan, at the price at the time of rental",
     "dagster": {"ref": {"name": "revenue_at_risk"}}
 }) }}
 
@@ -21,15 +21,15 @@ expected as (
     select
         count(case when paid_rentals.rental_id is null then 1 end) as unpaid_rentals,
         coalesce(sum(case when paid_rentals.rental_id is null then films.rental_rate end), 0) as unpaid_amount,
-        count(case when rentals.returned_at is null then 1 end) as unreturned_copies,
-        coalesce(sum(case when rentals.returned_at is null then films.replacement_cost end), 0)
+        count(case when rentals.is_open then 1 end) as unreturned_copies,
+        coalesce(sum(case when rentals.is_open then films.replacement_cost end), 0)
             as unreturned_cost
     from {{ ref('fct_rental') }} as rentals
     left join paid_rentals on rentals.rental_id = paid_rentals.rental_id
     left join {{ ref('dim_film_history') }} as films
         on
             rentals.film_id = films.film_id
-            and rentals.rented_at >= films.valid_from
+            and coalesce(rentals.rented_at >= films.valid_from, true)
             and (films.valid_to is null or rentals.rented_at < films.valid_to)
 )
 

@@ -6,7 +6,7 @@
 with raw_payments as (
     select
         count(*) as payments,
-        coalesce(sum(cast(round(amount, 2) as numeric(18, 2))), 0) as revenue
+        coalesce(sum({{ source_money('amount') }}), 0) as revenue
     from {{ source('dvd_rental', 'payment') }}
     where _ab_cdc_deleted_at is null
 ),

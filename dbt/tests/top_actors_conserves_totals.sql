@@ -3,7 +3,7 @@
     "dagster": {"ref": {"name": "top_actors"}}
 }) }}
 
--- Expected: the totals of the facts, minus films without actors, plus the repetitions for each further actor.
+-- Expected: the totals of the facts with a known copy, minus films without actors, plus the repetitions for each further actor.
 with report as (
     select
         coalesce(sum(rentals), 0) as rentals,
@@ -29,7 +29,7 @@ copies as (
 
 rentals as (
     select
-        count(*) as rentals,
+        count(copies.actors) as rentals,
         coalesce(sum(copies.actors - 1), 0) as repeats
     from {{ ref('fct_rental') }} as rentals
     left join copies on rentals.inventory_id = copies.inventory_id
@@ -37,7 +37,7 @@ rentals as (
 
 payments as (
     select
-        coalesce(sum(payments.amount), 0) as revenue,
+        coalesce(sum(case when copies.actors is not null then payments.amount end), 0) as revenue,
         coalesce(sum(payments.amount * (copies.actors - 1)), 0) as repeats
     from {{ ref('fct_payment') }} as payments
     left join {{ ref('fct_rental') }} as rentals on payments.rental_id = rentals.rental_id

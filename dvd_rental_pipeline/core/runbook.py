@@ -38,6 +38,8 @@ class Section(StrEnum):
     LEARNT_BOUNDS = "learnt-bounds"
     OVERLAPPING_RENTALS = "overlapping-rentals"
     FOREIGN_PAYMENTS = "foreign-payments"
+    IMPLAUSIBLE_TIMES = "implausible-times"
+    PAYMENTS_WITHOUT_RENTAL = "payments-without-a-rental"
     HISTORY_GAPS = "history-gaps"
     DATA_LAG = "data-lag"
     SECRET_COLUMNS = "secret-columns"  # noqa: S105 - a section of the runbook

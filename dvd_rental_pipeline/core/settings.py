@@ -211,6 +211,7 @@ class Settings(
         """Set the environment variables that dbt, child processes and resources read."""
         os.environ[f"{ENV_PREFIX}HOME"] = str(self.home)
         os.environ[f"{ENV_PREFIX}DEPLOYMENT"] = self.deployment.value
+        os.environ[f"{ENV_PREFIX}TIME_ZONE"] = self.time_zone
         for name in _READ_FROM_ENVIRONMENT:
             secret = getattr(self, name)
             if secret is not None:

@@ -15,6 +15,8 @@ SECTIONS = {
     "_history_agrees_with_": Section.HISTORY_GAPS,
     "does_not_overlap": Section.OVERLAPPING_RENTALS,
     "is_paid_by_renter": Section.FOREIGN_PAYMENTS,
+    "has_no_rows_implausible_times": Section.IMPLAUSIBLE_TIMES,
+    "is_present_fct_payment_rental_id": Section.PAYMENTS_WITHOUT_RENTAL,
 }
 """By a part of the test's kind or name; all others are in `Section.DBT_TESTS`."""
 

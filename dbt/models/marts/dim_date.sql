@@ -64,6 +64,7 @@ weekdays as (
 )
 
 select
+    {{ date_key('date_day') }} as date_key,
     date_day,
     week_start,
     month_start,
@@ -82,3 +83,21 @@ select
     split_part('Monday Tuesday Wednesday Thursday Friday Saturday Sunday', ' ', day_of_week) as day_name,
     day_of_week in (6, 7) as is_weekend
 from weekdays
+
+union all
+
+select
+    {{ unknown_date_key() }} as date_key,
+    cast(null as date) as date_day,
+    cast(null as date) as week_start,
+    cast(null as date) as month_start,
+    cast(null as date) as quarter_start,
+    cast(null as date) as year_start,
+    cast(null as integer) as calendar_year,
+    cast(null as integer) as quarter_of_year,
+    cast(null as integer) as month_of_year,
+    'Unknown' as month_name,
+    cast(null as integer) as day_of_month,
+    cast(null as integer) as day_of_week,
+    'Unknown' as day_name,
+    cast(null as boolean) as is_weekend

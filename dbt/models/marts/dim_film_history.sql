@@ -51,8 +51,8 @@ select
     cast(null as varchar) as rating,
     cast(null as integer) as length_minutes,
     cast(null as integer) as rental_duration_days,
-    cast(null as numeric(4, 2)) as rental_rate,
-    cast(null as numeric(5, 2)) as replacement_cost,
+    cast(null as numeric(18, 2)) as rental_rate,
+    cast(null as numeric(18, 2)) as replacement_cost,
     cast('1900-01-01' as timestamp) as valid_from,
     cast(null as timestamp) as valid_to,
     true as is_current

@@ -90,6 +90,14 @@ film_history as (
     select * from {{ ref('dim_film_history') }}
 ),
 
+-- Without a plausible time, the versions are those of the commit.
+dated_payments as (
+    select
+        *,
+        coalesce(paid_at, committed_at) as version_at
+    from payments
+),
+
 current_payments as (
     select
         payments.payment_id,
@@ -106,27 +114,28 @@ current_payments as (
         coalesce(film_history.film_key, {{ unknown_member_key() }}) as film_key,
         payments.paid_at,
         cast(payments.paid_at as date) as paid_on,
+        {{ date_key('payments.paid_at') }} as paid_date_key,
         payments.amount,
         payments.customer_id = rentals.customer_id as is_paid_by_renter,
         payments.change_lsn
-    from payments
+    from dated_payments as payments
     left join rentals on payments.rental_id = rentals.rental_id
     left join customer_history
         on
             payments.customer_id = customer_history.customer_id
-            and {{ valid_at('customer_history', 'payments.paid_at') }}
+            and {{ valid_at('customer_history', 'payments.version_at') }}
     left join staff_history
         on
             payments.staff_id = staff_history.staff_id
-            and {{ valid_at('staff_history', 'payments.paid_at') }}
+            and {{ valid_at('staff_history', 'payments.version_at') }}
     left join store_history
         on
             rentals.store_id = store_history.store_id
-            and {{ valid_at('store_history', 'payments.paid_at') }}
+            and {{ valid_at('store_history', 'payments.version_at') }}
     left join film_history
         on
             rentals.film_id = film_history.film_id
-            and {{ valid_at('film_history', 'payments.paid_at') }}
+            and {{ valid_at('film_history', 'payments.version_at') }}
 )
 
 select * from current_payments

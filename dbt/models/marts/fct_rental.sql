@@ -143,6 +143,14 @@ staff_history as (
     select * from {{ ref('dim_staff_history') }}
 ),
 
+-- Without a plausible time, the versions are those of the commit.
+dated_rentals as (
+    select
+        *,
+        coalesce(rented_at, committed_at) as version_at
+    from rentals
+),
+
 -- All columns that come from other tables; the final select derives the others.
 current_rentals as (
     select
@@ -160,6 +168,7 @@ current_rentals as (
         rentals.rented_at,
         {{ dbt.dateadd('day', 'film_history.rental_duration_days', 'rentals.rented_at') }} as due_at,
         rentals.returned_at,
+        rentals.source_returned_at,
         as_of.as_of,
         film_history.rental_duration_days,
         film_history.rental_rate,
@@ -169,26 +178,26 @@ current_rentals as (
         payments.first_paid_at,
         payments.last_paid_at,
         rentals.change_lsn
-    from rentals
+    from dated_rentals as rentals
     cross join as_of
     left join inventory on rentals.inventory_id = inventory.inventory_id
     left join payments on rentals.rental_id = payments.rental_id
     left join customer_history
         on
             rentals.customer_id = customer_history.customer_id
-            and {{ valid_at('customer_history', 'rentals.rented_at') }}
+            and {{ valid_at('customer_history', 'rentals.version_at') }}
     left join staff_history
         on
             rentals.staff_id = staff_history.staff_id
-            and {{ valid_at('staff_history', 'rentals.rented_at') }}
+            and {{ valid_at('staff_history', 'rentals.version_at') }}
     left join store_history
         on
             inventory.store_id = store_history.store_id
-            and {{ valid_at('store_history', 'rentals.rented_at') }}
+            and {{ valid_at('store_history', 'rentals.version_at') }}
     left join film_history
         on
             inventory.film_id = film_history.film_id
-            and {{ valid_at('film_history', 'rentals.rented_at') }}
+            and {{ valid_at('film_history', 'rentals.version_at') }}
 )
 
 select
@@ -204,18 +213,19 @@ select
     film_key,
     rented_at,
     cast(rented_at as date) as rented_on,
+    {{ date_key('rented_at') }} as rented_date_key,
     due_at,
     cast(due_at as date) as due_on,
     returned_at,
     cast(returned_at as date) as returned_on,
-    returned_at is null as is_open,
+    source_returned_at is null and returned_at is null as is_open,
     case
-        when returned_at is null then 'open'
+        when source_returned_at is null and returned_at is null then 'open'
         when returned_at > due_at then 'late'
         when returned_at <= due_at then 'on_time'
         else 'unknown'
     end as return_status,
-    -- Null while the copy is on loan.
+    -- Null while the copy is on loan, and when a time is unknown.
     returned_at > due_at as is_late,
     -- Started days are rounded up.
     case
@@ -224,9 +234,9 @@ select
         when returned_at <= due_at then 0
     end as days_late,
     -- As of the data timestamp. A returned copy is not overdue, even if it was returned late.
-    returned_at is null and coalesce(due_at < as_of, false) as is_overdue,
+    source_returned_at is null and returned_at is null and coalesce(due_at < as_of, false) as is_overdue,
     case
-        when returned_at is null and due_at < as_of
+        when source_returned_at is null and returned_at is null and due_at < as_of
             then cast(ceil({{ dbt.datediff('due_at', 'as_of', 'second') }} / 86400.0) as integer)
         else 0
     end as days_overdue,

@@ -18,8 +18,8 @@ films as (
         cast(rating as varchar) as rating,
         cast(rental_duration as integer) as rental_duration_days,
         cast(length as integer) as length_minutes,
-        cast(round(rental_rate, 2) as numeric(4, 2)) as rental_rate,
-        cast(round(replacement_cost, 2) as numeric(5, 2)) as replacement_cost,
+        {{ source_money('rental_rate') }} as rental_rate,
+        {{ source_money('replacement_cost') }} as replacement_cost,
         {{ state_columns('film_id') }}
     from film_rows
 )

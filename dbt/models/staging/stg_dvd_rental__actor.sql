@@ -9,7 +9,7 @@ renamed as (
         trim(first_name) as first_name,
         trim(last_name) as last_name,
         trim(first_name) || ' ' || trim(last_name) as actor_name,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

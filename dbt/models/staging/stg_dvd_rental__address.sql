@@ -13,7 +13,7 @@ renamed as (
         {{ null_if_blank('district') }} as district,
         {{ null_if_blank('postal_code') }} as postal_code,
         {{ null_if_blank('phone') }} as phone,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn,
         cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source

@@ -7,7 +7,7 @@ renamed as (
     select
         cast(category_id as integer) as category_id,
         trim(name) as category,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

@@ -8,7 +8,7 @@ renamed as (
         cast(city_id as integer) as city_id,
         cast(country_id as integer) as country_id,
         trim(city) as city,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

@@ -7,7 +7,7 @@ renamed as (
     select
         cast(country_id as integer) as country_id,
         trim(country) as country,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

@@ -15,9 +15,9 @@ renamed as (
         array_to_string(special_features, ', ') as special_features,
         cast(rental_duration as integer) as rental_duration_days,
         cast(length as integer) as length_minutes,
-        cast(round(rental_rate, 2) as numeric(4, 2)) as rental_rate,
-        cast(round(replacement_cost, 2) as numeric(5, 2)) as replacement_cost,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_money('rental_rate') }} as rental_rate,
+        {{ source_money('replacement_cost') }} as replacement_cost,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn,
         cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source

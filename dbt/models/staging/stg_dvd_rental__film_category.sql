@@ -7,7 +7,7 @@ renamed as (
     select
         cast(film_id as integer) as film_id,
         cast(category_id as integer) as category_id,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

@@ -8,7 +8,7 @@ renamed as (
         cast(inventory_id as integer) as inventory_id,
         cast(film_id as integer) as film_id,
         cast(store_id as integer) as store_id,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

@@ -8,7 +8,7 @@ renamed as (
     select
         cast(language_id as integer) as language_id,
         trim(name) as language,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn
     from source
 )

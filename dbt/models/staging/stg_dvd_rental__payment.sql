@@ -1,4 +1,4 @@
--- Amounts may arrive as floating point numbers: they are rounded before the cast to a decimal.
+-- A time that cannot be right is null here; `implausible_times` names it.
 with source as (
     select * from {{ source('dvd_rental', 'payment') }}
     where _ab_cdc_deleted_at is null
@@ -10,10 +10,21 @@ renamed as (
         cast(rental_id as integer) as rental_id,
         cast(customer_id as integer) as customer_id,
         cast(staff_id as integer) as staff_id,
-        cast(round(amount, 2) as numeric(5, 2)) as amount,
-        cast(payment_date as timestamp) as paid_at,
-        cast(_ab_cdc_lsn as bigint) as change_lsn
+        {{ source_money('amount') }} as amount,
+        {{ source_time('payment_date') }} as source_paid_at,
+        cast(_ab_cdc_lsn as bigint) as change_lsn,
+        cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source
 )
 
-select * from renamed
+select
+    payment_id,
+    rental_id,
+    customer_id,
+    staff_id,
+    amount,
+    {{ plausible_time('source_paid_at', 'committed_at') }} as paid_at,
+    source_paid_at,
+    change_lsn,
+    committed_at
+from renamed

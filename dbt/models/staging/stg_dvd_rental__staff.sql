@@ -14,7 +14,7 @@ renamed as (
         trim(first_name) || ' ' || trim(last_name) as staff_name,
         {{ null_if_blank('email') }} as email,
         cast(active as boolean) as is_active,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn,
         cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source

@@ -8,7 +8,7 @@ renamed as (
         cast(store_id as integer) as store_id,
         cast(manager_staff_id as integer) as manager_staff_id,
         cast(address_id as integer) as address_id,
-        cast(last_update as timestamp) as updated_at,
+        {{ source_time('last_update') }} as updated_at,
         cast(_ab_cdc_lsn as bigint) as change_lsn,
         cast(_ab_cdc_updated_at as timestamp) as committed_at
     from source

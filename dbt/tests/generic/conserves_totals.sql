@@ -3,9 +3,10 @@
   A report is not compared with the raw tables, because the next sync may already have changed them.
 
   `rentals`, `payments`, `revenue`: the column or expression to sum; none if the report does not have it.
+  `known`: a column of both facts; the report leaves out events whose value is null. `day` stands for the day of the event.
   `row_for_each`: the model for each of whose rows the report must have a row; none if there is no such model.
 #}
-{% test conserves_totals(model, rentals=none, payments=none, revenue=none, row_for_each=none) %}
+{% test conserves_totals(model, rentals=none, payments=none, revenue=none, row_for_each=none, known=none) %}
 
 with report as (
     select
@@ -19,6 +20,7 @@ with report as (
 source_rentals as (
     select count(*) as rentals
     from {{ ref('fct_rental') }}
+    {{ "where " ~ ("rented_on" if known == "day" else known) ~ " is not null" if known }}
 ),
 
 source_payments as (
@@ -26,6 +28,7 @@ source_payments as (
         count(*) as payments,
         coalesce(sum(amount), 0) as revenue
     from {{ ref('fct_payment') }}
+    {{ "where " ~ ("paid_on" if known == "day" else known) ~ " is not null" if known }}
 ),
 
 source_rows as (

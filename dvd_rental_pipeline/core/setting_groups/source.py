@@ -1,6 +1,20 @@
 """Settings of the source database."""
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is not the name of a time zone, such as Europe/Berlin") from error
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""The name of a time zone in the IANA database."""
 
 
 class SourceSettings(BaseModel):
@@ -16,6 +30,10 @@ class SourceSettings(BaseModel):
         "dvd_rental",
         pattern=r"^[a-z0-9_]{1,63}$",
         description="name of the replication slot and publication; each warehouse needs its own",
+    )
+    time_zone: TimeZone = Field(
+        "UTC",
+        description="zone of the chain's clock, such as Europe/Berlin: times with a zone are converted to it",
     )
     source_admin_url: SecretStr | None = Field(
         None, description="the source as its owner or administrator, for `dvd-rental source setup`"

@@ -1,5 +1,7 @@
+-- A payment at an unknown time belongs to no month.
 with payments as (
     select * from {{ ref('fct_payment') }}
+    where paid_on is not null
 ),
 
 films as (

@@ -1,6 +1,7 @@
+-- Open rentals, and those with an unknown time, have no duration.
 with rentals as (
     select * from {{ ref('rental_details') }}
-    where returned_at is not null
+    where days_kept is not null
 ),
 
 counts as (

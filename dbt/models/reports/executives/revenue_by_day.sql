@@ -1,5 +1,7 @@
+-- A payment at an unknown time belongs to no day.
 with payments as (
     select * from {{ ref('fct_payment') }}
+    where paid_on is not null
 ),
 
 as_of as (

@@ -1,5 +1,7 @@
+-- A payment at an unknown time belongs to no month.
 with payments as (
     select * from {{ ref('fct_payment') }}
+    where paid_on is not null
 ),
 
 stores as (
@@ -13,7 +15,8 @@ all_months as (
 monthly as (
     select
         cast({{ dbt.date_trunc('month', 'paid_on') }} as date) as month,
-        store_id,
+        -- A payment without a rental has no store.
+        coalesce(store_id, -1) as store_id,
         sum(amount) as revenue,
         count(*) as payments,
         count(distinct customer_id) as paying_customers
@@ -25,7 +28,7 @@ select
     monthly.month,
     all_months.is_complete,
     monthly.store_id,
-    stores.store_name,
+    coalesce(stores.store_name, 'Unknown') as store_name,
     cast(monthly.revenue as numeric(18, 2)) as revenue,
     monthly.payments,
     monthly.paying_customers,

@@ -20,7 +20,7 @@ loans as (
                 when rentals.is_lost then 0
                 when rentals.returned_at <= as_of.as_of
                     then {{ dbt.datediff('rentals.rented_at', 'rentals.returned_at', 'second') }}
-                when rentals.rented_at <= as_of.as_of
+                when rentals.is_open and rentals.rented_at <= as_of.as_of
                     then {{ dbt.datediff('rentals.rented_at', 'as_of.as_of', 'second') }}
                 else 0
             end

@@ -1,8 +1,10 @@
+-- A rental at an unknown time belongs to no month.
 with rentals as (
     select
         customer_id,
         cast({{ dbt.date_trunc('month', 'rented_on') }} as date) as month
     from {{ ref('fct_rental') }}
+    where rented_on is not null
 ),
 
 first_months as (
