@@ -3,13 +3,13 @@
   the zone of the chain; one without is taken to be in that zone already.
 #}
 {% macro source_time(column) -%}
-    {{ return(adapter.dispatch("source_time")(column)) }}
+    {{ adapter.dispatch("source_time", "dvd_rental")(column) }}
 {%- endmacro %}
 
 
 {# The zone of the chain's clock: a setting, since dbt does not read variables of the project from the environment. #}
 {% macro chain_time_zone() -%}
-    {{ return(env_var("DVD_RENTAL_TIME_ZONE", "UTC")) }}
+    {{ env_var("DVD_RENTAL_TIME_ZONE", "UTC") }}
 {%- endmacro %}
 
 

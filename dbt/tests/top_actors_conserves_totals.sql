@@ -3,7 +3,8 @@
     "dagster": {"ref": {"name": "top_actors"}}
 }) }}
 
--- Expected: the totals of the facts with a known copy, minus films without actors, plus the repetitions for each further actor.
+-- Expected: the totals of the facts with a known copy, minus films without actors, plus the repetitions for
+-- each further actor.
 with report as (
     select
         coalesce(sum(rentals), 0) as rentals,
