@@ -53,7 +53,9 @@ def _run(home: Path, *, failing: set[str], drifted: set[str]) -> tuple[RunReport
     settings = Settings(home=home)
     definitions = _definitions(failing=failing, drifted=drifted)
     with open_instance(settings) as instance:
-        report = run_graph(definitions, instance, log_file=settings.home / "run.log", report_progress=lambda _: None)
+        report = run_graph(
+            definitions, instance, log_file=settings.home / "run.log", report_progress=lambda _: None
+        )
         built = {
             key.path[-1]
             for key in definitions.resolve_asset_graph().get_all_asset_keys()
