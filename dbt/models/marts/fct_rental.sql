@@ -240,7 +240,8 @@ select
             then cast(ceil({{ dbt.datediff('due_at', 'as_of', 'second') }} / 86400.0) as integer)
         else 0
     end as days_overdue,
-    returned_at is null
+    source_returned_at is null
+    and returned_at is null
     and coalesce({{ dbt.dateadd('day', var('lost_after_days'), 'due_at') }} < as_of, false) as is_lost,
     rental_duration_days,
     rental_rate,
