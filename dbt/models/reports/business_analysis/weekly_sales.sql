@@ -14,6 +14,7 @@ customers as (
     select * from {{ ref('dim_customer') }}
 ),
 
+-- Events at an unknown time belong to no week.
 events as (
     select
         cast({{ dbt.date_trunc('week', 'rented_on') }} as date) as week,
@@ -23,6 +24,7 @@ events as (
         0 as payments,
         0 as revenue
     from {{ ref('fct_rental') }}
+    where rented_on is not null
 
     union all
 
@@ -34,6 +36,7 @@ events as (
         1 as payments,
         amount as revenue
     from {{ ref('fct_payment') }}
+    where paid_on is not null
 ),
 
 sums as (

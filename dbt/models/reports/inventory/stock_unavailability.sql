@@ -56,7 +56,10 @@ loans as (
     cross join window_days
     where
         rentals.rented_at <= window_days.window_end
-        and (rentals.returned_at is null or rentals.returned_at > window_days.window_start)
+        and (
+            (rentals.returned_at is null and coalesce(rentals.is_open, true))
+            or rentals.returned_at > window_days.window_start
+        )
 ),
 
 recent_rentals as (
