@@ -1,5 +1,7 @@
+-- A payment at an unknown time belongs to no month.
 with payments as (
     select * from {{ ref('fct_payment') }}
+    where paid_on is not null
 ),
 
 stores as (
@@ -13,7 +15,8 @@ customers as (
 monthly as (
     select
         cast({{ dbt.date_trunc('month', 'payments.paid_on') }} as date) as month,
-        payments.store_id,
+        -- A payment without a rental has no store.
+        coalesce(payments.store_id, -1) as store_id,
         customers.country_id,
         customers.country,
         count(*) as payments,
@@ -26,7 +29,7 @@ monthly as (
 select
     monthly.month,
     monthly.store_id,
-    stores.store_name,
+    coalesce(stores.store_name, 'Unknown') as store_name,
     monthly.country_id,
     monthly.country,
     monthly.payments,
