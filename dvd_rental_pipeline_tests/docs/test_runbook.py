@@ -50,7 +50,7 @@ def test_a_section_states_the_first_command_and_what_releases_the_block(section:
 
 def test_every_command_of_the_runbook_exists() -> None:
     text = re.sub(r"\s+", " ", RUNBOOK_PATH.read_text(encoding="utf-8"))
-    commands = {match.strip() for match in re.findall(r"`dvd-rental ((?:[a-z]+ ?)+)", text)}
+    commands = {match.strip() for match in re.findall(r"`dvd-rental ((?:[a-z]+(?:-[a-z]+)* ?)+)", text)}
     assert {"doctor", "checks report", "source status"} <= commands
     root = typer.main.get_command(app)
     for command in commands:
