@@ -28,7 +28,7 @@ DatabaseOption = Annotated[str, typer.Option(help="The sample database: dvd_rent
 @app.command()
 def start() -> None:
     """Start the embedded PostgreSQL and keep it running until `source stop`."""
-    source = openopen_source()
+    source = open_source()
     with progress() as report:
         report("starting PostgreSQL")
         status = source.embedded.start()
@@ -38,7 +38,7 @@ def start() -> None:
 @app.command()
 def stop() -> None:
     """Stop the embedded PostgreSQL."""
-    stopped = openopen_source().embedded.stop()
+    stopped = open_source().embedded.stop()
     messages.print("PostgreSQL has stopped." if stopped else "PostgreSQL was not running.")
 
 
@@ -90,7 +90,7 @@ def generate(
 @app.command()
 def restore(paths: source_restore.Paths) -> None:
     """Replace the data of the embedded PostgreSQL by a dump, once it is restored completely."""
-    source_restore.restore_dumps(openopen_source(), paths)
+    source_restore.restore_dumps(open_source(), paths)
 
 
 @app.command()
