@@ -40,7 +40,7 @@ def simulate(
     """
     if events < 0 or (rate is not None and rate <= 0):
         raise SourceError("The number of events must not be negative, and the rate per second must be above 0.")
-    if TOTESYS_TABLES.are_empty(url):
+    if TOTESYS_TABLES.are_missing(url) or not any(TOTESYS_TABLES.row_counts(url).values()):
         raise SourceError("The source is empty. Fill it with `dvd-rental source generate --database totesys`.")
     report, stop, counts = on_progress or (lambda _: None), stop or threading.Event(), Counter[str]()
     started = time.monotonic()
