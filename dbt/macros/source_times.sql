@@ -23,6 +23,12 @@
 {%- endmacro %}
 
 
+{# Other warehouses have no replicated tables. #}
+{% macro default__source_time(column) -%}
+    cast({{ column }} as timestamp)
+{%- endmacro %}
+
+
 {# Airbyte stores times with a zone in UTC. #}
 {% macro snowflake__source_time(column) -%}
     {%- if chain_time_zone() == "UTC" -%}

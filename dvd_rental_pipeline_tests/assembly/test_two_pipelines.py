@@ -97,7 +97,7 @@ def settings(source: psycopg.Connection, database_url: str, tmp_path: Path) -> I
 
 @pytest.fixture
 def definitions(settings: Settings) -> dg.Definitions:
-    return build_definitions(settings, pipelines=[RENTAL_PIPELINE, CLUB_PIPELINE])
+    return build_definitions(settings, pipelines=[RENTAL_PIPELINE, CLUB_PIPELINE], asset_pipelines=[])
 
 
 def sync(definitions: dg.Definitions, instance: dg.DagsterInstance, domain: Domain) -> Mapping[str, str]:
@@ -179,7 +179,7 @@ def test_a_table_that_the_source_lacks_is_named_and_the_others_are_synced(
 ) -> None:
     missing = Table("tape", "one row per tape", ("tape_id",), (Column("tape_id", "integer", "Key"),))
     pipeline = replace(CLUB_PIPELINE, domain=replace(CLUB, tables=(*CLUB.tables, missing)))
-    definitions = build_definitions(settings, pipelines=[pipeline])
+    definitions = build_definitions(settings, pipelines=[pipeline], asset_pipelines=[])
     keys = set(raw_keys(pipeline.domain))
     job = definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection=keys)
     with dg.DagsterInstance.ephemeral() as instance:

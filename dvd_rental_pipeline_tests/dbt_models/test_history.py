@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dvd_rental_pipeline_tests.dbt_models.raw_tables import START, Dbt, RawTables, fill, put_customer
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import (
+    OTHER_PIPELINES,
+    START,
+    Dbt,
+    RawTables,
+    fill,
+    put_customer,
+)
 
 pytestmark = pytest.mark.heavy
 
@@ -97,7 +104,7 @@ def test_history_follows_the_source(home: Path) -> None:
         "path:snapshots",
         "--exclude",
         "path:models/reports",
-        "source:sales+",
+        *OTHER_PIPELINES,
     )  # fmt: skip
     assert "ERROR=0" in completed.stdout
 

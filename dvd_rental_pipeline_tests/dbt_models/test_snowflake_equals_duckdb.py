@@ -11,7 +11,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,10 +30,13 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.sales.generator import generate_sales
+from dvd_rental_pipeline.sample.totesys.generate import generate as generate_totesys
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.interface import Warehouse
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
 from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
+from dvd_rental_pipeline_tests.pipelines.totesys.conftest import steps_in
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
@@ -67,15 +71,30 @@ class Chain:
         with self.snowflake.connect() as connection:
             airbyte_tables.load(connection, DVD_RENTAL, self.duckdb_path)
 
-    def load_sales(self, folder: Path) -> None:
-        generate_sales(folder, months=3)
+    def warehouses(self) -> Sequence[Warehouse]:
+        """Both warehouses."""
         with mock.patch.dict(os.environ, self.snowflake.environment()):
             login = SnowflakeLogin.from_settings(Settings.load(Path("/none")))
-        for warehouse in (DuckDBWarehouse(self.duckdb_path), SnowflakeWarehouse(login)):
+        return DuckDBWarehouse(self.duckdb_path), SnowflakeWarehouse(login, {"test": "equality"})
+
+    def load_sales(self, folder: Path) -> None:
+        generate_sales(folder, months=3)
+        for warehouse in self.warehouses():
             assert load_files(DropFolder(folder), warehouse, print)
 
+    def load_totesys(self, url: str, folder: Path) -> None:
+        """Load the star from a source at `url`, whose lake is in `folder`."""
+        generate_totesys(url, scale=0.02, until=datetime(2026, 7, 1))
+        steps = steps_in(folder, url)
+        steps.ingest()
+        steps.transform()
+        for schema in ("TOTESYS", "TOTESYS_LAKE"):
+            self.snowflake.query(f"create schema if not exists DVD_RENTALS.{schema}")
+        for warehouse in self.warehouses():
+            replace(steps, warehouse=warehouse).load()
+
     def build(self) -> None:
-        """Build both in parallel, without tests. Any copy pays back in time, so that there are films to restock."""
+        """Build both in parallel, without tests. Any copy pays back in time: there are films to restock."""
         build = (
             "build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
             "--vars", "{restock_payback_days: 1000000}",
@@ -129,12 +148,14 @@ class Chain:
 def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute("create database equal template template0")
+        admin.execute("create database equal_totesys template template0")
     url = postgres.url("equal")
     generate(url, scale=0.1, seed=7)
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
         set_up(snowflake)
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
         chain.load_sales(tmp_path_factory.mktemp("sales"))
+        chain.load_totesys(postgres.url("equal_totesys"), tmp_path_factory.mktemp("lake"))
         chain.sync()
         # The first of two builds: the second one is incremental.
         chain.build()
@@ -152,6 +173,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         admin.execute("select pg_drop_replication_slot('equal')")
         admin.execute("drop database equal with (force)")
+        admin.execute("drop database equal_totesys with (force)")
 
 
 def test_every_model_has_the_same_rows(chain: Chain) -> None:

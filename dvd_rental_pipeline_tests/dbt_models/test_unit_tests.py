@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
+from dvd_rental_pipeline.ingestion.files.landing import LandingZone
+from dvd_rental_pipeline.ingestion.files.object_store import open_store
 from dvd_rental_pipeline.pipelines.sales.loading import load_files
+from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
+from dvd_rental_pipeline.pipelines.totesys.load import load
+from dvd_rental_pipeline.pipelines.totesys.processed import ProcessedZone
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables, fill
 
@@ -15,8 +20,14 @@ def test_every_unit_test_of_the_models_passes(home: Path, manifest: Mapping[str,
     raw = RawTables(home)
     fill(raw)
     raw.close()
-    # Creates the raw tables of sales.
-    load_files(DropFolder(home / "none"), DuckDBWarehouse(home / "warehouse.duckdb"), print)
+    # Loading nothing creates the tables of the other pipelines.
+    warehouse, nothing = DuckDBWarehouse(home / "warehouse.duckdb"), str(home / "none")
+    load_files(DropFolder(home / "none"), warehouse, print)
+    load(
+        warehouse,
+        LandingZone(open_store(nothing), TOTESYS.name),
+        ProcessedZone(open_store(nothing), TOTESYS.name),
+    )
     completed = Dbt(raw)("build", "--exclude-resource-type", "test")
     count = re.search(r"Finished running .*?(\d+) unit tests", completed.stdout)
     assert count, completed.stdout

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dvd_rental_pipeline_tests.dbt_models.raw_tables import START, Dbt, RawTables, fill
+from dvd_rental_pipeline_tests.dbt_models.raw_tables import OTHER_PIPELINES, START, Dbt, RawTables, fill
 
 # A string, since Python's datetime has neither infinities nor years BC.
 SENTINELS = (
@@ -57,7 +57,7 @@ def _pay(raw: RawTables, payment_id: int, rental_id: int | None, paid_at: Any) -
 
 def _build(raw: RawTables) -> None:
     raw.close()
-    Dbt(raw)("build", "--exclude-resource-type", "unit_test")
+    Dbt(raw)("build", "--exclude-resource-type", "unit_test", "--exclude", *OTHER_PIPELINES)
 
 
 @pytest.fixture

@@ -60,12 +60,16 @@ def test_facts_refer_to_their_dimensions(model: EntityModel) -> None:
         assert any(target.startswith(f"marts.dim_{dimension}") for target in targets), dimension
 
 
+# Their pipelines declare the keys, and check them in Python.
+LOADED_SCHEMAS = {"sales", "totesys", "totesys_lake"}
+
+
 def test_every_table_has_a_key(model: EntityModel) -> None:
     without = {
         name
         for layer in LAYERS
         for name, table in model.only(layer).tables.items()
-        if not table.key and name != "marts.data_as_of"
+        if not table.key and name != "marts.data_as_of" and name.partition(".")[0] not in LOADED_SCHEMAS
     }
     assert without == set(), "every table but data_as_of, which is one row, has a tested key"
 

@@ -20,7 +20,7 @@ from dvd_rental_pipeline.ingestion.files.object_store import ObjectStore, Object
 _READERS = 16
 
 
-class Content(StrEnum):
+class LandedContent(StrEnum):
     """What a landed file contains."""
 
     ROWS = "rows"
@@ -33,7 +33,7 @@ class LandedFile(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     table: str
-    content: Content
+    content: LandedContent
     key: str
     rows: int
     first_updated: datetime | None = None
@@ -73,7 +73,7 @@ class RunManifest(BaseModel):
         """The name of the run's files in every zone: folders of the day, number and name of the run."""
         return f"{self.day:%Y/%m/%d}/{self.sequence:08}-{self.run}"
 
-    def of(self, table: str, content: Content = Content.ROWS) -> Sequence[LandedFile]:
+    def of(self, table: str, content: LandedContent = LandedContent.ROWS) -> Sequence[LandedFile]:
         """The run's files of a table."""
         return [file for file in self.files if file.table == table and file.content is content]
 
@@ -85,9 +85,9 @@ class LandingZone:
     store: ObjectStore
     name: str
 
-    def file_key(self, table: str, stem: str, content: Content = Content.ROWS) -> str:
+    def file_key(self, table: str, stem: str, content: LandedContent = LandedContent.ROWS) -> str:
         """The key of a file: `<domain>/<table>/<yyyy>/<mm>/<dd>/<sequence>-<run>.parquet`."""
-        suffix = "" if content is Content.ROWS else f".{content.value}"
+        suffix = "" if content is LandedContent.ROWS else f".{content.value}"
         return f"{self.name}/{table}/{stem}{suffix}.parquet"
 
     def newest(self) -> RunManifest | None:
@@ -131,7 +131,7 @@ class LandingZone:
 
 
 def landed_files(
-    manifests: Sequence[RunManifest], table: str, content: Content = Content.ROWS
+    manifests: Sequence[RunManifest], table: str, content: LandedContent = LandedContent.ROWS
 ) -> Mapping[str, int]:
     """The sequence of the run of each file of a table, by key."""
     return {file.key: manifest.sequence for manifest in manifests for file in manifest.of(table, content)}

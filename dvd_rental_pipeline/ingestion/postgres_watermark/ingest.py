@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from dvd_rental_pipeline.core.catalog import Domain, Table
 from dvd_rental_pipeline.ingestion.files.landing import (
-    Content,
+    LandedContent,
     LandedFile,
     LandingZone,
     RunManifest,
@@ -162,7 +162,12 @@ def _land_rows(
     zone.store.put_new(key, file)
     return [
         LandedFile(
-            table=table.name, content=Content.ROWS, key=key, rows=count, first_updated=first, last_updated=last
+            table=table.name,
+            content=LandedContent.ROWS,
+            key=key,
+            rows=count,
+            first_updated=first,
+            last_updated=last,
         )
     ]
 
@@ -180,9 +185,9 @@ def _land_deleted(
     )
     if count == 0:
         return []
-    name = zone.file_key(table.name, draft.stem, Content.DELETED)
+    name = zone.file_key(table.name, draft.stem, LandedContent.DELETED)
     zone.store.put_new(name, file)
-    return [LandedFile(table=table.name, content=Content.DELETED, key=name, rows=count)]
+    return [LandedFile(table=table.name, content=LandedContent.DELETED, key=name, rows=count)]
 
 
 def _window(
@@ -193,5 +198,6 @@ def _window(
     return tuple(
         file
         for file in candidates
-        if file.content is Content.ROWS and (file.last_updated is None or file.last_updated >= lower_bound)
+        if file.content is LandedContent.ROWS
+        and (file.last_updated is None or file.last_updated >= lower_bound)
     )

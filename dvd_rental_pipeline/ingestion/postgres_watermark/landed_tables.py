@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dvd_rental_pipeline.core.catalog import Table
-from dvd_rental_pipeline.ingestion.files.landing import Content, LandingZone, RunManifest, landed_files
+from dvd_rental_pipeline.ingestion.files.landing import LandedContent, LandingZone, RunManifest, landed_files
 from dvd_rental_pipeline.ingestion.files.parquet_session import ParquetSession, quote
 
 
@@ -22,7 +22,7 @@ def create_live_view(
     every, gone = f"{name} landed", f"{name} deleted"
     keys = [column for column in table.columns if column.name in table.primary_key]
     session.create_view(every, table.columns, zone.store, landed_files(manifests, table.name))
-    session.create_view(gone, keys, zone.store, landed_files(manifests, table.name, Content.DELETED))
+    session.create_view(gone, keys, zone.store, landed_files(manifests, table.name, LandedContent.DELETED))
     columns = ", ".join(f"landed.{quote(column.name)}" for column in table.columns)
     matches = " and ".join(f"deleted.{quote(key)} = landed.{quote(key)}" for key in table.primary_key)
     session.rows(f"""

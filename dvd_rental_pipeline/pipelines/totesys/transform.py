@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from dvd_rental_pipeline.core.catalog import Column, Table
-from dvd_rental_pipeline.ingestion.files.landing import Content, LandingZone, RunManifest, landed_files
+from dvd_rental_pipeline.ingestion.files.landing import LandedContent, LandingZone, RunManifest, landed_files
 from dvd_rental_pipeline.ingestion.files.parquet_session import (
     MEMORY_LIMIT_MB,
     ParquetSession,
@@ -102,7 +102,7 @@ class _Run:
         store, newest = self.landing.store, self.manifests[-1:]
         key = tuple(column for column in table.columns if column.name in table.primary_key)
         self.session.create_view(f"new {table.name}", table.columns, store, landed_files(newest, table.name))
-        gone = landed_files(newest, table.name, Content.DELETED)
+        gone = landed_files(newest, table.name, LandedContent.DELETED)
         self.session.create_view(f"deleted {table.name}", key, store, gone)
         if table.name in LIVE_TABLES:
             create_live_view(self.session, self.landing, table, self.manifests, f"live {table.name}")

@@ -10,7 +10,7 @@ import pytest
 
 from dvd_rental_pipeline.core.catalog import Column, Domain, Table
 from dvd_rental_pipeline.ingestion.files.folder_store import FolderStore
-from dvd_rental_pipeline.ingestion.files.landing import Content, LandingZone, landed_files
+from dvd_rental_pipeline.ingestion.files.landing import LandedContent, LandingZone, landed_files
 from dvd_rental_pipeline.ingestion.files.object_store import ObjectStoreError
 from dvd_rental_pipeline.ingestion.files.parquet_session import open_parquet_session
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import ReplicationError
@@ -243,6 +243,6 @@ def test_manifest_says_what_landed(source: psycopg.Connection, zone: LandingZone
     (manifest,) = zone.manifests()
     assert manifest == run.manifest
     (file,) = manifest.of("note")
-    assert (file.rows, file.content, file.key.split("/")[:2]) == (1, Content.ROWS, ["shop", "note"])
+    assert (file.rows, file.content, file.key.split("/")[:2]) == (1, LandedContent.ROWS, ["shop", "note"])
     assert file.key == f"shop/note/{manifest.day:%Y/%m/%d}/00000001-{manifest.run}.parquet"
     assert run.sees_other_sessions
