@@ -49,9 +49,12 @@
 {%- endmacro %}
 
 
-{# Tables without a contract that have personal columns, such as snapshots: the columns of the query, with the policy. #}
+{#
+  Tables without a contract that have personal columns, such as snapshots: the columns of the query, with the policy.
+#}
 {% macro snowflake__create_table_as(temporary, relation, compiled_code, language="sql") -%}
-    {%- if temporary or config.get("contract").enforced or not has_masking_policies() or not personal_columns(model) -%}
+    {%- set is_masked = has_masking_policies() and personal_columns(model) -%}
+    {%- if temporary or config.get("contract").enforced or not is_masked -%}
         {{ return(dbt.snowflake__create_table_as(temporary, relation, compiled_code, language)) }}
     {%- endif -%}
     {%- set names, definitions = [], [] -%}

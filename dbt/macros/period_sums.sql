@@ -58,7 +58,7 @@
                     sum(payments) as payments,
                     sum(revenue) as revenue,
                     null as previous_revenue
-                {%- endif %}
+        {%- endif %}
             from {{ events }}
             cross join as_of
             cross join first_payment
@@ -67,16 +67,16 @@
                     event_at > {{ dbt.dateadd('day', -2 * days, 'as_of.as_of') }}
                     and event_at <= as_of.as_of
             {% endif -%}
-            group by {{ keys | join(", ") }}
+    group by {{ keys | join(", ") }}
         ),
 
     {% endfor -%}
     period_sums as (
         {% for order, name, days in periods -%}
-            select * from sums_{{ order }}
+        select * from sums_{{ order }}
             where rentals > 0 or payments > 0
             {{ "union all" if not loop.last }}
-        {% endfor -%}
+    {% endfor -%}
     )
 {%- endmacro %}
 

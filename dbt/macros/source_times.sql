@@ -7,7 +7,7 @@
 {%- endmacro %}
 
 
-{# The zone of the chain's clock: a setting, since dbt does not read variables of the project from the environment. #}
+{# The zone of the chain's clock: a setting of the environment, which a variable of the project cannot read. #}
 {% macro chain_time_zone() -%}
     {{ env_var("DVD_RENTAL_TIME_ZONE", "UTC") }}
 {%- endmacro %}
@@ -53,7 +53,7 @@
 {%- endmacro %}
 
 
-{# `time` if it is plausible, otherwise null: no model computes with other times, and `implausible_times` names them. #}
+{# `time` if it is plausible, else null: no model computes with other times; `implausible_times` names them. #}
 {% macro plausible_time(time, committed_at) -%}
     case when {{ is_plausible(time, committed_at) }} then {{ time }} end
 {%- endmacro %}

@@ -20,7 +20,7 @@ with report as (
 source_rentals as (
     select count(*) as rentals
     from {{ ref('fct_rental') }}
-    {{ "where " ~ ("rented_on" if known == "day" else known) ~ " is not null" if known }}
+    where {{ ("rented_on" if known == "day" else known) ~ " is not null" if known else "true" }}
 ),
 
 source_payments as (
@@ -28,7 +28,7 @@ source_payments as (
         count(*) as payments,
         coalesce(sum(amount), 0) as revenue
     from {{ ref('fct_payment') }}
-    {{ "where " ~ ("paid_on" if known == "day" else known) ~ " is not null" if known }}
+    where {{ ("paid_on" if known == "day" else known) ~ " is not null" if known else "true" }}
 ),
 
 source_rows as (
