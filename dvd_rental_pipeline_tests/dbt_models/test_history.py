@@ -57,13 +57,13 @@ def test_history_follows_the_source(home: Path) -> None:
     _rent(raw, 4, customer_id=1, rented_at=first_move)
     _rent(raw, 5, customer_id=77, rented_at=first_move)
     # Stored with the previous version, which ends in a later sync.
-    _rent(raw, 6, customer_id=1, rented_at=first_move + timedelta(days=3))
+    _rent(raw, 6, customer_id=1, rented_at=first_move + timedelta(hours=18))
     dbt.build_marts()
 
-    second_move = first_move + timedelta(days=2)
-    raw.pass_time(days=1)
+    second_move = first_move + timedelta(hours=12)
+    raw.pass_time(hours=6)
     raw.change("customer", 1, store_id=2)
-    raw.pass_time(days=1)
+    raw.pass_time(hours=6)
     raw.change("address", raw.row("customer", 1)["address_id"], city_id=2)
     raw.pass_time(days=1)
     put_customer(raw, 3)

@@ -40,7 +40,8 @@ from dvd_rental_pipeline_tests.pipelines.totesys.conftest import steps_in
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
-pytestmark = pytest.mark.heavy
+# The fixture builds all models four times.
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1200)]
 
 LAYERS = ("marts", "reports")
 

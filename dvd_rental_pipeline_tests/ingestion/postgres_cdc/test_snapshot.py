@@ -6,7 +6,7 @@ import pytest
 
 from dvd_rental_pipeline.ingestion.postgres_cdc import replicator
 from dvd_rental_pipeline.ingestion.postgres_cdc.copy import snapshot
-from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Pair
+from dvd_rental_pipeline_tests.ingestion.postgres_cdc.pair import Interrupted, Pair
 
 ROWS = "select n, repeat(md5(n::text), 4), n / 7.0 from generate_series(1, 30000) n"
 
@@ -57,3 +57,18 @@ def test_values_that_exceed_the_memory_limit_are_replicated(
     pair.run("insert into t select n, repeat('x', 15000000 + n) from generate_series(1, 3) n")
     assert pair.sync_one().rows == 3
     assert any("more memory" in message for message in pair.messages)
+
+
+def test_an_interrupt_of_a_copy_is_no_error_of_the_warehouse(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "PROGRESS_SECONDS", 0.0)
+    pair.run("create table t (id int primary key, name text, amount numeric(9, 3))", f"insert into t {ROWS}")
+
+    def interrupt(message: str) -> None:
+        if "rows copied" in message:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        pair.replicator(on_progress=interrupt).sync()
+    assert pair.sync_one().rows == 30_000

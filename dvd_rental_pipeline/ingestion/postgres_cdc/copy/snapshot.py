@@ -42,6 +42,7 @@ class SnapshotRows:
         self.parts: list[pa.RecordBatchReader] = []
         self.bytes = 0
         self.started = time.monotonic()
+        self.interrupt: BaseException | None = None
         self._relation = relation
         self._on_progress = on_progress
         self._rows = 0
@@ -53,12 +54,18 @@ class SnapshotRows:
         self.parts.append(pa.RecordBatchReader.from_batches(part.schema, self._counted(part)))
 
     def _counted(self, part: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        for batch in part:
-            with self._lock:
-                self._rows += batch.num_rows
-                self.bytes += batch.nbytes
-                self._report_progress()
-            yield batch
+        try:
+            for batch in part:
+                with self._lock:
+                    self._rows += batch.num_rows
+                    self.bytes += batch.nbytes
+                    self._report_progress()
+                yield batch
+        except BaseException as raised:
+            # DuckDB, which reads the batches, would report an interrupt as an error of its own.
+            if not isinstance(raised, Exception | GeneratorExit):
+                self.interrupt = raised
+            raise
 
     def _report_progress(self) -> None:
         now = time.monotonic()
@@ -116,6 +123,8 @@ class SnapshotReader:
             except duckdb.OutOfMemoryException:
                 raise
             except duckdb.Error as error:
+                if rows.interrupt is not None:
+                    raise rows.interrupt from None
                 raise ReplicationError(
                     f"Copying {relation.schema}.{relation.name} into the warehouse failed: {error}. The "
                     "warehouse is as it was before; fix the cause (a lost connection? a full disk?) and sync "
