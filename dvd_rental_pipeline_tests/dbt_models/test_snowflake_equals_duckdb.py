@@ -103,6 +103,22 @@ class Chain:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda target: self.dbt(target, *build), ("local", "production")))
 
+    def add_spare_copies(self) -> None:
+        """Buy many copies of a film for one store where the other lacks it: there are copies to move then."""
+        with duckdb.connect(self.duckdb_path, read_only=True) as connection:
+            row = connection.execute(
+                "select film_id, store_id from reports.additional_copies"
+                " order by expected_extra_rentals desc, film_id, store_id limit 1"
+            ).fetchone()
+        assert row, "no film lacks copies"
+        film, lacking = row
+        with psycopg.connect(self.url) as source:
+            source.execute(
+                "insert into inventory (film_id, store_id)"
+                " select %s, store_id from store, generate_series(1, 20) where store_id <> %s",
+                (film, lacking),
+            )
+
     def dbt(self, target: str, *arguments: str) -> str:
         completed = subprocess.run(
             [Path(sys.executable).parent / "dbt", *arguments, "--target", target],
@@ -160,6 +176,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         chain.sync()
         # The first of two builds: the second one is incremental.
         chain.build()
+        chain.add_spare_copies()
         simulate(url, events=200, seed=7)
         with psycopg.connect(url) as source:
             # Reopen the oldest of the last rentals of each copy, so that one rental is overdue.

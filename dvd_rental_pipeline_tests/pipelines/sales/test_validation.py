@@ -185,12 +185,15 @@ def test_an_open_quote_does_not_swallow_the_file(tmp_path: Path) -> None:
     assert len(valid) > 3000
 
 
+# A carriage return outside of quotes ends a record, and the writer of the tests does not quote it.
+TEXTS = st.characters(codec="utf-8", exclude_characters="\r")
+
 RECORDS = st.lists(
     st.one_of(
         st.builds(
             lambda quantity, city, price: order_line(quantity=quantity, city=city, unit_price=price),
-            st.one_of(st.integers(-5, 5000).map(str), st.text(max_size=4)),
-            st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=8),
+            st.one_of(st.integers(-5, 5000).map(str), st.text(TEXTS, max_size=4)),
+            st.text(TEXTS, max_size=8),
             st.sampled_from(["1", "1.5", "1,000.25", ",5", "", "x"]),
         ),
     ),
