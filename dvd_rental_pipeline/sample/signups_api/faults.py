@@ -1,0 +1,62 @@
+"""How the server may misbehave: each fault turns a correct document into the answer of an outage."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """An outage that the real API, or a proxy in front of it, is known to have."""
+
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    NO_RESULTS = "no_results"
+    WRONG_COUNT = "wrong_count"
+    HTML = "html"
+    TRUNCATED = "truncated"
+    WRONG_ENCODING = "wrong_encoding"
+    REDIRECT = "redirect"
+    HUGE = "huge"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response; the server announces `announced_length` bytes, or else those of the body."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    announced_length: int | None = None
+
+
+def as_json(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return a response with a JSON document."""
+    body = json.dumps(document, ensure_ascii=False).encode()
+    return Answer(status, body, {"Content-Type": "application/json; charset=utf-8", **(headers or {})})
+
+
+def misbehave(fault: Fault, document: dict[str, Any], *, retry_after: str = "0") -> Answer:
+    """Return the response of an outage of this kind in place of `document`."""
+    correct = as_json(200, document)
+    match fault:
+        case Fault.RATE_LIMITED:
+            return as_json(429, {"error": "Hey, slow down"}, {"Retry-After": retry_after})
+        case Fault.UNAVAILABLE:
+            return as_json(503, {"error": "Uh oh, something has gone wrong"})
+        case Fault.NO_RESULTS:
+            return as_json(200, {**document, "results": []})
+        case Fault.WRONG_COUNT:
+            return as_json(200, {**document, "results": document["results"][:-1]})
+        case Fault.HTML:
+            return Answer(200, b"<!doctype html><title>Be right back</title>", {"Content-Type": "text/html"})
+        case Fault.TRUNCATED:
+            half = correct.body[: len(correct.body) // 2]
+            return Answer(200, half, correct.headers, announced_length=len(correct.body))
+        case Fault.WRONG_ENCODING:
+            return Answer(200, b"\xff" + correct.body, correct.headers)
+        case Fault.REDIRECT:
+            return Answer(302, b"", {"Location": "https://example.com/moved"})
+        case Fault.HUGE:
+            return Answer(200, b" " * (100 * 2**20), correct.headers)
