@@ -24,6 +24,7 @@ from dvd_rental_pipeline.core.setting_groups.aws import AwsSettings
 from dvd_rental_pipeline.core.setting_groups.lake import LakeSettings
 from dvd_rental_pipeline.core.setting_groups.postgres_warehouse import PostgresWarehouseSettings
 from dvd_rental_pipeline.core.setting_groups.sales import SalesSettings
+from dvd_rental_pipeline.core.setting_groups.signups import SignupsSettings
 from dvd_rental_pipeline.core.setting_groups.snowflake import SnowflakeSettings
 from dvd_rental_pipeline.core.setting_groups.source import SourceSettings
 
@@ -35,6 +36,7 @@ ENV_PREFIX = "DVD_RENTAL_"
 _READ_FROM_ENVIRONMENT = (
     "source_url",
     "totesys_source_url",
+    "signups_database_url",
     "warehouse_url",
     "airbyte_client_secret",
     "airbyte_password",
@@ -56,6 +58,7 @@ class SettingsError(PipelineError):
 class Settings(
     SourceSettings,
     SalesSettings,
+    SignupsSettings,
     AirbyteSettings,
     SnowflakeSettings,
     PostgresWarehouseSettings,

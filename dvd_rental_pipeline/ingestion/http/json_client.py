@@ -20,7 +20,7 @@ class HttpError(PipelineError):
 
 
 class TransientHttpError(HttpError):
-    """A failure that another attempt may not see; `retry_after` is the delay in seconds that the server asks for."""
+    """A failure that may pass; `retry_after` is the delay in seconds that the server asks for."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -31,9 +31,9 @@ class TransientHttpError(HttpError):
 class Limits:
     """Limits of a request.
 
-    `timeout` is in seconds, for each attempt as a whole. Delays between the `attempts` double from `first_delay`
-    to `max_delay` seconds, with jitter. A server that asks for more than `max_retry_after` seconds is not waited
-    for. A body of more than `max_bytes` is refused.
+    `timeout` is in seconds, for each attempt as a whole. Delays between the `attempts` double from
+    `first_delay` to `max_delay` seconds, with jitter. If the server asks for more than `max_retry_after`
+    seconds, the request fails at once. A body of more than `max_bytes` is refused.
     """
 
     timeout: float = 20.0
@@ -45,7 +45,7 @@ class Limits:
 
 
 class JsonClient:
-    """Reads JSON documents from the API at `base_url`; `on_retry` gets a message before each further attempt."""
+    """Reads JSON documents from the API at `base_url`; `on_retry` gets a message before each retry."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The request of a minute's users: each minute is one page of the API, so that it can be read again at any time."""
+"""The request of a minute's users: each minute is one page of the API, which can be read again at any time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,8 +50,8 @@ class BatchRequest:
             return "the answer has no list `results`, or no object `info`"
         if not len(results) == self.size == info.get("results"):
             return f"{self.size} users were requested, and the answer has {len(results)}"
-        if info.get("seed") != self.params["seed"] or info.get("page") != self.params["page"]:
-            return "the answer is for another page or seed"
-        if info.get("version") != _VERSION:
-            return f"the answer is not of version {_VERSION} of the API"
+        expected = {"seed": self.params["seed"], "page": self.params["page"], "version": _VERSION}
+        wrong = [name for name, value in expected.items() if info.get(name) != value]
+        if wrong:
+            return f"`info` differs from the request in {', '.join(wrong)}"
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import psycopg
@@ -43,13 +43,26 @@ class SignupsStore:
     def last_minute(self) -> datetime | None:
         """Return the latest minute that was loaded; None before the first."""
         row = self._connection.execute("select max(minute) from signups.loaded_batches").fetchone()
-        return row[0] if row else None
+        # In the time zone of the session.
+        return row[0].astimezone(UTC) if row and row[0] else None
+
+    def query_number(self, statement: str) -> float:
+        """Return the number that `statement`, a constant of the code, selects.
+
+        Raises:
+            SignupsStoreError: the database cannot be read.
+        """
+        try:
+            row = self._connection.execute(statement.encode()).fetchone()
+        except psycopg.Error as error:
+            raise _unusable(error) from None
+        return float(row[0]) if row else 0.0
 
     def load(self, minute: datetime, users: Sequence[User], rejections: Sequence[Rejection]) -> LoadedBatch:
         """Write the batch of `minute` in one transaction; loading a minute again changes nothing.
 
-        Minutes are loaded in order. A batch that is not newer than the last one adds users that are missing, and
-        overwrites none.
+        Minutes are loaded in order. A batch that is not newer than the last one adds users that are missing,
+        and overwrites none.
 
         Raises:
             SignupsStoreError: the database cannot be written.
@@ -146,8 +159,9 @@ def _tables_sql() -> bytes:
 
 def _unusable(error: psycopg.Error) -> SignupsStoreError:
     # Not the whole message: its detail would show the values of a row.
-    reason = error.diag.message_primary or (type(error).__name__ if error.sqlstate else str(error).splitlines()[0])
+    unreached = type(error).__name__ if error.sqlstate else str(error).splitlines()[0]
+    reason = error.diag.message_primary or unreached
     return SignupsStoreError(
-        f"The signups database cannot be used: {reason}. Check DVD_RENTAL_SIGNUPS_DATABASE_URL, and that its role "
-        "may create the schema `signups`."
+        f"The signups database cannot be used: {reason}. Check DVD_RENTAL_SIGNUPS_DATABASE_URL, and that its "
+        "role may create the schema `signups`."
     )

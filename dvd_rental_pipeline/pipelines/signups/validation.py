@@ -57,7 +57,7 @@ class Rejection:
 
 
 def validate(records: Sequence[Any]) -> tuple[list[User], list[Rejection]]:
-    """Split the records of a batch into valid users and rejections. Of a user given twice, the last one counts."""
+    """Split a batch into valid users and rejections. Of a user given twice, the last record counts."""
     users: dict[UUID, User] = {}
     rejections = []
     for position, record in enumerate(records):

@@ -40,23 +40,16 @@ def as_json(status: int, document: Any, headers: Mapping[str, str] | None = None
 def misbehave(fault: Fault, document: dict[str, Any], *, retry_after: str = "0") -> Answer:
     """Return the response of an outage of this kind in place of `document`."""
     correct = as_json(200, document)
-    match fault:
-        case Fault.RATE_LIMITED:
-            return as_json(429, {"error": "Hey, slow down"}, {"Retry-After": retry_after})
-        case Fault.UNAVAILABLE:
-            return as_json(503, {"error": "Uh oh, something has gone wrong"})
-        case Fault.NO_RESULTS:
-            return as_json(200, {**document, "results": []})
-        case Fault.WRONG_COUNT:
-            return as_json(200, {**document, "results": document["results"][:-1]})
-        case Fault.HTML:
-            return Answer(200, b"<!doctype html><title>Be right back</title>", {"Content-Type": "text/html"})
-        case Fault.TRUNCATED:
-            half = correct.body[: len(correct.body) // 2]
-            return Answer(200, half, correct.headers, announced_length=len(correct.body))
-        case Fault.WRONG_ENCODING:
-            return Answer(200, b"\xff" + correct.body, correct.headers)
-        case Fault.REDIRECT:
-            return Answer(302, b"", {"Location": "https://example.com/moved"})
-        case Fault.HUGE:
-            return Answer(200, b" " * (100 * 2**20), correct.headers)
+    half = correct.body[: len(correct.body) // 2]
+    answers = {
+        Fault.RATE_LIMITED: as_json(429, {"error": "Hey, slow down"}, {"Retry-After": retry_after}),
+        Fault.UNAVAILABLE: as_json(503, {"error": "Uh oh, something has gone wrong"}),
+        Fault.NO_RESULTS: as_json(200, {**document, "results": []}),
+        Fault.WRONG_COUNT: as_json(200, {**document, "results": document["results"][:-1]}),
+        Fault.HTML: Answer(200, b"<!doctype html><title>Be right back</title>", {"Content-Type": "text/html"}),
+        Fault.TRUNCATED: Answer(200, half, correct.headers, announced_length=len(correct.body)),
+        Fault.WRONG_ENCODING: Answer(200, b"\xff" + correct.body, correct.headers),
+        Fault.REDIRECT: Answer(302, b"", {"Location": "https://example.com/moved"}),
+    }
+    # Only made when asked for.
+    return Answer(200, b" " * (100 * 2**20), correct.headers) if fault is Fault.HUGE else answers[fault]

@@ -52,7 +52,9 @@ class SignupsApi:
             wait = self._wait(results) if fault is None else 0.0
         if wait > 0:
             return as_json(
-                429, {"error": "You have exceeded the number of users per 5 minutes"}, {"Retry-After": str(math.ceil(wait))}
+                429,
+                {"error": "You have exceeded the number of users per 5 minutes"},
+                {"Retry-After": str(math.ceil(wait))},
             )
         document = build_page(query.get("seed", "none"), page, results, nationalities, datetime.now(UTC))
         _select_fields(document, query)

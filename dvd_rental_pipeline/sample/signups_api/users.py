@@ -37,7 +37,18 @@ _NAMES = {
     "female": ("Ms", ["Ada", "Chloé", "Ingrid", "Leyla", "María", "Olena", "Priya", "Zoë"]),
     "male": ("Mr", ["Aarav", "Björn", "Émile", "Jonas", "Luís", "Murat", "Noah", "Tane"]),
 }
-_LAST_NAMES = ["Andersen", "Bakker", "Costa", "Dubois", "Garcia", "Müller", "O'Brien", "Petrović", "Singh", "Yılmaz"]
+_LAST_NAMES = [
+    "Andersen",
+    "Bakker",
+    "Costa",
+    "Dubois",
+    "Garcia",
+    "Müller",
+    "O'Brien",
+    "Petrović",
+    "Singh",
+    "Şahin",
+]
 
 
 def build_user(random_: random.Random, nationality: str, now: datetime) -> dict[str, Any]:
@@ -84,7 +95,10 @@ def build_user(random_: random.Random, nationality: str, now: datetime) -> dict[
         "id": {"name": "", "value": None}
         if nationality in _WITHOUT_ID
         else {"name": "ID", "value": f"{random_.randrange(10**9):09}"},
-        "picture": {size: f"https://example.com/portraits/{size}/{portrait}" for size in ("large", "medium", "thumbnail")},
+        "picture": {
+            size: f"https://example.com/portraits/{size}/{portrait}"
+            for size in ("large", "medium", "thumbnail")
+        },
         "nat": nationality,
     }
 

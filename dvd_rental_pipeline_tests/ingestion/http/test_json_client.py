@@ -151,7 +151,8 @@ def _dripping_server() -> Iterator[str]:
 
 
 def test_body_that_drips_is_given_up_after_the_timeout() -> None:
-    with _dripping_server() as url, pytest.raises(TransientHttpError, match=r"no complete answer within 0\.5 s"):
+    message = r"no complete answer within 0\.5 s"
+    with _dripping_server() as url, pytest.raises(TransientHttpError, match=message):
         JsonClient(url, Limits(timeout=0.5, attempts=1)).get("/", {}, lambda _: None)
 
 
