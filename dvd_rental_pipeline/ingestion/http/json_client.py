@@ -91,7 +91,7 @@ class JsonClient:
 
     def _delay(self, state: tenacity.RetryCallState) -> float:
         back_off = tenacity.wait_exponential_jitter(
-            initial=self._limits.first_delay, max=self._limits.max_delay, jitter=self._limits.first_delay
+            multiplier=self._limits.first_delay, max=self._limits.max_delay, jitter=self._limits.first_delay
         )
         return max(back_off(state), _error(state).retry_after or 0.0)
 

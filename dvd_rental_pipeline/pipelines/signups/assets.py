@@ -28,8 +28,8 @@ KEPT_RUNS = 60
     owners=["team:marketing"],
     kinds={"postgresql", "python"},
     tags={"layer": "raw", "domain": "signups", "pii": "true"},
-    description="One row per user who signed up, in `signups.users` of PostgreSQL: read from the API and validated. "
-    "Invalid records are in `signups.rejected_records`, without their values.",
+    description="One row per user who signed up, in `signups.users` of PostgreSQL, read from the API and "
+    "validated. Invalid records are in `signups.rejected_records`, without their values.",
     freshness_policy=dg.FreshnessPolicy.time_window(
         warn_window=timedelta(minutes=5), fail_window=timedelta(minutes=15)
     ),
