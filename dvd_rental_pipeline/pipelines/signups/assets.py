@@ -41,7 +41,7 @@ def signups_postgres_users(
     context: dg.AssetExecutionContext,
     signups_api: SignupsApiResource,
     signups_database: SignupsDatabaseResource,
-) -> dg.MaterializeResult[None]:
+) -> dg.MaterializeResult:  # type: ignore[type-arg]
     try:
         with signups_database.open() as store, signups_api.open(context.log.warning) as client:
             report = load_due_minutes(

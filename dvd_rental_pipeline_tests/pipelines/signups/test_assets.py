@@ -1,7 +1,6 @@
 """The asset, its checks and its schedule, on the embedded PostgreSQL and the local server of the API."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from dvd_rental_pipeline.pipelines.signups.assets import (
     delete_old_runs,
     signups_load_schedule,
 )
-from dvd_rental_pipeline.pipelines.signups.pipeline import SIGNUPS_PIPELINE
 from dvd_rental_pipeline.pipelines.signups.resources import resource_factories
 from dvd_rental_pipeline.pipelines.signups.store import open_store
 from dvd_rental_pipeline.pipelines.signups.store_checks import STORE_CHECKS
@@ -142,11 +140,3 @@ def test_deleting_a_run_keeps_the_last_result_of_the_asset(
     delete_old_runs(instance, keep=1)
     assert instance.get_runs_count() == 1
     assert instance.get_latest_materialization_event(USERS) is not None
-
-
-def test_the_pipeline_declares_freshness_of_minutes(tmp_path: Path) -> None:
-    definitions = SIGNUPS_PIPELINE.build_definitions(Settings(home=tmp_path))
-    (spec,) = definitions.resolve_all_asset_specs()
-    assert spec.freshness_policy == dg.FreshnessPolicy.time_window(
-        warn_window=timedelta(minutes=5), fail_window=timedelta(minutes=15)
-    )
