@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from dvd_rental_pipeline.automation.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.automation.schedules import UNFINISHED
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.signups.load import load_due_minutes
 from dvd_rental_pipeline.pipelines.signups.resources import SignupsApiResource, SignupsDatabaseResource

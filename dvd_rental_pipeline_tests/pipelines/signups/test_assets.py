@@ -8,7 +8,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from dvd_rental_pipeline.automation.run_tags import CAUSE
+from dvd_rental_pipeline.core.run_tags import CAUSE
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 from dvd_rental_pipeline.pipelines.signups.assets import (
     JOB,
