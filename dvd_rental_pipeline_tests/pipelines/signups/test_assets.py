@@ -27,7 +27,7 @@ from dvd_rental_pipeline_tests.pipelines.signups.records import NOON, change, re
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.instance_for_test() as instance:
         yield instance
 
 
@@ -98,7 +98,8 @@ def test_a_check_names_what_is_wrong(database_url: str) -> None:
 
 
 def _tick(instance: dg.DagsterInstance) -> object:
-    return signups_load_schedule(dg.build_schedule_context(instance=instance))
+    with dg.build_schedule_context(instance=instance) as context:
+        return signups_load_schedule(context)
 
 
 def test_the_schedule_waits_for_the_first_load(instance: dg.DagsterInstance) -> None:
