@@ -101,6 +101,7 @@ class SignupsStore:
         with self._connection.cursor() as cursor, cursor.copy(copy) as stream:
             for user in users:
                 stream.write_row([getattr(user, name) for name in _COLUMNS])
+        on_conflict: sql.Composable = sql.SQL("do nothing")
         if overwrite:
             on_conflict = sql.SQL(
                 "do update set ({values}) = row({new}), updated_at = excluded.updated_at"
@@ -110,8 +111,6 @@ class SignupsStore:
                 old=sql.SQL(", ").join(sql.Identifier("users", name) for name in _VALUES),
                 new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in _VALUES),
             )
-        else:
-            on_conflict = sql.SQL("do nothing")
         counts = self._connection.execute(
             sql.SQL(
                 "with changed as ("

@@ -89,8 +89,9 @@ def _find_problem(record: Any) -> tuple[str, str] | None:
 
 def _reason(error: ValidationError) -> str:
     """The reason in the words of the schema alone."""
-    if error.validator == "required" and isinstance(error.instance, dict):
-        missing = [name for name in error.validator_value if name not in error.instance]
+    required = error.validator_value
+    if error.validator == "required" and isinstance(required, list) and isinstance(error.instance, dict):
+        missing = [name for name in required if name not in error.instance]
         return f"lacks {', '.join(missing)}"
     return f"does not meet {error.validator}: {json.dumps(error.validator_value)}"
 
