@@ -98,13 +98,13 @@ def report(
             )
     messages.print(report.verdict)
     if output == "-":
-        print(render(report, chosen[0]))
+        print(render(report, chosen[0], settings))
     else:
         # The page has one place, whoever writes it.
         folder = settings.site_dir / "checks" if output is None else Path(output)
         files = {**REPORT_FILES, "html": "index.html"} if output is None else REPORT_FILES
         for name in chosen:
-            messages.print(str(_write(folder / files[name], render(report, name))), soft_wrap=True)
+            messages.print(str(_write(folder / files[name], render(report, name, settings))), soft_wrap=True)
     if report.blocking_failures:
         raise typer.Exit(1)
     if report.not_evaluated:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dvd_rental_pipeline.cli.graph_runs import load_graph, show_run
+from dvd_rental_pipeline.cli.watching import watch_models
 from dvd_rental_pipeline.core.settings import Settings
 
 
@@ -22,6 +23,9 @@ def run(
     ] = False,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then rebuild what each saved file of dbt/ changes, until Ctrl-C.")
     ] = False,
 ) -> None:
     """Materialize the rental pipeline, or a selection of the graph, and run its checks, once."""
@@ -42,6 +46,9 @@ def run(
             report_progress=report_progress,
         )
     show_run(report, settings, log_file)
+    if watch:
+        watch_models(settings, log_file)
+        return
     if not report.success or report.problems:
         if settings.alerts_topic is not None:
             # The run failure sensor covers only runs of a code location, which this is not.

@@ -1,7 +1,7 @@
 """`dvd-rental source ...`: manage, fill and compare the source database."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,8 +49,9 @@ def status(
 ) -> None:
     """Show the URL of the source, whether it runs, and its row counts. Starts nothing."""
     status = open_source(database).status()
+    replicated = {} if status.running else _rows_at_last_sync(database)
     if as_json:
-        print(json.dumps(status.as_dict(), indent=2))
+        print(json.dumps({**status.as_dict(), "rows_at_last_sync": replicated or None}, indent=2))
         return
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)
@@ -60,12 +61,35 @@ def status(
             table.add_row(name.replace("_", " "), "" if value is None else escape(str(value)))
     for name, rows in (status.row_counts or {}).items():
         table.add_row(f"rows in {name}", f"{rows:,}")
+    for name, rows in replicated.items():
+        table.add_row(f"rows in {name} at the last sync", f"{rows:,}")
     Console(highlight=False, soft_wrap=True).print(table)
     if not status.running and status.kind == "embedded":
         messages.print(
             "Commands that need the server start it; `dvd-rental source start` keeps it running.",
             soft_wrap=True,
         )
+
+
+def _rows_at_last_sync(database: str) -> Mapping[str, int]:
+    """The rows of each table in the warehouse, by table; empty if `database` was not replicated."""
+    from dvd_rental_pipeline.pipelines.registry import PIPELINES
+    from dvd_rental_pipeline.warehouse.deployment import open_warehouse
+    from dvd_rental_pipeline.warehouse.errors import WarehouseError
+
+    settings = Settings.load()
+    domain = next((pipeline.domain for pipeline in PIPELINES if pipeline.domain.name == database), None)
+    if domain is None or not settings.warehouse_path.exists():
+        return {}
+    counts = " union all ".join(
+        f"select '{table.name}', count(*) from {domain.name}.{table.name} where _ab_cdc_deleted_at is null"
+        for table in domain.tables
+    )
+    try:
+        rows = open_warehouse(settings, {"command": "status"}).query(counts)
+    except WarehouseError:
+        return {}
+    return dict(sorted(tuple(row) for row in rows.values))
 
 
 @app.command()

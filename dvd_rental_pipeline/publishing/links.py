@@ -10,6 +10,7 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.publishing.repository import platform
 from dvd_rental_pipeline.transform.consumers import CONSUMERS_GROUP
 
 MODEL_LAYERS = frozenset({"staging", "snapshots", "marts", "reports"})
@@ -54,7 +55,7 @@ def with_links(assets: Sequence[Asset], domains: Sequence[Domain], settings: Set
             file_path_mapping=dg.AnchorBasedFilePathMapping(
                 local_file_anchor=PROJECT_ROOT / ANCHOR, file_anchor_path_in_repository=ANCHOR
             ),
-            platform="gitlab" if "gitlab" in settings.code_url else "github",
+            platform=platform(settings.code_url),
         )
 
 

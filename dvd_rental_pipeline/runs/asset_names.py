@@ -13,7 +13,12 @@ from pathlib import Path
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 
-_NAME = re.compile(r"[A-Za-z0-9_/]+")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/]*")
+# The tokens of a selection: a quoted text, an attribute with its value, a function, or a name.
+_TOKEN = re.compile(
+    r"\"[^\"]*\"|\w+:\s*(?:\"[^\"]*\"|[^\s()+]+)|[A-Za-z_]\w*\(|(?<![\w/*])[A-Za-z_][\w/]*(?![\w/*])"
+)
+_KEYWORDS = frozenset({"and", "or", "not"})
 # `key:"marts/dim_film"`, `key:dim_film`, `group:reports`: values with a wildcard are left to Dagster.
 _ATTRIBUTE = re.compile(r"\b(key|group):\s*(?:\"([^\"*]+)\"|([A-Za-z0-9_/]+)(?![A-Za-z0-9_/*]))")
 
@@ -26,7 +31,7 @@ class AssetNames:
     groups: Sequence[str]
 
     def expand(self, selection: str) -> str:
-        """`selection` in Dagster's syntax; the bare name of one asset, with or without its schema, is expanded.
+        """`selection` in Dagster's syntax; bare names of assets, with or without their schema, are expanded.
 
         Raises:
             PipelineError: it names an asset or a group that does not exist, or a name that several assets have.
@@ -37,7 +42,12 @@ class AssetNames:
             known, name = (self.keys if attribute == "key" else self.groups), quoted or bare
             if name not in known:
                 raise PipelineError(f"No asset has the {attribute} {name!r}. {_nearest(name, known)}")
-        return selection
+        return _TOKEN.sub(self._expand_token, selection)
+
+    def _expand_token(self, token: re.Match[str]) -> str:
+        text = token[0]
+        is_name = _NAME.fullmatch(text) and text.lower() not in _KEYWORDS
+        return f'key:"{self._key(text)}"' if is_name else text
 
     def _key(self, name: str) -> str:
         found = [key for key in self.keys if key == name or key.rpartition("/")[2] == name]

@@ -40,4 +40,9 @@ class InstalledDbt(LightDbtCliResource):
 
 def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """The resource for `project`."""
-    return InstalledDbt(project_dir=project, dbt_executable=dbt_executable(project))  # type: ignore[arg-type]
+    return InstalledDbt(
+        project_dir=project,  # type: ignore[arg-type]
+        dbt_executable=dbt_executable(project),
+        # Its messages are shown in the UI and in files, where escape sequences are noise.
+        global_config_flags=["--no-use-colors"],
+    )

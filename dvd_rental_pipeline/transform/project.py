@@ -15,6 +15,7 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Setti
 
 INPUT_FILES = ("dbt_project.yml", "profiles.yml")
 INPUT_FOLDERS = ("models", "snapshots", "macros", "tests")
+INPUT_SUFFIXES = (".sql", ".yml", ".md")
 
 
 class DbtProjectError(PipelineError):
@@ -55,6 +56,14 @@ def dbt_executable(project: DbtProject) -> str:
     return shutil.which(name, path=str(Path(sys.executable).parent)) or name
 
 
+def is_input(project_dir: Path, path: Path) -> bool:
+    """Whether dbt reads the file `path` of the project."""
+    parts = path.relative_to(project_dir).parts
+    return parts in {(name,) for name in INPUT_FILES} or (
+        parts[0] in INPUT_FOLDERS and path.suffix in INPUT_SUFFIXES
+    )
+
+
 def _manifest_is_stale(project: DbtProject) -> bool:
     manifest = project.manifest_path
     if not manifest.exists():
@@ -72,7 +81,7 @@ def _inputs(project_dir: Path) -> Iterator[Path]:
     for top in INPUT_FOLDERS:
         for folder, _, names in os.walk(project_dir / top):
             yield Path(folder)
-            files = (Path(folder, name) for name in names if name.endswith((".sql", ".yml", ".md")))
+            files = (Path(folder, name) for name in names if name.endswith(INPUT_SUFFIXES))
             yield from (file for file in files if file.is_file())
 
 

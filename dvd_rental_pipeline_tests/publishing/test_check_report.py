@@ -38,6 +38,7 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     worst_first,
 )
 from dvd_rental_pipeline.publishing.checks_asset import CHECKS_KEY, build_checks_asset
+from dvd_rental_pipeline.publishing.repository import repository_url
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import DbtUnitTest
@@ -188,6 +189,18 @@ def test_markup_in_the_data_is_escaped_in_markdown(full_report: CheckReport) -> 
     assert "<script>" not in text
     tables = [line for line in text.splitlines() if line.startswith("| `")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in tables} == {7}, "no cell breaks its row"
+
+
+def test_markdown_links_to_the_repository_if_its_address_is_known(full_report: CheckReport) -> None:
+    assert "[runbook](" not in render_markdown(full_report), "a relative link leads nowhere from a CI job"
+    assert "`docs/runbook.md#conservation`" in render_markdown(full_report)
+    settings = Settings(code_url="https://github.com/club/rentals/").model_copy(
+        update={"git_branch": "release"}
+    )
+    text = render_markdown(full_report, repository_url(settings, "docs/runbook.md"))
+    assert "[runbook](https://github.com/club/rentals/blob/release/docs/runbook.md#conservation)" in text
+    on_gitlab = Settings(code_url="https://gitlab.com/club/rentals")
+    assert repository_url(on_gitlab, "a.md") == "https://gitlab.com/club/rentals/-/blob/main/a.md"
 
 
 def test_the_long_markdown_counts_each_layer(full_report: CheckReport) -> None:

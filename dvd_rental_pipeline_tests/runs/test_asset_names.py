@@ -32,6 +32,10 @@ NAMES = AssetNames(
         ("top_films", 'key:"reports/top_films"'),
         ("reports/top_films", 'key:"reports/top_films"'),
         ("dvd_rental/film", 'key:"dvd_rental/film"'),
+        ("+top_films", '+key:"reports/top_films"'),
+        ("2+dim_film+", '2+key:"marts/dim_film"+'),
+        ("top_films or marts/dim_film", 'key:"reports/top_films" or key:"marts/dim_film"'),
+        ("roots(+top_films) and not group:raw", 'roots(+key:"reports/top_films") and not group:raw'),
         *(
             (expression, expression)
             for expression in (
@@ -40,6 +44,8 @@ NAMES = AssetNames(
                 'key:"marts/*" and not key:"marts/dim_film"',
                 "group:reports",
                 "owner:team:marketing",
+                "tag:domain=totesys",
+                'tag:"domain"="totesys" or kind:dbt',
                 "*",
             )
         ),
@@ -57,6 +63,7 @@ def test_names_are_expanded_and_expressions_are_not(given: str, expanded: str) -
         ("film", "'film' is the name of 2 assets: dvd_rental/film, club/film"),
         ('+key:"reports/top_film"', "No asset has the key 'reports/top_film'. Similar: reports/top_films"),
         ("group:report", "No asset has the group 'report'. Similar: reports"),
+        ("+top_film", "There is no asset 'top_film'. Similar: reports/top_films"),
         ("zzz", "There is no asset 'zzz'. `group:reports`"),
     ],
 )

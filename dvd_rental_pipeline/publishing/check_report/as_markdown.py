@@ -42,12 +42,16 @@ def render_short_markdown(report: CheckReport) -> str:
     return "\n".join(lines).rstrip()
 
 
-def render_markdown(report: CheckReport) -> str:
-    """All checks that did not pass, worst first, and a table of the layers."""
-    return "\n".join(_lines(report)) + "\n"
+def render_markdown(report: CheckReport, runbook_url: str | None = None) -> str:
+    """All checks that did not pass, worst first, and a table of the layers.
+
+    The sections of the runbook are links if it has a URL; a relative link would lead nowhere from a CI job's
+    summary.
+    """
+    return "\n".join(_lines(report, runbook_url)) + "\n"
 
 
-def _lines(report: CheckReport) -> Iterator[str]:
+def _lines(report: CheckReport, runbook_url: str | None) -> Iterator[str]:
     yield "# Asset checks"
     yield ""
     yield f"**{report.verdict}**"
@@ -66,7 +70,7 @@ def _lines(report: CheckReport) -> Iterator[str]:
         yield "|---|---|---|---|---|---|"
         for record in records[:remaining]:
             dots = " ".join(DOTS[past.outcome] for past in record.history)
-            runbook = f"[runbook]({RUNBOOK_FILE}#{record.runbook})" if record.runbook else ""
+            runbook = _runbook(record, runbook_url)
             stale = " (out of date)" if record.stale else ""
             yield (
                 f"| `{record.asset}` | `{record.check}` | {_escape(record.found)}{stale}{_sample(record)} "
@@ -85,6 +89,12 @@ def _lines(report: CheckReport) -> Iterator[str]:
     yield ""
     legend = ", ".join(f"{dot} {outcome.value}" for outcome, dot in DOTS.items())
     yield f"Dots, latest on the right: {legend}."
+
+
+def _runbook(record: CheckRecord, url: str | None) -> str:
+    if not record.runbook:
+        return ""
+    return f"[runbook]({url}#{record.runbook})" if url else f"`{RUNBOOK_FILE}#{record.runbook}`"
 
 
 def _counts(report: CheckReport) -> str:

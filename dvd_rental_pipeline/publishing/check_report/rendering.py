@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.core.runbook import RUNBOOK_PATH
+from dvd_rental_pipeline.core.runbook import RUNBOOK_FILE, RUNBOOK_PATH
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.publishing.check_report.as_html import render_html
 from dvd_rental_pipeline.publishing.check_report.as_json import render_json
@@ -14,6 +14,7 @@ from dvd_rental_pipeline.publishing.check_report.as_markdown import render_markd
 from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
 from dvd_rental_pipeline.publishing.check_report.reading import read_data_as_of, read_report
 from dvd_rental_pipeline.publishing.check_report.records import CheckReport
+from dvd_rental_pipeline.publishing.repository import repository_url
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.transform.failing_rows import private_columns
 from dvd_rental_pipeline.transform.manifest import read_manifest
@@ -39,8 +40,8 @@ def read_full_report(
     )
 
 
-def render(report: CheckReport, report_format: str) -> str:
-    """`report` as `html`, `md`, `json` or `junit`.
+def render(report: CheckReport, report_format: str, settings: Settings) -> str:
+    """`report` as `html`, `md`, `json` or `junit`; `settings` may name the repository, for links.
 
     Raises:
         ValueError: another format.
@@ -49,7 +50,7 @@ def render(report: CheckReport, report_format: str) -> str:
         case "html":
             return render_html(report, read_runbook(RUNBOOK_PATH))
         case "md":
-            return render_markdown(report)
+            return render_markdown(report, repository_url(settings, RUNBOOK_FILE))
         case "json":
             return render_json(report)
         case "junit":
