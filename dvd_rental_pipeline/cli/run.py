@@ -15,7 +15,7 @@ def run(
         str | None,
         typer.Option(
             help="Assets to materialize: a name such as top_films, or Dagster's selection syntax, "
-            "e.g. '+group:reports'."
+            "e.g. '+group:marts'."
         ),
     ] = None,
     force: Annotated[

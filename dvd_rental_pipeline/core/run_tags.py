@@ -1,7 +1,7 @@
 """Tags of runs: why each was started, and how."""
 
 CAUSE = "dvd_rental/cause"
-"""Why a schedule or a sensor started the run, in a short sentence."""
+"""Why a schedule or a sensor started the run, in a few words; of a command, the command itself."""
 INCIDENT_KEY = "dvd_rental/incident_key"
 """Groups runs that do the same work, whatever started each: a failure and the next success are one incident."""
 PROCESS = "dvd_rental/process"

@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     r"\"[^\"]*\"|\w+:\s*(?:\"[^\"]*\"|[^\s()+]+)|[A-Za-z_]\w*\(|(?<![\w/*])[A-Za-z_][\w/]*(?![\w/*])"
 )
 _KEYWORDS = frozenset({"and", "or", "not"})
-# `key:"marts/dim_film"`, `key:dim_film`, `group:reports`: values with a wildcard are left to Dagster.
+# `key:"marts/dim_film"`, `key:dim_film`, `group:marts`: values with a wildcard are left to Dagster.
 _ATTRIBUTE = re.compile(r"\b(key|group):\s*(?:\"([^\"*]+)\"|([A-Za-z0-9_/]+)(?![A-Za-z0-9_/*]))")
 
 
@@ -67,7 +67,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
         *(by_last_part[match] for match in get_close_matches(name.rpartition("/")[2], by_last_part, n=3)),
     ]
     if not matches:
-        return '`group:reports` and `+key:"reports/top_films"` are examples of a selection.'
+        return '`group:marts` and `+key:"reports/top_films"` are examples of a selection.'
     return f"Similar: {', '.join(dict.fromkeys(matches))}."
 
 

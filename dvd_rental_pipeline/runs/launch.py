@@ -1,6 +1,7 @@
 """One run of the graph, or of its checks, in this process: what the commands do, apart from how it is shown."""
 
 import os
+import shlex
 import sys
 import time
 import uuid
@@ -13,7 +14,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.automation.failure_messages import is_interrupt
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.core.run_tags import FORCED, PROCESS
+from dvd_rental_pipeline.core.run_tags import CAUSE, FORCED, PROCESS
 from dvd_rental_pipeline.quality.anomaly_bounds import ANOMALY_BOUNDS
 from dvd_rental_pipeline.runs.instance import process_tag
 from dvd_rental_pipeline.runs.progress import RunProgress
@@ -24,6 +25,7 @@ from dvd_rental_pipeline.transform.held_assets import describe_held, failed_chec
 
 # A run, its rest, and the rest of that: a table may fail in ingestion, and another one in its checks.
 _MAX_PARTS = 3
+_MAX_COMMAND = 120
 
 
 def run_graph(
@@ -54,7 +56,9 @@ def run_graph(
     failed = failed_checks_above(graph, instance, set(keys))
     if failed and not force:
         raise PipelineError(f"{describe_held(failed)} `--force` builds in spite of it.")
-    tags = {FORCED: ", ".join(check.to_user_string() for check in failed)} if failed else {}
+    tags = {CAUSE: _command("dvd-rental run", selection)}
+    if failed:
+        tags[FORCED] = ", ".join(check.to_user_string() for check in failed)
     started = time.monotonic()
     job = definitions.resolve_implicit_global_asset_job_def()
     progress = RunProgress(len(keys) + len(graph.get_check_keys_for_assets(set(keys))), report_progress)
@@ -102,6 +106,7 @@ def run_checks(
         job.get_subset(asset_selection=set(), asset_check_selection=checks),
         instance,
         run_config={"ops": {ANOMALY_BOUNDS: {"config": {"accept": True}}}} if accept else None,
+        tags={CAUSE: _command("dvd-rental checks run", selection)},
         log_file=log_file,
         progress=RunProgress(len(checks), report_progress),
     )
@@ -113,7 +118,7 @@ def _execute(
     instance: dg.DagsterInstance,
     *,
     run_config: Mapping[str, Any] | None = None,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str],
     log_file: Path,
     progress: RunProgress,
 ) -> dg.ExecuteInProcessResult:
@@ -124,12 +129,18 @@ def _execute(
             run_config=run_config,
             instance=instance,
             run_id=run_id,
-            tags={PROCESS: process_tag(), **(tags or {})},
+            tags={PROCESS: process_tag(), **tags},
             raise_on_error=False,
         )
     if any(is_interrupt(event) for event in result.all_events if event.is_step_failure):
         raise KeyboardInterrupt
     return result
+
+
+def _command(command: str, selection: str | None) -> str:
+    """The command that started the run, for the list of runs in the UI."""
+    text = command if selection is None else f"{command} --select {shlex.quote(selection)}"
+    return text if len(text) <= _MAX_COMMAND else f"{text[: _MAX_COMMAND - 1]}…"
 
 
 def _full_refresh_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.assembly.raw_assets import NOTICE
 from dvd_rental_pipeline.automation.failure_messages import is_check_failure, step_failure_message
+from dvd_rental_pipeline.core.groups import table_group
 from dvd_rental_pipeline.core.private_api.dagster import BaseAssetGraph
 from dvd_rental_pipeline.core.run_tags import FORCED
 from dvd_rental_pipeline.quality.findings import failure_detail
@@ -117,14 +118,14 @@ def _layers(
     tables: Counter[str] = Counter()
     rows: Counter[str] = Counter()
     for materialization in _materializations(events):
-        group = graph.get(materialization.asset_key).group_name
+        group = _group(graph, materialization.asset_key)
         tables[group] += 1
         row_count = materialization.metadata.get("dagster/row_count")
         rows[group] += int(row_count.value) if row_count else 0  # type: ignore[arg-type]
-    outcomes = Counter((graph.get(check.asset_key).group_name, _outcome(check)) for check in checks)
+    outcomes = Counter((_group(graph, check.asset_key), _outcome(check)) for check in checks)
     seconds = _seconds(graph, events)
     built = {*tables, *(group for group, _ in outcomes)}
-    layers = {node.group_name: node.tags.get("layer", "") for node in graph.asset_nodes}
+    layers = {_group(graph, node.key): node.tags.get("layer", "") for node in graph.asset_nodes}
     order = sorted(
         built,
         key=lambda group: (LAYERS.index(layers[group]) if layers[group] in LAYERS else len(LAYERS), group),
@@ -143,6 +144,11 @@ def _layers(
     ]
 
 
+def _group(graph: BaseAssetGraph[Any], key: dg.AssetKey) -> str:
+    node = graph.get(key)
+    return table_group(node.group_name, node.tags.get("layer", ""))
+
+
 def _seconds(graph: BaseAssetGraph[Any], events: Sequence[dg.DagsterEvent]) -> Mapping[str, float]:
     """The seconds of each layer: those of its steps; of a step that builds several, those of its models."""
     groups: defaultdict[str, set[str]] = defaultdict(set)
@@ -151,13 +157,13 @@ def _seconds(graph: BaseAssetGraph[Any], events: Sequence[dg.DagsterEvent]) -> M
     for event in events:
         step = str(event.step_key)
         if event.is_step_materialization and event.asset_key is not None:
-            group = graph.get(event.asset_key).group_name
+            group = _group(graph, event.asset_key)
             groups[step].add(group)
             duration = event.materialization.metadata.get(DBT_SECONDS)
             models[step, group] += float(duration.value) if duration else 0.0  # type: ignore[arg-type]
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data.asset_check_key
-            groups[step].add(graph.get(check.asset_key).group_name)
+            groups[step].add(_group(graph, check.asset_key))
         elif event.is_step_success:
             durations[step] = event.step_success_data.duration_ms / 1000
     seconds: defaultdict[str, float] = defaultdict(float)

@@ -44,7 +44,7 @@ def select_assets(
     executable = sorted(keys & graph.executable_asset_keys)
     if not executable:
         raise PipelineError(
-            f"The selection {selection!r} selects nothing that can be run. Try `group:reports`, "
+            f"The selection {selection!r} selects nothing that can be run. Try `group:marts`, "
             '`key:"marts/fct_rental"` or `+key:"reports/top_films"`.'
         )
     return executable

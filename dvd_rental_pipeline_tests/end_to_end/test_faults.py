@@ -304,7 +304,7 @@ def test_a_fan_out_in_a_mart_is_caught_by_checks_and_blocks_reports(
     built = deployment.home.keys("group:raw or group:staging or group:snapshots or group:marts")
     deployment.report_built(built, failing={dg.AssetCheckKey(PAYMENTS, name) for name in names})
     requested = deployment.requested(morning + timedelta(minutes=10))
-    reports = deployment.home.keys("group:reports")
+    reports = deployment.home.keys('key:"reports/*"')
     by_payment = deployment.home.graph.get(PAYMENTS).child_keys & reports
     assert by_payment
     assert not by_payment & requested

@@ -38,7 +38,7 @@ def test_thirty_days_raise_no_unexpected_alert(tmp_path: Path, monkeypatch: pyte
             generate(url, scale=0.05, seed=2)
             deployment = LocalDeployment(home, instance, url)
             monkeypatch.setattr(alert_sensor, "_now", deployment.alert_time)
-            everything = "group:raw or group:staging or group:snapshots or group:marts or group:reports"
+            everything = "group:raw or group:staging or group:snapshots or group:marts or tag:layer=reports"
             failed = dict(deployment.run(everything))
             alerts = deployment.sent_alerts()
             for day in range(1, 31):

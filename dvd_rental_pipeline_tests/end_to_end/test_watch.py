@@ -74,10 +74,10 @@ def test_a_saved_model_is_built_and_tested_and_an_error_is_shown_once(watch: Wat
     watch.read_until("Watching")
     original = watch.model.read_text()
     assert watch.rows() > 1
-    assert "Built top_films: " in watch.save(f"{original.rstrip()}\nlimit 1\n")
+    assert "Failed top_films: " in watch.save(f"{original.rstrip()}\nlimit 1\n")
+    assert "top_films_conserves_totals" in watch.read_until("conserves_totals")
     assert watch.rows() == 1
-    broken = watch.save(f"{original.rstrip()}\nlimit nothing\n")
-    assert "Failed top_films: 0 checks passed" in broken
+    assert "Failed top_films: 0 checks passed" in watch.save(f"{original.rstrip()}\nlimit nothing\n")
     assert "\x1b" not in watch.read_until("Binder Error", "Parser Error")
     assert "Error: dbt cannot parse the project" in watch.save("select {{ nothing(")
     assert watch.rows() == 1, "what could not be built leaves the table as it was"

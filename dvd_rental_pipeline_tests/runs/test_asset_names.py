@@ -64,7 +64,7 @@ def test_names_are_expanded_and_expressions_are_not(given: str, expanded: str) -
         ('+key:"reports/top_film"', "No asset has the key 'reports/top_film'. Similar: reports/top_films"),
         ("group:report", "No asset has the group 'report'. Similar: reports"),
         ("+top_film", "There is no asset 'top_film'. Similar: reports/top_films"),
-        ("zzz", "There is no asset 'zzz'. `group:reports`"),
+        ("zzz", "There is no asset 'zzz'. `group:marts`"),
     ],
 )
 def test_a_wrong_name_is_refused_with_the_nearest(given: str, message: str) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.core.run_tags import PROCESS
+from dvd_rental_pipeline.core.run_tags import CAUSE, PROCESS
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline.runs.launch import run_graph
@@ -101,6 +101,7 @@ def test_runs_are_kept_between_processes(settings: Settings) -> None:
         kept = instance.get_run_by_id(summary.run_id)
         assert kept is not None
         assert kept.status is dg.DagsterRunStatus.SUCCESS
+        assert kept.tags[CAUSE] == "dvd-rental run --select key:films", "the UI lists the tags of runs"
 
 
 def test_a_run_whose_process_died_is_marked_as_failed(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from dvd_rental_pipeline.core.groups import table_group
 from dvd_rental_pipeline.core.runbook import RUNBOOK, RUNBOOK_FILE
 
 DBT_TEST = "dagster_dbt/unique_id"
@@ -42,7 +43,9 @@ def _declared_check(check: dg.AssetCheckSpec, asset: dg.AssetSpec | None) -> Dec
         # Without the reference: the report has a link for it.
         description=RUNBOOK_NOTE.sub("", description).strip(),
         blocking=check.blocking,
-        layer=(asset.group_name if asset else None) or "other",
+        layer=table_group(asset.group_name, asset.tags.get("layer", ""))
+        if asset and asset.group_name
+        else "other",
         owners=[owner.removeprefix("team:") for owner in asset.owners] if asset else [],
         runbook=anchor.group(1) if anchor else None,
         is_dbt_test=DBT_TEST in check.metadata,
