@@ -3,9 +3,10 @@
 Loading the graph takes seconds, for Dagster's imports alone. Reads no Dagster.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -73,7 +74,12 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 def write_asset_names(settings: Settings, names: AssetNames) -> None:
     """Keep `names`, those of the graph that was just loaded."""
-    content = {"keys": names.keys, "groups": names.groups, "deployment": settings.deployment.value}
+    content = {
+        "keys": names.keys,
+        "groups": names.groups,
+        "deployment": settings.deployment.value,
+        "sources": _fingerprint(_sources()),
+    }
     file = _file(settings)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content), encoding="utf-8")
@@ -81,13 +87,12 @@ def write_asset_names(settings: Settings, names: AssetNames) -> None:
 
 def read_asset_names(settings: Settings) -> AssetNames | None:
     """The names that were last kept; None if the code has changed since, or there are none."""
-    file = _file(settings)
     try:
-        content, kept_at = json.loads(file.read_text(encoding="utf-8")), file.stat().st_mtime
+        content = json.loads(_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if content.get("deployment") != settings.deployment.value or any(
-        path.stat().st_mtime > kept_at for path in _sources()
+    if content.get("deployment") != settings.deployment.value or content.get("sources") != _fingerprint(
+        _sources()
     ):
         return None
     return AssetNames(content["keys"], content["groups"])
@@ -98,9 +103,15 @@ def _file(settings: Settings) -> Path:
 
 
 def _sources() -> Iterator[Path]:
-    """The files and folders from which the graph is made. A folder changes when a file is added or deleted."""
-    package = Path(__file__).parent.parent
-    for top, suffixes in ((package, (".py",)), (DBT_PROJECT_DIR / "models", (".sql", ".yml"))):
-        for path in top.rglob("*"):
-            if path.suffix in suffixes or (path.is_dir() and path.name != "__pycache__"):
-                yield path
+    """The files from which the graph is made."""
+    for top, suffixes in (
+        (Path(__file__).parent.parent, (".py",)),
+        (DBT_PROJECT_DIR / "models", (".sql", ".yml")),
+    ):
+        yield from (path for path in top.rglob("*") if path.suffix in suffixes)
+
+
+def _fingerprint(files: Iterable[Path]) -> str:
+    """Changes when a file is added, deleted or saved."""
+    states = sorted((str(file), file.stat().st_mtime_ns) for file in files if file.is_file())
+    return hashlib.sha256(repr(states).encode()).hexdigest()

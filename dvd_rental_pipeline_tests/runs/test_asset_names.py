@@ -74,17 +74,25 @@ def test_a_wrong_name_is_refused_with_the_nearest(given: str, message: str) -> N
 
 
 def test_names_are_kept_until_the_code_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = tmp_path / "model.sql"
+    code = tmp_path / "code" / "model.sql"
+    code.parent.mkdir()
     code.touch()
-    os.utime(code, (0, 0))
-    monkeypatch.setattr(asset_names, "_sources", lambda: [code])
+    monkeypatch.setattr(asset_names, "_sources", lambda: code.parent.rglob("*.sql"))
     settings = Settings(home=tmp_path)
     assert read_asset_names(settings) is None
     write_asset_names(settings, NAMES)
     assert read_asset_names(settings) == NAMES
     assert read_asset_names(settings.model_copy(update={"deployment": Deployment.BRANCH})) is None
+    (code.parent / "__pycache__").mkdir()
+    assert read_asset_names(settings) == NAMES, "Python's cache is not code"
     os.utime(code, (time.time() + 60, time.time() + 60))
     assert read_asset_names(settings) is None
+    write_asset_names(settings, NAMES)
+    code.with_name("other.sql").touch()
+    assert read_asset_names(settings) is None, "a file was added"
+    write_asset_names(settings, NAMES)
+    code.unlink()
+    assert read_asset_names(settings) is None, "a file was deleted"
 
 
 def test_a_wrong_selection_is_refused_without_importing_dagster(tmp_path: Path) -> None:
