@@ -111,7 +111,7 @@ def test_every_raw_table_feeds_its_staging_model_and_the_reports(local: dg.Defin
         raw = dg.AssetKey(["dvd_rental", table.name])
         assert graph.get(raw).is_executable, f"{table.name} is not executable"
         assert dg.AssetKey(["staging", f"stg_dvd_rental__{table.name}"]) in graph.get(raw).child_keys
-    reports = dg.AssetSelection.groups("reports").resolve(graph)
+    reports = dg.AssetSelection.tag("layer", "reports").resolve(graph)
     everything_they_need = dg.AssetSelection.assets(*reports).upstream().resolve(graph)
     assert dg.AssetKey(["dvd_rental", "payment"]) in everything_they_need
 
@@ -342,7 +342,8 @@ def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: 
     tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project), PIPELINES)}
     graph = local.resolve_asset_graph()
     own = dg.AssetSelection.key_prefixes(*(each.name for each in ASSET_PIPELINES)).downstream()
-    built = dg.AssetSelection.groups("snapshots", "marts", "reports") - own
+    layers = dg.AssetSelection.groups("snapshots", "marts") | dg.AssetSelection.tag("layer", "reports")
+    built = layers - own
     assert set(tracked) == built.resolve(graph)
     raw = {table.name: raw_key(DVD_RENTAL, table) for table in DVD_RENTAL.tables}
     assert tracked[FACT].sources >= {raw["payment"], raw["rental"], raw["customer"]}
