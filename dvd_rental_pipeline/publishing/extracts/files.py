@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dvd_rental_pipeline.publishing.spreadsheet_text import safe_batch
 from dvd_rental_pipeline.transform.manifest import DbtModel, Manifest
 from dvd_rental_pipeline.warehouse.interface import Warehouse
 
@@ -122,11 +123,11 @@ def _table(model: DbtModel, private: Collection[str]) -> ExtractTable:
 
 
 def _write_csv(parquet: Path, file: Path) -> None:
-    """By row groups, so that a large table does not have to fit into memory."""
+    """By row groups, so that a large table does not have to fit into memory. No text is a formula."""
     import pyarrow.csv as pc  # noqa: PLC0415 - only extracts need it
     import pyarrow.parquet as pq  # noqa: PLC0415 - only extracts need it
 
     source = pq.ParquetFile(parquet)
     with pc.CSVWriter(file, source.schema_arrow) as writer:
         for batch in source.iter_batches():
-            writer.write_batch(batch)
+            writer.write_batch(safe_batch(batch))

@@ -11,6 +11,7 @@ from dvd_rental_pipeline.publishing.report_pages.charts import CHART_CONFIG
 from dvd_rental_pipeline.publishing.report_pages.content import Chart, Content, Dataset, PageDeclaration
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import vega_path
 from dvd_rental_pipeline.publishing.search_index import SearchEntry, write_search_index
+from dvd_rental_pipeline.publishing.spreadsheet_text import safe_cell
 from dvd_rental_pipeline.publishing.templates import (
     THEME_FILES,
     copy_files,
@@ -156,11 +157,4 @@ def _write_csv(chart: Chart, file: Path) -> None:
     with file.open("w", encoding="utf-8", newline="") as target:
         writer = csv.writer(target)
         writer.writerow(chart.data.columns)
-        writer.writerows([_safe_cell(value) for value in row] for row in chart.data.rows)
-
-
-def _safe_cell(value: object) -> object:
-    """Text that a spreadsheet would execute as a formula gets an apostrophe in front."""
-    return (
-        f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    )
+        writer.writerows([safe_cell(value) for value in row] for row in chart.data.rows)

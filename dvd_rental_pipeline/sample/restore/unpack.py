@@ -19,6 +19,9 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
 }
 _ZIP = b"PK\x03\x04"
 _ENCRYPTED = 0x1
+_BLOCK = 16 << 20
+# Bytes that are left on the disk: a small archive may unpack to any size.
+_KEPT_FREE = 1 << 30
 # Written by macOS and Windows beside the files of a folder.
 _SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -27,6 +30,7 @@ def decompress(path: Path, start: bytes, scratch: Path) -> Path | None:
     """Decompress a file that starts with `start`; None if it is neither gzip, bzip2 nor xz.
 
     Raises:
+        SourceError: the disk is too small for it.
         OSError, EOFError, zlib.error, lzma.LZMAError: the file is damaged or unreadable.
     """
     opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
@@ -34,8 +38,8 @@ def decompress(path: Path, start: bytes, scratch: Path) -> Path | None:
         return None
     # The suffix names the compression: `dvdrental.tar` is left, which messages show.
     unpacked = _new_folder(scratch) / (path.stem or "unpacked")
-    with opener(path) as source, unpacked.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    with opener(path) as source:
+        _copy(source, unpacked)
     return unpacked
 
 
@@ -46,7 +50,7 @@ def unpack(path: Path, start: bytes, scratch: Path) -> Path | None:
     folder.
 
     Raises:
-        SourceError: a zip is encrypted.
+        SourceError: a zip is encrypted, or the disk is too small for it.
         OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error: the file is damaged or unreadable.
     """
     if start.startswith(_ZIP):
@@ -89,9 +93,20 @@ def _write_members(members: Iterator[tuple[str, IO[bytes]]], scratch: Path) -> P
             continue
         target = folder.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as file:
-            shutil.copyfileobj(source, file)
+        _copy(source, target)
     return folder
+
+
+def _copy(source: IO[bytes], target: Path) -> None:
+    """Write `source` to `target`, however large it turns out to be, unless the disk would be filled."""
+    with target.open("wb") as file:
+        while block := source.read(_BLOCK):
+            if shutil.disk_usage(target.parent).free < _KEPT_FREE + len(block):
+                raise SourceError(
+                    f"{target.name} does not fit on the disk: unpacked, it has more than "
+                    f"{file.tell() / 1e9:,.1f} GB. Free some space, or set TMPDIR to a larger disk."
+                )
+            file.write(block)
 
 
 def _new_folder(scratch: Path) -> Path:
