@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from dvd_rental_pipeline.runs.report import RunReport
 
+# The report that the documentation shows.
+_EXAMPLE = "top_films"
+_LISTED_STEPS = 4
+
 
 @contextmanager
 def load_graph(
@@ -69,25 +73,39 @@ def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
     # The person has waited since the program started, not since the run did.
     waited = seconds_since_start()
     steps = {"loading the graph": waited - report.seconds, **report.step_seconds}
-    listed = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in steps.items() if seconds >= 0.1)
-    messages.print(f"{waited:.1f} s in total: {listed}", soft_wrap=True)
+    longest = sorted(steps.items(), key=lambda step: -step[1])[:_LISTED_STEPS]
+    listed = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in longest if seconds >= 0.1)
+    messages.print(f"{waited:.1f} s in total, most of it: {listed}", soft_wrap=True)
     for warning in report.warnings:
         messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     for problem in report.problems:
         messages.print(f"[bold red]Failed:[/] {escape(problem)}", soft_wrap=True)
-    if "checks" in report.pages:
-        messages.print(f"Report on all checks: {report.pages['checks']}", soft_wrap=True)
-    else:
-        messages.print("Report on all checks: dvd-rental checks report")
     if report.problems:
-        messages.print(f"Output of the steps: {log_file}", soft_wrap=True)
+        page = report.pages.get("checks", "dvd-rental checks report")
+        messages.print(f"Report on all checks: {page}\nOutput of the steps: {log_file}", soft_wrap=True)
     else:
-        is_local = settings.deployment is Deployment.LOCAL
-        warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
-        messages.print(
-            "\nExplore the result:\n"
-            "  dvd-rental query 'select * from reports.top_films limit 10'\n"
-            "  dvd-rental dev                 the graph, its checks and this run, in the browser\n"
-            f"Warehouse: {warehouse}",
-            soft_wrap=True,
-        )
+        _show_results(report, settings)
+
+
+def _show_results(report: "RunReport", settings: Settings) -> None:
+    """What to look at after a run, the most useful first."""
+    lines = []
+    if report.reports:
+        example = _EXAMPLE if _EXAMPLE in report.reports else report.reports[0]
+        lines += [
+            (f"dvd-rental show {example}", "one of the reports, in the terminal"),
+            ("dvd-rental reports", "all reports: question, owner, rows, age"),
+        ]
+    if report.pages.keys() - {"checks", "docs"}:
+        lines.append(("dvd-rental site --open", "charts, documentation, files, in the browser"))
+    lines.append(("dvd-rental dev", "the graph, its checks and this run, in the browser"))
+    width = max(len(command) for command, _ in lines)
+    messages.print("\nExplore the result:")
+    for command, meaning in lines:
+        messages.print(f"  {command:{width}}   {meaning}")
+    is_local = settings.deployment is Deployment.LOCAL
+    warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
+    messages.print(
+        f"Report on all checks: {report.pages.get('checks', 'dvd-rental checks report')}", soft_wrap=True
+    )
+    messages.print(f"Warehouse: {warehouse}", soft_wrap=True)

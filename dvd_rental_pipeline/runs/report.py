@@ -36,7 +36,8 @@ class Layer:
 class RunReport:
     """The result of a run. `problems` and `warnings` are sentences, one per failed step or check.
 
-    `pages` are the addresses of published pages, by the name of their asset.
+    `reports` are the names of the reports that were built, `pages` the addresses of published pages by the name
+    of their asset.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class RunReport:
     layers: Sequence[Layer]
     problems: Sequence[str]
     warnings: Sequence[str]
+    reports: Sequence[str]
     pages: Mapping[str, str]
 
 
@@ -78,6 +80,7 @@ def build_report(
             *_notices(events),
             *_check_failures(checks, dg.AssetCheckSeverity.WARN),
         ],
+        reports=_reports(definitions, events),
         pages=_pages(events),
     )
 
@@ -98,6 +101,12 @@ def _notices(events: Sequence[dg.DagsterEvent]) -> Sequence[str]:
 def _forced(result: dg.ExecuteInProcessResult) -> Sequence[str]:
     checks = result.dagster_run.tags.get(FORCED)
     return [] if checks is None else [f"built although blocking checks had failed (--force): {checks}"]
+
+
+def _reports(definitions: dg.Definitions, events: Sequence[dg.DagsterEvent]) -> Sequence[str]:
+    graph = definitions.resolve_asset_graph()
+    keys = {materialization.asset_key for materialization in _materializations(events)}
+    return sorted(key.path[-1] for key in keys if graph.get(key).tags.get("layer") == "reports")
 
 
 def _pages(events: Sequence[dg.DagsterEvent]) -> Mapping[str, str]:

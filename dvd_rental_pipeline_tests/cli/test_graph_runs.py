@@ -15,8 +15,15 @@ from dvd_rental_pipeline.runs.report import Layer, RunReport
 RUN_ID = str(uuid.uuid4())
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, problems: list[str]) -> str:
-    """What is printed of a run with these problems, as plain text."""
+def shown(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    problems: list[str],
+    reports: list[str] | None = None,
+    pages: list[str] | None = None,
+) -> str:
+    """What is printed of a run with these problems, reports and pages, as plain text."""
     output = io.StringIO()
     monkeypatch.setattr(graph_runs, "messages", Console(file=output, width=200))
     report = RunReport(
@@ -27,7 +34,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, problems: list[str
         layers=[Layer("marts", 15, 40_000, checks_passed=100, checks_warned=1, checks_failed=0, seconds=9.0)],
         problems=problems,
         warnings=["check marts/fct_payment:is_paid_by_renter failed: 4 rows fail."],
-        pages={"checks": "file:///checks"},
+        reports=reports or [],
+        pages={page: f"file:///{page}" for page in (pages or ["checks"])},
     )
     show_run(report, Settings(home=tmp_path), tmp_path / "run.log")
     return output.getvalue()
@@ -50,12 +58,30 @@ def test_a_good_run_ends_with_its_layers_and_where_to_go_on(
     assert "Failed:" not in text
 
 
+def test_the_most_useful_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = shown(
+        monkeypatch, tmp_path, problems=[], reports=["late_returns", "top_films"], pages=["checks", "sales"]
+    )
+    commands = ["show top_films", "reports", "site --open", "dev"]
+    places = [text.index(f"  dvd-rental {command} ") for command in commands]
+    assert places == sorted(places)
+    assert places[-1] < text.index("Report on all checks")
+    assert max(map(len, text.split("Explore")[1].partition("Report on")[0].splitlines())) <= 80
+
+
+def test_only_what_the_run_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    text = shown(monkeypatch, tmp_path, problems=[], reports=["sales_by_product"])
+    assert "dvd-rental show sales_by_product" in text
+    assert "dvd-rental site" not in text
+    assert "dvd-rental reports" not in shown(monkeypatch, tmp_path, problems=[])
+
+
 def test_the_printed_seconds_are_those_since_the_program_started(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(graph_runs, "seconds_since_start", lambda: 31.0)
     text = shown(monkeypatch, tmp_path, problems=[])
-    assert "31.0 s in total: loading the graph 18.7 s, dbt_models 10.0 s" in text
+    assert "31.0 s in total, most of it: loading the graph 18.7 s, dbt_models 10.0 s" in text
 
 
 def test_a_failed_run_ends_with_its_problems_and_its_log(
