@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from dagster import EventLogEntry
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, text
 
 from dvd_rental_pipeline.core.private_api.dagster_storage import (
     ConfigurableClassData,
@@ -71,6 +71,28 @@ class EventLog(SqliteEventLogStorage):
         """
         super().store_event(event)
         os.utime(self.path_for_shard(event.run_id))
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the file of the run, and what the index has of it, except the last result of a check.
+
+        Dagster would empty the file and keep it, with all results of checks.
+        """
+        super().delete_events(run_id)
+        with self.index_connection() as connection:
+            connection.execute(
+                text(
+                    "delete from asset_check_executions where run_id = :run_id and id not in"
+                    " (select max(id) from asset_check_executions group by asset_key, check_name)"
+                ),
+                {"run_id": run_id},
+            )
+        with self._db_lock:
+            engine = self._engines.pop(run_id, None)
+            if engine is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
 
     def dispose(self) -> None:
         """Close the files."""

@@ -41,6 +41,18 @@ def test_dagsters_own_storage_reads_the_history(tmp_path: Path) -> None:
         assert latest.run_id == runs[-1]
 
 
+def test_a_deleted_run_leaves_no_file_and_only_the_last_result_of_each_check(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with open_instance(settings) as instance:
+        runs = [materialize(instance) for _ in range(3)]
+        for run_id in runs:
+            instance.delete_run(run_id)
+        assert instance.get_runs() == []
+    assert [file for file in settings.dagster_dir.rglob("*.db*") if file.name.partition(".")[0] in runs] == []
+    with sqlite3.connect(settings.dagster_dir / "history" / "runs" / "index.db") as index:
+        assert index.execute("select run_id from asset_check_executions").fetchall() == [(runs[-1],)]
+
+
 def test_a_history_of_dagsters_own_storage_is_continued(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     settings.dagster_dir.mkdir(parents=True)

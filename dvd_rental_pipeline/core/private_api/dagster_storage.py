@@ -8,6 +8,9 @@ Where only an annotation needs a name, import it under `TYPE_CHECKING`.
 # open or sets how long they wait for a lock.
 from dagster._core.storage.event_log.base import AssetRecord
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
+
+# No public alternative: a dagster.yaml names its class, and only local files may be deleted with their run.
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
@@ -19,6 +22,7 @@ __all__ = [
     "AssetRecord",
     "ConfigurableClassData",
     "DagsterSqliteStorage",
+    "LocalComputeLogManager",
     "SqliteEventLogStorage",
     "SqliteRunStorage",
     "SqliteScheduleStorage",
