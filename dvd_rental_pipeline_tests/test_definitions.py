@@ -49,7 +49,7 @@ def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:
     return build_definitions(
         settings,
         resource_overrides={
-            "ingestion": NoIngestion(),
+            **{pipeline.ingestion_key: NoIngestion() for pipeline in PIPELINES},
             "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
         },
     )
@@ -167,11 +167,19 @@ def test_primary_keys_are_checked_and_wrong_totals_block(local: dg.Definitions) 
 
 def test_the_jobs_of_the_pipelines_cover_the_whole_graph(local: dg.Definitions) -> None:
     repository = local.get_repository_def()
+    graph = local.resolve_asset_graph()
     names = [name for name in repository.job_names if not name.startswith("__")]
     jobs = {name: set(local.resolve_job_def(name).asset_layer.executable_asset_keys) for name in names}
-    assert set().union(*jobs.values()) == set(local.resolve_asset_graph().executable_asset_keys)
-    others = tuple(each.name for each in ASSET_PIPELINES)
-    assert not {key for key in jobs["dvd_rental"] if key.path[0].startswith(others)}
+    rental = dg.AssetSelection.key_prefixes("dvd_rental").downstream()
+    others = dg.AssetSelection.key_prefixes(
+        *(each.name for each in ASSET_PIPELINES), *(each.domain.name for each in PIPELINES[1:])
+    ).downstream()
+    # What several pipelines feed is built by sensors.
+    shared_by_several = (rental & others).resolve(graph)
+    assert {key.path[0] for key in shared_by_several} <= {"reports", "consumers"}
+    covered = set().union(*jobs.values())
+    assert covered == set(graph.executable_asset_keys) - shared_by_several
+    assert not jobs["dvd_rental"] & others.resolve(graph)
 
 
 def test_dbt_builds_all_models_in_one_pool(local: dg.Definitions) -> None:
@@ -341,7 +349,10 @@ def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: 
     project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
     tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project), PIPELINES)}
     graph = local.resolve_asset_graph()
-    own = dg.AssetSelection.key_prefixes(*(each.name for each in ASSET_PIPELINES)).downstream()
+    captured = {key[0] for pipeline in PIPELINES for key in pipeline.filled_by}
+    own = dg.AssetSelection.key_prefixes(
+        *(each.name for each in ASSET_PIPELINES if each.name not in captured)
+    ).downstream()
     layers = dg.AssetSelection.groups("snapshots", "marts") | dg.AssetSelection.tag("layer", "reports")
     built = layers - own
     assert set(tracked) == built.resolve(graph)
@@ -349,8 +360,10 @@ def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: 
     assert tracked[FACT].sources >= {raw["payment"], raw["rental"], raw["customer"]}
     assert tracked[dg.AssetKey(["marts", "dim_copy"])].sources == {raw["inventory"]}
     assert all(table.sources for table in tracked.values())
-    sync = local.resolve_job_def(sync_job_name(DVD_RENTAL)).asset_layer.asset_graph.asset_check_keys
-    assert {table.spec.key for table in tracked.values()} <= sync, "each sync evaluates them"
+    for domain in (pipeline.domain for pipeline in PIPELINES):
+        fed = {it.spec.key for it in tracked.values() if any(key.path[0] == domain.name for key in it.sources)}
+        sync = local.resolve_job_def(sync_job_name(domain)).asset_layer.asset_graph.asset_check_keys
+        assert fed <= sync, "each sync evaluates them"
 
 
 def test_reports_and_their_checks_do_not_read_what_a_sync_changes(local: dg.Definitions, home: Path) -> None:

@@ -35,7 +35,9 @@ def build_capture_definitions(
         for table in tracked_tables
         if any(source.path[0] == domain.name for source in table.sources)
     ]
-    others = [schema for schema in raw_schemas if schema != domain.name]
+    fillers = [dg.AssetKey(key) for key in pipeline.filled_by]
+    own = {domain.name, *(key.path[0] for key in fillers)}
+    others = [schema for schema in raw_schemas if schema not in own]
     commit_lag = {tier: freshness.commit_lag for tier, freshness in pipeline.tiers.items()}
     return dg.Definitions(
         assets=[build_raw_assets(pipeline)],
@@ -45,7 +47,7 @@ def build_capture_definitions(
             *pipeline.build_checks(),
         ],
         jobs=[
-            build_whole_job(domain, others, always_built),
+            build_whole_job(domain, others, always_built, fillers),
             build_sync_job(domain, dg.AssetSelection.checks(*lag_checks) if lag_checks else None),
         ],
         schedules=[build_sync_schedule(domain, pipeline.sync_cron)],

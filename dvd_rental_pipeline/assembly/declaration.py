@@ -6,6 +6,7 @@ Reads no Dagster, which takes seconds to import: commands such as `doctor` need 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvd_rental_pipeline.core.catalog import Domain, FreshnessTier
@@ -50,6 +51,9 @@ class CapturePipeline:
         built_table: schema and name of a table that every build of the models updates: the check report follows
             it.
         build_checks: creates the checks that this pipeline alone has.
+        filled_by: keys of assets that write the tables of the source: the raw tables are downstream of them.
+        is_optional: whether a deployment may lack its settings. Then its syncs fail with a message that names
+            them, and the other pipelines run.
     """
 
     domain: Domain
@@ -63,6 +67,12 @@ class CapturePipeline:
     connection_setting: str = "airbyte_connection_id"
     built_table: tuple[str, str] | None = None
     build_checks: Callable[[], Sequence["dg.AssetChecksDefinition"]] = _no_checks
+    filled_by: Collection[tuple[str, ...]] = ()
+    is_optional: bool = False
+
+    def is_configured(self, settings: Settings) -> bool:
+        """Whether a deployment with services has the source's URL, which an optional pipeline may lack."""
+        return not self.is_optional or getattr(settings, self.source_setting) is not None
 
     def slot(self, settings: Settings) -> str:
         """Name of the replication slot and of the publication."""
@@ -85,6 +95,7 @@ class AssetPipeline:
         trigger_assets: keys of the assets after whose update the check report is published again.
         freshness: how soon its models must be built again; None: as soon as those of their layer.
         loaded_schemas: the schemas of the warehouse whose tables it loads.
+        record_schemas: files with the JSON Schemas of the records that it accepts, for the documentation.
     """
 
     name: str
@@ -93,3 +104,4 @@ class AssetPipeline:
     trigger_assets: Sequence[tuple[str, ...]] = ()
     freshness: timedelta | None = None
     loaded_schemas: Sequence[str] = ()
+    record_schemas: Sequence[Path] = ()

@@ -76,6 +76,7 @@ def _asset_spec(pipeline: CapturePipeline, table: Table) -> dg.AssetSpec:
     is_private = any(column.privacy is not Privacy.PUBLIC for column in table.columns)
     return dg.AssetSpec(
         key=raw_key(domain, table),
+        deps=[dg.AssetKey(key) for key in pipeline.filled_by],
         group_name=pipeline.raw_group,
         description=f"Replica of `{domain.source_schema}.{table.name}`: {table.grain}. Deleted rows are kept "
         "as tombstones, with `_ab_cdc_deleted_at` set.",

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.automation.alerts import Alerts, ConsoleAlerts, SnsAlerts
-from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings
+from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.observed import ObservedIngestion
 from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.ingestion.unavailable import UnavailableIngestion
@@ -82,7 +82,12 @@ def _source_url(settings: Settings, pipeline: CapturePipeline) -> Any:
 def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
     credentials = settings.airbyte_credentials
     connection = pipeline.connection_setting
-    settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", connection)
+    try:
+        settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", connection)
+    except SettingsError as error:
+        if pipeline.is_optional:
+            return UnavailableIngestion(reason=str(error))
+        raise
     # Only production pays for this import.
     from dagster_airbyte import AirbyteCloudWorkspace, AirbyteWorkspace  # noqa: PLC0415
 

@@ -67,7 +67,13 @@ def build_shared_definitions(
                 if each.freshness is not None
             },
         ),
-        build_docs_asset(dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"]),
+        build_docs_asset(
+            dbt_project,
+            domains,
+            LAYER_FRESHNESS["site"],
+            LAYER_CONDITIONS["site"],
+            [file for each in asset_pipelines for file in each.record_schemas],
+        ),
         *(
             build_page_asset(page, dbt_project, domains, LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])
             for page in REPORT_PAGES

@@ -1,6 +1,6 @@
 """The jobs of a pipeline that is replicated by change data capture, and the schedule of its sync."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
@@ -31,14 +31,18 @@ def raw_tables(domain: Domain) -> dg.AssetSelection:
 
 
 def build_whole_job(
-    domain: Domain, others: Collection[str], always: dg.AssetSelection
+    domain: Domain,
+    others: Collection[str],
+    always: dg.AssetSelection,
+    fillers: Sequence[dg.AssetKey] = (),
 ) -> UnresolvedAssetJobDefinition:
     """A job that syncs `domain` and builds everything that depends on it alone, and the assets of `always`.
 
     `others` are the schemas of other pipelines: what depends on their tables as well is built by sensors once
     both exist. `always` is for assets that are downstream of nothing, so that no failure can skip them.
+    `fillers` write the tables of the source, and are built first.
     """
-    own: dg.AssetSelection = raw_tables(domain).downstream()
+    own: dg.AssetSelection = raw_tables(domain).downstream() | dg.AssetSelection.assets(*fillers)
     if others:
         own -= dg.AssetSelection.key_prefixes(*others).downstream()
     return dg.define_asset_job(
@@ -82,7 +86,7 @@ def build_sync_schedule(domain: Domain, cron: str) -> dg.ScheduleDefinition:
                 "table: *Materialize all* in the asset graph, or `dvd-rental run`. After that, changes are "
                 "synced on schedule."
             )
-        running = _unfinished_run_of(context.instance, leader, {domain.name, name})
+        running = unfinished_run_of(context.instance, leader, {domain.name, name})
         if running is not None:
             return dg.SkipReason(f"Run {running[:8]} is still syncing, or is queued to.")
         return dg.RunRequest(tags={CAUSE: "schedule", INCIDENT_KEY: name})
@@ -90,7 +94,7 @@ def build_sync_schedule(domain: Domain, cron: str) -> dg.ScheduleDefinition:
     return sync_schedule
 
 
-def _unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey, jobs: Collection[str]) -> str | None:
+def unfinished_run_of(instance: dg.DagsterInstance, key: dg.AssetKey, jobs: Collection[str]) -> str | None:
     """The id of an unfinished run that will materialize `key`, however it was started.
 
     `jobs` are those that contain `key`: a run of a whole job names no assets.

@@ -79,6 +79,10 @@ def _plan_pipelines() -> Iterator[tuple["CapturePipeline", "AirbyteClient", "Des
 
     settings = Settings.load()
     for pipeline in PIPELINES:
+        if not pipeline.is_configured(settings):
+            variable = f"{ENV_PREFIX}{pipeline.source_setting.upper()}"
+            messages.print(f"{pipeline.domain.name} is left out: {variable} is not set.")
+            continue
         slot, source_setting = pipeline.slot(settings), pipeline.source_setting
         desired = desired_config(settings, pipeline.domain, slot=slot, source_setting=source_setting)
         client = AirbyteClient.from_settings(settings)

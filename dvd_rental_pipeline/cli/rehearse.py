@@ -39,7 +39,7 @@ def rehearse(
             "production. Set DVD_RENTAL_DEPLOYMENT=production and its settings; `dvd-rental doctor` lists them."
         )
     failed = 0
-    rehearsals = [Rehearsal(settings, pipeline) for pipeline in PIPELINES]
+    rehearsals = [Rehearsal(settings, each) for each in PIPELINES if each.is_configured(settings)]
     for rehearsal in rehearsals:
         rehearsal.require_settings()
     for rehearsal in rehearsals:

@@ -10,13 +10,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from dvd_rental_pipeline.cli.terminal import SOMETHING_TO_DO, messages
+from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
 
 if TYPE_CHECKING:
     import psycopg
 
+    from dvd_rental_pipeline.assembly.declaration import CapturePipeline
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole, SetupStep
 
+
+PipelineOption = Annotated[
+    str, typer.Option("--pipeline", help="The pipeline whose source to prepare: dvd_rental or signups.")
+]
 
 app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change data capture.")
 
@@ -26,13 +32,14 @@ def plan(
     as_sql: Annotated[
         bool, typer.Option("--sql", help="Print only the SQL statements, for another user to execute.")
     ] = False,
+    name: PipelineOption = "dvd_rental",
 ) -> None:
     """Show the missing set-up steps and their SQL. Exit code 2 if steps are missing."""
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import setup_steps
-    from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
-    with _server_and_reader() as (connection, reader):
-        steps = setup_steps(connection, DVD_RENTAL, reader)
+    pipeline = _pipeline(name)
+    with _server_and_reader(pipeline) as (connection, reader):
+        steps = setup_steps(connection, pipeline.domain, reader)
     if as_sql:
         for step in steps:
             for statement in step.shown:
@@ -44,32 +51,45 @@ def plan(
 
 
 @app.command()
-def apply() -> None:
+def apply(name: PipelineOption = "dvd_rental") -> None:
     """Execute the missing set-up steps: role, privileges, heartbeat table, publication, slot. Idempotent."""
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.steps import apply_steps, setup_steps
-    from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
-    with _server_and_reader() as (connection, reader):
-        applied = [step for step in apply_steps(connection, DVD_RENTAL, reader) if step.statements]
-        steps = setup_steps(connection, DVD_RENTAL, reader)
+    pipeline = _pipeline(name)
+    with _server_and_reader(pipeline) as (connection, reader):
+        applied = [step for step in apply_steps(connection, pipeline.domain, reader) if step.statements]
+        steps = setup_steps(connection, pipeline.domain, reader)
     messages.print(f"Done: {', '.join(step.subject for step in applied) or 'nothing was missing'}.")
     _show_steps(steps)
     if not all(step.is_done for step in steps):
         raise typer.Exit(SOMETHING_TO_DO)
 
 
+def _pipeline(name: str) -> "CapturePipeline":
+    from dvd_rental_pipeline.pipelines.registry import PIPELINES
+
+    found = {pipeline.domain.name: pipeline for pipeline in PIPELINES}
+    if name not in found:
+        raise PipelineError(f"{name!r} is not a replicated pipeline. Choose one of {', '.join(found)}.")
+    return found[name]
+
+
 @contextmanager
-def _server_and_reader() -> Iterator[tuple["psycopg.Connection", "CaptureRole"]]:
+def _server_and_reader(
+    pipeline: "CapturePipeline",
+) -> Iterator[tuple["psycopg.Connection", "CaptureRole"]]:
     """Yield a connection to the source as its administrator, and the role that captures its changes."""
     settings = Settings.load()
-    settings.require("the set-up of the source", "source_admin_url", "source_url")
-    if settings.source_admin_url is None or settings.source_url is None:
-        raise AssertionError("both settings were required above")
+    settings.require("the set-up of the source", "source_admin_url", pipeline.source_setting)
+    if settings.source_admin_url is None:
+        raise AssertionError("the setting was required above")
+    url = getattr(settings, pipeline.source_setting).get_secret_value()
+    admin_url = settings.source_admin_url.get_secret_value()
     from dvd_rental_pipeline.ingestion.postgres_cdc.connect.session import connect
     from dvd_rental_pipeline.ingestion.postgres_cdc.setup.step import CaptureRole
 
-    reader = CaptureRole.of_url(settings.source_url.get_secret_value(), settings.replication_slot)
-    with connect(settings.source_admin_url.get_secret_value()) as connection:
+    reader = CaptureRole.of_url(url, pipeline.slot(settings))
+    with connect(admin_url) as connection:
         yield connection, reader
 
 

@@ -10,10 +10,11 @@ import psycopg
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.home import MIN_FREE_BYTES
-from dvd_rental_pipeline.core.settings import DEFAULT_HOME, Settings
+from dvd_rental_pipeline.core.settings import DEFAULT_HOME, ENV_PREFIX, Settings
 from dvd_rental_pipeline.doctor.diagnosis import Diagnosis, Health
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import read_slot
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
+from dvd_rental_pipeline.sample.databases import sample_database
 from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.source import Source, without_password
@@ -84,11 +85,29 @@ def examine_source(settings: Settings) -> Iterator[Diagnosis]:
             "in its parameter group",
         )
     for pipeline in PIPELINES:
-        yield from _examine_replication(external or str(status.url), settings, pipeline)
+        yield from _examine_replication(settings, pipeline)
 
 
-def _examine_replication(url: str, settings: Settings, pipeline: CapturePipeline) -> Iterator[Diagnosis]:
+def _examine_replication(settings: Settings, pipeline: CapturePipeline) -> Iterator[Diagnosis]:
     domain, slot_name = pipeline.domain, pipeline.slot(settings)
+    secret = getattr(settings, pipeline.source_setting)
+    external = secret.get_secret_value() if secret else None
+    source = Source(
+        settings.postgres_dir, sample_database(domain.name), external_url=external, port=settings.source_port
+    )
+    status = source.status()
+    if external is not None and not status.running:
+        yield Diagnosis(
+            Health.BAD,
+            domain.name,
+            f"nothing responds at {without_password(external)}",
+            f"start that server, or fix {ENV_PREFIX}{pipeline.source_setting.upper()}",
+        )
+        return
+    if status.row_counts is None:
+        yield Diagnosis(Health.GOOD, domain.name, "its database is created by the first run")
+        return
+    url = external or str(status.url)
     with psycopg.connect(url, connect_timeout=10) as connection:
         without_key = [
             name

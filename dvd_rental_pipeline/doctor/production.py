@@ -56,7 +56,8 @@ def examine_airbyte(settings: Settings) -> Iterator[Diagnosis]:
     """Whether Airbyte accepts the credentials and is configured as desired; a branch does not need it."""
     if settings.deployment is Deployment.PRODUCTION:
         for pipeline in PIPELINES:
-            yield from _examine_airbyte(settings, pipeline)
+            if pipeline.is_configured(settings):
+                yield from _examine_airbyte(settings, pipeline)
 
 
 def _examine_airbyte(settings: Settings, pipeline: CapturePipeline) -> Iterator[Diagnosis]:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 from dvd_rental_pipeline.pipelines.sales.pipeline import SALES_PIPELINE
-from dvd_rental_pipeline.pipelines.signups.pipeline import SIGNUPS_PIPELINE
+from dvd_rental_pipeline.pipelines.signups.pipeline import SIGNUPS_CAPTURE, SIGNUPS_LOAD
 from dvd_rental_pipeline.pipelines.totesys.pipeline import TOTESYS_PIPELINE
 
-PIPELINES: Sequence[CapturePipeline] = (DVD_RENTAL_PIPELINE,)
+PIPELINES: Sequence[CapturePipeline] = (DVD_RENTAL_PIPELINE, SIGNUPS_CAPTURE)
 """Those that are replicated by change data capture."""
 
-ASSET_PIPELINES: Sequence[AssetPipeline] = (TOTESYS_PIPELINE, SIGNUPS_PIPELINE, SALES_PIPELINE)
+ASSET_PIPELINES: Sequence[AssetPipeline] = (TOTESYS_PIPELINE, SIGNUPS_LOAD, SALES_PIPELINE)
 """Those that bring assets of their own."""
 
 DEFAULT_JOB = DVD_RENTAL_PIPELINE.domain.name

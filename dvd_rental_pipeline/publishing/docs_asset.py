@@ -17,7 +17,7 @@ from dvd_rental_pipeline.transform.translator import domain_tag
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 PACKAGE_DIR = Path(__file__).parents[1]
-FINGERPRINTED_FILES = {".sql", ".yml", ".md", ".py", ".html", ".svg", ".css", ".js", ".csv"}
+FINGERPRINTED_FILES = {".sql", ".yml", ".md", ".py", ".html", ".svg", ".css", ".js", ".json", ".csv"}
 SITE_GROUP = "site"
 REPORTS_LAYER = "reports"
 FINGERPRINT = "described_by"
@@ -28,16 +28,21 @@ def build_docs_asset(
     domains: Sequence[Domain],
     freshness_policy: dg.FreshnessPolicy,
     automation_condition: dg.AutomationCondition[Any],
+    record_schemas: Sequence[Path] = (),
 ) -> dg.AssetsDefinition:
-    """The asset ["site", "docs"], downstream of the reports of `project` that are built from `domains`."""
+    """The asset ["site", "docs"], downstream of the reports of `project`.
+
+    They are those of the first of `domains`: with reports of others, a run of one pipeline could not build it.
+    The pages describe all domains, and the records of `record_schemas`, files with JSON Schemas.
+    """
 
     @dg.asset(
         key=dg.AssetKey([SITE_GROUP, "docs"]),
-        deps=_report_keys(project, domains),
+        deps=_report_keys(project, domains[0]),
         group_name=SITE_GROUP,
         owners=["team:analytics_engineering"],
         kinds={"html", "dbt"},
-        tags={"layer": SITE_GROUP, **domain_tag([domain.name for domain in domains])},
+        tags={"layer": SITE_GROUP, **domain_tag([domains[0].name])},
         freshness_policy=freshness_policy,
         automation_condition=automation_condition,
         description="What does a column mean, where does it come from, and how do tables join? Pages with "
@@ -58,7 +63,7 @@ def build_docs_asset(
             pages.mkdir()
             with warehouse.lock([domain.name for domain in domains], context.log.info):
                 dbt.cli(["docs", "generate", "--static"], target_path=target).wait()
-            statistics = write_documentation(target, domains, pages)
+            statistics = write_documentation(target, domains, pages, record_schemas)
             address = site.publish("docs", pages)
         return dg.MaterializeResult(
             metadata={
@@ -86,11 +91,11 @@ def _fingerprint(project: DbtProject) -> dg.TextMetadataValue:
     return dg.TextMetadataValue(digest.hexdigest()[:16])
 
 
-def _report_keys(project: DbtProject, domains: Sequence[Domain]) -> list[dg.AssetKey]:
-    """The reports that are built from `domains` alone: those of other pipelines may not exist yet."""
-    manifest, names = read_manifest(project.manifest_path), {domain.name for domain in domains}
+def _report_keys(project: DbtProject, domain: Domain) -> list[dg.AssetKey]:
+    """The reports that are built from `domain` alone: those of other pipelines may not exist yet."""
+    manifest = read_manifest(project.manifest_path)
     return sorted(
         dg.AssetKey(model.key)
         for unique_id, model in manifest.models.items()
-        if model.schema == REPORTS_LAYER and manifest.domains_of(unique_id) <= names
+        if model.schema == REPORTS_LAYER and manifest.domains_of(unique_id) <= {domain.name}
     )

@@ -3,9 +3,14 @@
 from dvd_rental_pipeline.sample.dvd_rental.database import DVD_RENTAL_DATABASE
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.sample_database import SampleDatabase
+from dvd_rental_pipeline.sample.signups_api.database import SIGNUPS_DATABASE
 from dvd_rental_pipeline.sample.totesys.database import TOTESYS_DATABASE
 
-_DATABASES = {"dvd_rental": DVD_RENTAL_DATABASE, "totesys": TOTESYS_DATABASE}
+_DATABASES = {
+    "dvd_rental": DVD_RENTAL_DATABASE,
+    "totesys": TOTESYS_DATABASE,
+    "signups": SIGNUPS_DATABASE,
+}
 
 
 def sample_database(domain: str) -> SampleDatabase:

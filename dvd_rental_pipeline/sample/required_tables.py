@@ -9,15 +9,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dvd_rental_pipeline.sample.errors import SourceError
 
-_SCHEMA = "public"
-
 
 @dataclass(frozen=True)
 class RequiredTables:
-    """Primary key columns by table of schema `public`; `database_kind` is used in messages ("DVD rental")."""
+    """Primary key columns by table of one schema; `database_kind` is used in messages ("DVD rental")."""
 
     database_kind: str
     primary_keys: Mapping[str, tuple[str, ...]]
+    schema: str = "public"
 
     def are_missing(self, url: str) -> bool:
         """Return whether none of the tables exists, or the database itself does not.
@@ -46,7 +45,7 @@ class RequiredTables:
             counts = {}
             for table in self._existing(connection):
                 row = connection.execute(
-                    sql.SQL("select count(*) from {}").format(sql.Identifier(_SCHEMA, table))
+                    sql.SQL("select count(*) from {}").format(sql.Identifier(self.schema, table))
                 ).fetchone()
                 counts[table] = int(row[0]) if row else 0
             return counts
@@ -62,7 +61,7 @@ class RequiredTables:
             columns: dict[str, set[str]] = {table: set() for table in self._existing(connection)}
             for table, column in connection.execute(
                 "select table_name, column_name from information_schema.columns where table_schema = %s",
-                [_SCHEMA],
+                [self.schema],
             ):
                 if table in columns:
                     columns[table].add(column)
@@ -81,7 +80,7 @@ class RequiredTables:
             missing.append(f"the columns {', '.join(missing_columns)}")
         if missing:
             raise SourceError(
-                f"This is not a {self.database_kind} database: its schema {_SCHEMA} lacks "
+                f"This is not a {self.database_kind} database: its schema {self.schema} lacks "
                 f"{' and '.join(missing)}. The existing data are unchanged."
             )
 
@@ -90,7 +89,7 @@ class RequiredTables:
         rows = connection.execute(
             "select relname from pg_class where relnamespace = to_regnamespace(%s)"
             " and relkind in ('r', 'p') and relname = any(%s)",
-            [_SCHEMA, list(self.primary_keys)],
+            [self.schema, list(self.primary_keys)],
         ).fetchall()
         existing = {name for (name,) in rows}
         return [table for table in self.primary_keys if table in existing]

@@ -10,13 +10,13 @@ from typing import Any
 
 import duckdb
 
-from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Table
+from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Domain, Table
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 
 TABLES = {table.name: table for table in DVD_RENTAL.tables}
 START = datetime(2020, 1, 1, 8)
-OTHER_PIPELINES = ("source:sales+", "source:totesys+", "source:totesys_lake+")
+OTHER_PIPELINES = ("source:sales+", "source:totesys+", "source:totesys_lake+", "source:signups+")
 """Selectors of the models whose raw tables are not here."""
 
 
@@ -32,17 +32,22 @@ class RawTables:
         self.now = START
         self.lsn = 26_000_000
         self._warehouse: duckdb.DuckDBPyConnection | None = None
-        self.warehouse.execute("create schema dvd_rental")
+        self.create(DVD_RENTAL)
         for table in TABLES.values():
-            columns = [(column.name, column.type) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)]
-            defined = ", ".join(f'"{name}" {_duckdb_type(type_)}' for name, type_ in columns)
-            self.warehouse.execute(f"create table dvd_rental.{table.name} ({defined})")
             if keep_past and table.history:
                 self.warehouse.execute("create schema if not exists dvd_rental_past")
                 self.warehouse.execute(
                     f"create table dvd_rental_past.{table.name} as"
                     f" select {_history_columns(table)} from dvd_rental.{table.name}"
                 )
+
+    def create(self, domain: Domain) -> None:
+        """Create the empty raw tables of `domain`."""
+        self.warehouse.execute(f"create schema {domain.name}")
+        for table in domain.tables:
+            columns = [(column.name, column.type) for column in (*table.columns, *CHANGE_CAPTURE_COLUMNS)]
+            defined = ", ".join(f'"{name}" {_duckdb_type(type_)}' for name, type_ in columns)
+            self.warehouse.execute(f"create table {domain.name}.{table.name} ({defined})")
 
     @property
     def warehouse(self) -> duckdb.DuckDBPyConnection:

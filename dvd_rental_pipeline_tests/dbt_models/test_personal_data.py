@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.airbyte_tables import columns_of
@@ -16,18 +17,19 @@ from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStan
 
 POLICY = "DVD_RENTALS.governance.personal_text"
 # A view with personal columns, a snapshot without a contract, a table with one, and what they need.
-SELECTED = "+customer_versions +dim_customer"
+SELECTED = "+customer_versions +dim_customer +fct_signup"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandIn]:
     """An account that is set up, with empty raw tables."""
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as server:
-        set_up(server)
+        domains = (DVD_RENTAL, SIGNUPS)
+        set_up(server, [domain.name for domain in domains])
         with server.connect() as session, session.cursor() as cursor:
-            for table in DVD_RENTAL.tables:
+            for schema, table in [(domain.name, table) for domain in domains for table in domain.tables]:
                 columns = ", ".join(f'"{name}" {type_}' for name, type_ in columns_of(table))
-                cursor.execute(f'create table DVD_RENTAL."{table.name.upper()}" ({columns})')
+                cursor.execute(f'create table {schema.upper()}."{table.name.upper()}" ({columns})')
         yield server
 
 

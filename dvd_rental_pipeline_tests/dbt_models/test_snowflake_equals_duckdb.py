@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,6 +26,9 @@ from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.sales.loading import load_files
+from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
+from dvd_rental_pipeline.pipelines.signups.store import open_store
+from dvd_rental_pipeline.pipelines.signups.validation import validate
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.dvd_rental.simulator import simulate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
@@ -36,6 +39,7 @@ from dvd_rental_pipeline.warehouse.interface import Warehouse
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
 from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 from dvd_rental_pipeline_tests.dbt_models.comparison import all_rows
+from dvd_rental_pipeline_tests.pipelines.signups.records import change, record
 from dvd_rental_pipeline_tests.pipelines.totesys.conftest import steps_in
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
@@ -61,16 +65,28 @@ class Chain:
         return self.home / "warehouse.duckdb"
 
     def sync(self) -> None:
-        Replicator(
-            self.url,
-            self.duckdb_path,
-            DVD_RENTAL.primary_keys(),
-            source_schema=DVD_RENTAL.source_schema,
-            target_schema=DVD_RENTAL.name,
-            slot="equal",
-        ).sync()
-        with self.snowflake.connect() as connection:
-            airbyte_tables.load(connection, DVD_RENTAL, self.duckdb_path)
+        for domain in (DVD_RENTAL, SIGNUPS):
+            Replicator(
+                self.url,
+                self.duckdb_path,
+                domain.primary_keys(),
+                source_schema=domain.source_schema,
+                target_schema=domain.name,
+                slot=f"equal_{domain.name}",
+            ).sync()
+            with self.snowflake.connect() as connection:
+                airbyte_tables.load(connection, domain, self.duckdb_path)
+
+    def load_signups(self) -> None:
+        """Load users beside the customers, of whom one has signed up with the address of a customer."""
+        with psycopg.connect(self.url) as source:
+            row = source.execute("select email from customer order by customer_id limit 1").fetchone()
+        assert row
+        records = [record(seed, nationality) for seed, nationality in enumerate(["DE", "FR", "FR", "US"] * 5)]
+        users, rejections = validate([*records, change(record(99), "email", row[0].upper())])
+        assert not rejections
+        with open_store(self.url) as store:
+            store.load(datetime(2026, 7, 1, tzinfo=UTC), users, [])
 
     def warehouses(self) -> Sequence[Warehouse]:
         """Both warehouses."""
@@ -169,10 +185,11 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     url = postgres.url("equal")
     generate(url, scale=0.1, seed=7)
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
-        set_up(snowflake)
+        set_up(snowflake, [DVD_RENTAL.name, SIGNUPS.name])
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
         chain.load_sales(tmp_path_factory.mktemp("sales"))
         chain.load_totesys(postgres.url("equal_totesys"), tmp_path_factory.mktemp("lake"))
+        chain.load_signups()
         chain.sync()
         # The first of two builds: the second one is incremental.
         chain.build()
@@ -189,7 +206,9 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         chain.build()
         yield chain
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
-        admin.execute("select pg_drop_replication_slot('equal')")
+        admin.execute(
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = 'equal'"
+        )
         admin.execute("drop database equal with (force)")
         admin.execute("drop database equal_totesys with (force)")
 

@@ -9,6 +9,7 @@ from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.ingestion.files.landing import LandingZone
 from dvd_rental_pipeline.ingestion.files.object_store import open_store
 from dvd_rental_pipeline.pipelines.sales.loading import load_files
+from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
 from dvd_rental_pipeline.pipelines.totesys.load import load
 from dvd_rental_pipeline.pipelines.totesys.processed import ProcessedZone
@@ -19,6 +20,7 @@ from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables, fill
 def test_every_unit_test_of_the_models_passes(home: Path, manifest: Mapping[str, Any]) -> None:
     raw = RawTables(home)
     fill(raw)
+    raw.create(SIGNUPS)
     raw.close()
     # Loading nothing creates the tables of the other pipelines.
     warehouse, nothing = DuckDBWarehouse(home / "warehouse.duckdb"), str(home / "none")

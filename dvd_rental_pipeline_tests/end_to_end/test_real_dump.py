@@ -46,7 +46,7 @@ def documented_reports(reports: CommandLine, column: str) -> set[str]:
         and node["schema"] == "reports"
         and column in node["columns"]
         # The reports of other pipelines are not built.
-        and not {"sales", "totesys"} & set(node["fqn"])
+        and not {"sales", "totesys", "signups"} & set(node["fqn"])
     } - OVERLAPPING
 
 

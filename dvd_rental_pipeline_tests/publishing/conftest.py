@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES, PIPELINES
 from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel, read_entity_model
 from dvd_rental_pipeline.publishing.documentation.lineage import Lineage, trace
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
@@ -35,7 +35,7 @@ def manifest(dbt_docs: Path) -> Manifest:
 
 @pytest.fixture(scope="session")
 def model(manifest: Manifest) -> EntityModel:
-    return read_entity_model(manifest, [DVD_RENTAL])
+    return read_entity_model(manifest, [pipeline.domain for pipeline in PIPELINES])
 
 
 @pytest.fixture(scope="session")
@@ -47,5 +47,6 @@ def lineage(manifest: Manifest, model: EntityModel) -> Lineage:
 def pages(dbt_docs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of documentation pages."""
     folder = tmp_path_factory.mktemp("pages")
-    write_documentation(dbt_docs, [DVD_RENTAL], folder)
+    schemas = [file for each in ASSET_PIPELINES for file in each.record_schemas]
+    write_documentation(dbt_docs, [pipeline.domain for pipeline in PIPELINES], folder, schemas)
     return folder

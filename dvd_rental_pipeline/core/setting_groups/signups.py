@@ -14,6 +14,10 @@ class SignupsSettings(BaseModel):
     signups_database_url: SecretStr | None = Field(
         None, description="the PostgreSQL that stores new users; unset means the embedded one"
     )
+    signups_airbyte_connection_id: str | None = Field(
+        None,
+        description="the connection that syncs new users, a UUID; printed by `dvd-rental airbyte apply`",
+    )
     signups_batch_size: int = Field(
         20, ge=1, le=5000, description="how many new users a minute are requested from the API"
     )

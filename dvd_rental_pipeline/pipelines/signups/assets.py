@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from dvd_rental_pipeline.automation.schedules import UNFINISHED
+from dvd_rental_pipeline.automation.schedules import unfinished_run_of
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.pipelines.signups.load import load_due_minutes
 from dvd_rental_pipeline.pipelines.signups.resources import SignupsApiResource, SignupsDatabaseResource
 from dvd_rental_pipeline.pipelines.signups.store import SignupsStore
@@ -99,9 +100,9 @@ def signups_load_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunReques
     instance = context.instance
     if instance.get_latest_materialization_event(USERS) is None:
         return dg.SkipReason("No user was ever loaded. Start the first run yourself; the schedule follows it.")
-    unfinished = instance.get_run_records(RunsFilter(job_name=JOB, statuses=UNFINISHED), limit=1)
-    if unfinished:
-        return dg.SkipReason(f"Run {unfinished[0].dagster_run.run_id[:8]} is still loading.")
+    running = unfinished_run_of(instance, USERS, {JOB, SIGNUPS.name})
+    if running is not None:
+        return dg.SkipReason(f"Run {running[:8]} is still loading, or is queued to.")
     delete_old_runs(instance)
     return dg.RunRequest(tags={CAUSE: "schedule", INCIDENT_KEY: JOB})
 
@@ -113,10 +114,16 @@ def delete_old_runs(instance: dg.DagsterInstance, keep: int = KEPT_RUNS, at_most
     """
     successful = RunsFilter(job_name=JOB, statuses=[DagsterRunStatus.SUCCESS], tags={CAUSE: "schedule"})
     records = instance.get_run_records(successful, limit=keep + at_most)
-    for record in records[keep:]:
+    # SQLAlchemy takes a third of a second to import.
+    from dvd_rental_pipeline.core.private_api.dagster_storage import LocalComputeLogManager  # noqa: PLC0415
+
+    for run_id in (record.dagster_run.run_id for record in records[keep:]):
         # Another process may have deleted it.
         with suppress(dg.DagsterRunNotFoundError):
-            instance.delete_run(record.dagster_run.run_id)
+            instance.delete_run(run_id)
+            # A bucket has rules of its own for old logs, and the pipeline may have no right to delete there.
+            if isinstance(instance.compute_log_manager, LocalComputeLogManager):
+                instance.compute_log_manager.delete_logs(prefix=[run_id])
 
 
 def build_definitions(_: Settings) -> dg.Definitions:

@@ -1,7 +1,7 @@
 """The resources of the signups pipeline: the API of new users, and the database that stores them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,9 @@ def resource_factories(settings: Settings) -> Mapping[str, Callable[[], Any]]:
 def _create_database(server_url: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as admin:
         if admin.execute("select from pg_database where datname = %s", [_DATABASE]).fetchone() is None:
-            admin.execute(f"create database {_DATABASE} template template0")
+            # Another process may create it meanwhile: which of the two errors that is depends on the moment.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                admin.execute(f"create database {_DATABASE} template template0")
 
 
 def _missing(name: str) -> SettingsError:

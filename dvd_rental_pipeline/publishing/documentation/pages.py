@@ -19,6 +19,7 @@ from dvd_rental_pipeline.publishing.documentation.entity_model import (
 )
 from dvd_rental_pipeline.publishing.documentation.layout import lay_out
 from dvd_rental_pipeline.publishing.documentation.lineage import ColumnName, Lineage, trace
+from dvd_rental_pipeline.publishing.documentation.record_schema import list_properties
 from dvd_rental_pipeline.publishing.documentation.svg import render_svg
 from dvd_rental_pipeline.publishing.search_index import SearchEntry, write_search_index
 from dvd_rental_pipeline.publishing.templates import (
@@ -48,8 +49,12 @@ class DocumentationStatistics:
     summary: str
 
 
-def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path) -> DocumentationStatistics:
+def write_documentation(
+    dbt_docs: Path, domains: Sequence[Domain], folder: Path, record_schemas: Sequence[Path] = ()
+) -> DocumentationStatistics:
     """Write all pages into `folder`, from the output of `dbt docs generate --static` in `dbt_docs`.
+
+    `record_schemas` are files with JSON Schemas of records.
 
     Raises:
         LineageError: the project was parsed but not compiled.
@@ -65,7 +70,10 @@ def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path)
         tables=len(model.tables),
         columns=columns,
         source_tables=len(model.only(RAW_LAYER).tables),
+        has_records=bool(record_schemas),
     )
+    if record_schemas:
+        _write_records(record_schemas, folder)
     for name, (layer, title, explanation) in DIAGRAMS.items():
         part = model.only(layer)
         drawing = lay_out(part)
@@ -98,6 +106,19 @@ def write_documentation(dbt_docs: Path, domains: Sequence[Domain], folder: Path)
         bytes=sum(file.stat().st_size for file in folder.iterdir()),
         summary=_summary(model, lineage),
     )
+
+
+def _write_records(files: Sequence[Path], folder: Path) -> None:
+    schemas = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    described = [
+        {
+            "title": schema["title"],
+            "description": schema["description"],
+            "properties": list_properties(schema),
+        }
+        for schema in schemas
+    ]
+    _write_page(folder / "records.html", "records.html", title="Records", wide=True, schemas=described)
 
 
 def _write_page(file: Path, template: str, **values: Any) -> None:

@@ -53,7 +53,7 @@ def build_extracts_asset(
         group_name=SITE_GROUP,
         owners=["team:analytics_engineering"],
         kinds={"parquet", "csv"},
-        tags={"layer": SITE_GROUP, **domain_tag([domain.name for domain in domains])},
+        tags={"layer": SITE_GROUP, **domain_tag([domains[0].name])},
         freshness_policy=freshness_policy,
         automation_condition=automation_condition,
         description="Every mart and report as Parquet and CSV, without personal data, for Excel, Power BI and "

@@ -82,6 +82,7 @@ def _type(column: Column) -> str:
         "boolean": "BOOLEAN",
         "date": "DATE",
         "timestamp without time zone": "TIMESTAMP_NTZ",
+        "timestamp with time zone": "TIMESTAMP_TZ",
         "text[]": "ARRAY",
     }.get(name, "VARCHAR")
 

@@ -188,7 +188,7 @@ class SnowflakeStandIn:
             return content
 
 
-def set_up(server: SnowflakeStandIn) -> None:
+def set_up(server: SnowflakeStandIn, raw_schemas: Sequence[str] = ("dvd_rental",)) -> None:
     """Set up the empty account as `dvd-rental snowflake apply` does."""
     login = SnowflakeLogin(
         account=ACCOUNT,
@@ -201,7 +201,7 @@ def set_up(server: SnowflakeStandIn) -> None:
         protocol="http",
     )
     with open_snowflake(login, {}) as session:
-        apply(Account(["dvd_rental"]), session, lambda _: None)
+        apply(Account(list(raw_schemas)), session, lambda _: None)
 
 
 def new_private_key(path: Path, passphrase: str | None = None) -> rsa.RSAPrivateKey:
