@@ -1,9 +1,11 @@
 """Addresses of files in the repository, on GitHub or GitLab."""
 
+from typing import Literal
+
 from dvd_rental_pipeline.core.settings import Settings
 
 
-def platform(code_url: str) -> str:
+def platform(code_url: str) -> Literal["github", "gitlab"]:
     """ "github" or "gitlab", by the address of the repository."""
     return "gitlab" if "gitlab" in code_url else "github"
 
