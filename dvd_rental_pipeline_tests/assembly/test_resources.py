@@ -10,8 +10,9 @@ import pytest
 
 from dvd_rental_pipeline.assembly.resources import resource_factories
 from dvd_rental_pipeline.automation.alerts import ConsoleAlerts, SnsAlerts
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import Deployment, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.embedded import EmbeddedIngestion
+from dvd_rental_pipeline.ingestion.unavailable import UnavailableIngestion
 from dvd_rental_pipeline.pipelines.registry import PIPELINES
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite
@@ -63,3 +64,18 @@ def test_the_site(tmp_path: Path) -> None:
     bucket = make(Settings(home=tmp_path, site_bucket="pages", site_url="https://pages.example"), "site")
     assert isinstance(bucket, S3Site)
     assert (bucket.bucket, bucket.url) == ("pages", "https://pages.example")
+
+
+def test_a_pipeline_without_its_settings_leaves_the_others_alone(tmp_path: Path) -> None:
+    production = Settings(
+        home=tmp_path,
+        deployment=Deployment.PRODUCTION,
+        airbyte_client_id="client",
+        airbyte_client_secret="secret",  # type: ignore[arg-type]
+        airbyte_workspace_id="workspace",
+    )
+    ingestion = make(production, "signups_ingestion")
+    assert isinstance(ingestion, UnavailableIngestion)
+    assert "DVD_RENTAL_SIGNUPS_AIRBYTE_CONNECTION_ID" in ingestion.reason
+    with pytest.raises(SettingsError, match="DVD_RENTAL_AIRBYTE_CONNECTION_ID"):
+        make(production, "ingestion")
