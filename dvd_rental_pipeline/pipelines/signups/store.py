@@ -41,8 +41,13 @@ class SignupsStore:
         self._connection = connection
 
     def last_minute(self) -> datetime | None:
-        """Return the latest minute that was loaded; None before the first."""
-        row = self._connection.execute("select max(minute) from signups.loaded_batches").fetchone()
+        """Return the latest minute that was loaded; None before the first.
+
+        Raises:
+            SignupsStoreError: the database cannot be read.
+        """
+        with _translated_errors():
+            row = self._connection.execute("select max(minute) from signups.loaded_batches").fetchone()
         # In the time zone of the session.
         return row[0].astimezone(UTC) if row and row[0] else None
 
@@ -52,10 +57,8 @@ class SignupsStore:
         Raises:
             SignupsStoreError: the database cannot be read.
         """
-        try:
+        with _translated_errors():
             row = self._connection.execute(statement.encode()).fetchone()
-        except psycopg.Error as error:
-            raise _unusable(error) from None
         return float(row[0]) if row else 0.0
 
     def load(self, minute: datetime, users: Sequence[User], rejections: Sequence[Rejection]) -> LoadedBatch:
@@ -67,28 +70,25 @@ class SignupsStore:
         Raises:
             SignupsStoreError: the database cannot be written.
         """
-        try:
-            with self._connection.transaction():
-                # Two processes that load at once would lock rows in different orders.
-                self._connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-                last = self.last_minute()
-                inserted, updated = self._upsert(users, overwrite=last is None or minute > last)
-                self._reject(minute, rejections)
-                batch = LoadedBatch(len(users) + len(rejections), inserted, updated, len(rejections))
+        with _translated_errors(), self._connection.transaction():
+            # Two processes that load at once would lock rows in different orders.
+            self._connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+            last = self.last_minute()
+            inserted, updated = self._upsert(users, overwrite=last is None or minute > last)
+            self._reject(minute, rejections)
+            batch = LoadedBatch(len(users) + len(rejections), inserted, updated, len(rejections))
+            self._connection.execute(
+                "insert into signups.loaded_batches (minute, received, inserted, updated, rejected) "
+                "values (%s, %s, %s, %s, %s) on conflict (minute) do nothing",
+                [minute, batch.received, batch.inserted, batch.updated, batch.rejected],
+            )
+            for table in ("loaded_batches", "rejected_records"):
                 self._connection.execute(
-                    "insert into signups.loaded_batches (minute, received, inserted, updated, rejected) "
-                    "values (%s, %s, %s, %s, %s) on conflict (minute) do nothing",
-                    [minute, batch.received, batch.inserted, batch.updated, batch.rejected],
+                    sql.SQL("delete from signups.{} where minute < %s - make_interval(days => %s)").format(
+                        sql.Identifier(table)
+                    ),
+                    [minute, KEPT_DAYS],
                 )
-                for table in ("loaded_batches", "rejected_records"):
-                    self._connection.execute(
-                        sql.SQL("delete from signups.{} where minute < %s - make_interval(days => %s)").format(
-                            sql.Identifier(table)
-                        ),
-                        [minute, KEPT_DAYS],
-                    )
-        except psycopg.Error as error:
-            raise _unusable(error) from None
         return batch
 
     def _upsert(self, users: Sequence[User], *, overwrite: bool) -> tuple[int, int]:
@@ -138,22 +138,25 @@ def open_store(url: str) -> Iterator[SignupsStore]:
     Raises:
         SignupsStoreError: the database cannot be reached, or the role may not create the tables.
     """
-    try:
+    with _translated_errors():
         connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
-    except psycopg.Error as error:
-        raise _unusable(error) from None
     with connection:
-        try:
-            with connection.transaction():
-                connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-                connection.execute(_tables_sql())
-        except psycopg.Error as error:
-            raise _unusable(error) from None
+        with _translated_errors(), connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+            connection.execute(_tables_sql())
         yield SignupsStore(connection)
 
 
 def _tables_sql() -> bytes:
     return files("dvd_rental_pipeline.pipelines.signups").joinpath("tables.sql").read_bytes()
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _unusable(error) from None
 
 
 def _unusable(error: psycopg.Error) -> SignupsStoreError:

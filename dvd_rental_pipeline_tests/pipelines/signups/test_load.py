@@ -162,6 +162,16 @@ def test_no_column_holds_a_secret(store: SignupsStore, database_url: str) -> Non
     assert not columns & {"password", "salt", "md5", "sha1", "sha256"}
 
 
+def test_connection_that_is_lost_is_a_message(store: SignupsStore, api: SignupsApi, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    with pytest.raises(SignupsStoreError, match="SIGNUPS_DATABASE_URL"):
+        _load(store, api, NOON)
+
+
 def test_database_that_cannot_be_reached_is_a_message_without_a_password() -> None:
     with (
         pytest.raises(SignupsStoreError, match="SIGNUPS_DATABASE_URL") as raised,
