@@ -56,6 +56,8 @@ class JsonClient:
         self._base_url = base_url.rstrip("/")
         self._limits = limits or Limits()
         self._on_retry = on_retry
+        # Reading the certificates costs more than most requests.
+        self._ssl_context = httpx.create_ssl_context()
 
     def get(self, path: str, params: Mapping[str, Any], find_problem: Callable[[Any], str | None]) -> Any:
         """Return the document at `path`.
@@ -108,6 +110,7 @@ class JsonClient:
             with (
                 httpx.Client(
                     timeout=limits.timeout,
+                    verify=self._ssl_context,
                     # A local server is never behind a proxy.
                     mounts={"all://127.0.0.1": None},
                     # An encoded body could be larger than its limit once decoded.
