@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one PostgreSQL per session with an empty database per test, AWS, a log."""
+"""Fixtures of all tests: PostgreSQL with an empty database per test, the parsed dbt project, AWS, a log."""
 
 import os
 import secrets
@@ -13,6 +13,7 @@ import pytest
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
@@ -45,6 +46,25 @@ def environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the session, which all workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+
+
+@pytest.fixture(scope="session")
+def parsed_project(shared_folder: Path) -> ParsedProject:
+    """The dbt project, parsed once per session."""
+    return ParsedProject(shared_folder / "parsed")
+
+
+@pytest.fixture
+def parsed_home(parsed_project: ParsedProject, tmp_path: Path) -> Path:
+    """A home folder that has only the parsed dbt project."""
+    return parsed_project.prepare(tmp_path)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres",
@@ -67,6 +87,11 @@ def postgres(
     binaries = PostgresBinaries.find(folder) if folder else None
     server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres", binaries=binaries)
     with server.lease():
+        # No test of this server cuts the power.
+        with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+            for setting in ("fsync", "full_page_writes"):
+                admin.execute(f"alter system set {setting} = off")
+            admin.execute("select pg_reload_conf()")
         yield server
     server.stop()
 

@@ -25,6 +25,7 @@ from dvd_rental_pipeline.transform.assets import DBT_POOL
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
@@ -40,8 +41,12 @@ class NoIngestion(Ingestion):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home for each deployment."""
+    folder = tmp_path_factory.mktemp("home")
+    for deployment in Deployment:
+        parsed_project.prepare(folder / deployment, deployment)
+    return folder
 
 
 def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:

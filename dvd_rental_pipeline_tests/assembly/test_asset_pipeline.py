@@ -47,8 +47,8 @@ CINEMA = AssetPipeline("cinema", _build_cinema, _cinema_resources, trigger_asset
 
 
 @pytest.fixture
-def definitions(tmp_path: Path) -> dg.Definitions:
-    return build_definitions(Settings(home=tmp_path), asset_pipelines=[CINEMA])
+def definitions(parsed_home: Path) -> dg.Definitions:
+    return build_definitions(Settings(home=parsed_home), asset_pipelines=[CINEMA])
 
 
 def test_its_job_runs_with_its_own_resources(definitions: dg.Definitions) -> None:

@@ -86,10 +86,10 @@ def source(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def settings(source: psycopg.Connection, database_url: str, tmp_path: Path) -> Iterator[Settings]:
+def settings(source: psycopg.Connection, database_url: str, parsed_home: Path) -> Iterator[Settings]:
     with mock.patch.dict(os.environ):
         yield Settings(
-            home=tmp_path,
+            home=parsed_home,
             source_url=database_url,  # type: ignore[arg-type]
             replication_slot=f"two_{source.info.dbname[-12:]}",
         )

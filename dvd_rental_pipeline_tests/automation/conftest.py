@@ -11,6 +11,7 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline_tests.automation.graph_subset import graph_subset_of
 from dvd_rental_pipeline_tests.automation.history import History
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 KEYS = [
     dg.AssetKey(path)
@@ -37,10 +38,12 @@ KEYS = [
 
 
 @pytest.fixture(scope="session")
-def graph_definitions(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+def graph_definitions(
+    parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory
+) -> dg.Definitions:
     """The definitions of a local deployment."""
     with mock.patch.dict(os.environ):
-        return build_definitions(Settings(home=tmp_path_factory.mktemp("home")))
+        return build_definitions(Settings(home=parsed_project.prepare(tmp_path_factory.mktemp("home"))))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,5 @@
 """Raw tables as the replication writes them, with a history given by the test, and dbt to build on them."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,8 +8,9 @@ from typing import Any
 import duckdb
 
 from dvd_rental_pipeline.core.catalog import CHANGE_CAPTURE_COLUMNS, Domain, Table
-from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 TABLES = {table.name: table for table in DVD_RENTAL.tables}
 START = datetime(2020, 1, 1, 8)
@@ -195,36 +193,29 @@ def _person(key: int, table: str) -> dict[str, Any]:
 
 
 class Dbt:
-    """Runs the dbt of this environment on the warehouse of these raw tables."""
+    """Runs dbt in this process on the warehouse of these raw tables."""
 
-    def __init__(self, raw: RawTables) -> None:
+    def __init__(self, raw: RawTables, project: ParsedProject) -> None:
         self.raw = raw
-        self.home = raw.home
+        self.project = project
 
-    def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a dbt command.
+    def __call__(self, *arguments: str, target: str = "local") -> str:
+        """Run a dbt command, and return what it printed.
 
         Raises:
             AssertionError: the command failed; the message has the output of dbt.
         """
         self.raw.close()
-        completed = subprocess.run(
-            [Path(sys.executable).parent / "dbt", *arguments],
-            cwd=DBT_PROJECT_DIR,
-            env={
-                **os.environ,
-                "DVD_RENTAL_HOME": str(self.home),
-                "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
-                "DBT_TARGET_PATH": str(self.home / "target"),
-                "DBT_LOG_PATH": str(self.home / "logs"),
-                "NO_COLOR": "1",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
+        completed = run_dbt(
+            *arguments,
+            "--target",
+            target,
+            target_path=self.raw.home / "target",
+            environment={"DVD_RENTAL_HOME": str(self.raw.home)},
+            manifest=self.project.manifest(target),
         )
-        assert not check or completed.returncode == 0, completed.stdout + completed.stderr
-        return completed
+        assert completed.succeeded, completed.stdout
+        return completed.stdout
 
     def build_marts(self, *arguments: str) -> None:
         """Build everything up to the marts, without tests."""

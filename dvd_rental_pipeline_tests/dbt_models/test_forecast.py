@@ -13,6 +13,7 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.plan import SamplePlan
 from dvd_rental_pipeline.sample.dvd_rental.generator.reference_data import ReferenceData
 from dvd_rental_pipeline.sample.dvd_rental.generator.rentals import rental_history
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 UNTIL = datetime(2026, 11, 20, 18)
 REPORTS = ("revenue_by_day", "monthly_totals", "revenue_forecasts", "forecast_accuracy", "revenue_trend")
@@ -21,10 +22,12 @@ REPORTS = ("revenue_by_day", "monthly_totals", "revenue_forecasts", "forecast_ac
 @pytest.mark.parametrize(
     "seed", [1, pytest.param(2, marks=pytest.mark.heavy), pytest.param(3, marks=pytest.mark.heavy)]
 )
-def test_the_forecast_is_as_defined_and_beats_naive_ones(home: Path, seed: int) -> None:
-    raw = RawTables(home)
+def test_the_forecast_is_as_defined_and_beats_naive_ones(
+    tmp_path: Path, parsed_project: ParsedProject, seed: int
+) -> None:
+    raw = RawTables(tmp_path)
     put_marts(raw, seed)
-    Dbt(raw)("run", "--select", *REPORTS)
+    Dbt(raw, parsed_project)("run", "--select", *REPORTS)
 
     revenue = [float(value) for (value,) in raw.query(
         "select revenue from reports.monthly_totals where is_complete order by month"

@@ -14,6 +14,7 @@ from dvd_rental_pipeline_tests.dbt_models.raw_tables import (
     fill,
     put_customer,
 )
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 pytestmark = pytest.mark.heavy
 
@@ -24,9 +25,11 @@ HISTORY = """
 """
 
 
-def test_rows_are_counted_after_vanished_ones_are_deleted(home: Path) -> None:
-    raw = RawTables(home)
-    dbt = Dbt(raw)
+def test_rows_are_counted_after_vanished_ones_are_deleted(
+    tmp_path: Path, parsed_project: ParsedProject
+) -> None:
+    raw = RawTables(tmp_path)
+    dbt = Dbt(raw, parsed_project)
     fill(raw)
     for rental_id in (1, 2, 3):
         _rent(raw, rental_id, customer_id=1)
@@ -35,12 +38,12 @@ def test_rows_are_counted_after_vanished_ones_are_deleted(home: Path) -> None:
     built = dbt("run", "--select", "stg_dvd_rental__rental", "fct_rental")
     assert raw.query("select count(*) from marts.fct_rental") == [(2,)]
     # The pipeline reads the last one.
-    assert re.findall(r"rows in \S*fct_rental: (\d+)", built.stdout)[-1] == "2"
+    assert re.findall(r"rows in \S*fct_rental: (\d+)", built)[-1] == "2"
 
 
-def test_history_follows_the_source(home: Path) -> None:
-    raw = RawTables(home)
-    dbt = Dbt(raw)
+def test_history_follows_the_source(tmp_path: Path, parsed_project: ParsedProject) -> None:
+    raw = RawTables(tmp_path)
+    dbt = Dbt(raw, parsed_project)
     fill(raw)
     raw.pass_time(days=1)
     for rental_id in (1, 2):
@@ -106,12 +109,12 @@ def test_history_follows_the_source(home: Path) -> None:
         "path:models/reports",
         *OTHER_PIPELINES,
     )  # fmt: skip
-    assert "ERROR=0" in completed.stdout
+    assert "ERROR=0" in completed
 
 
-def test_each_change_within_one_sync_makes_a_version(home: Path) -> None:
-    raw = RawTables(home, keep_past=True)
-    dbt = Dbt(raw)
+def test_each_change_within_one_sync_makes_a_version(tmp_path: Path, parsed_project: ParsedProject) -> None:
+    raw = RawTables(tmp_path, keep_past=True)
+    dbt = Dbt(raw, parsed_project)
     fill(raw)
     dbt.build_marts()
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables, fill, put_customer
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 MARTS = "select table_name from information_schema.tables where table_schema = 'marts' order by 1"
 
@@ -172,10 +173,10 @@ class Business:
 
 
 def check_incremental_equals_full_refresh(
-    home: Path, seed: int, syncs: int, changes: int, *, keep_past: bool
+    home: Path, project: ParsedProject, seed: int, syncs: int, changes: int, *, keep_past: bool
 ) -> None:
     raw = RawTables(home, keep_past=keep_past)
-    dbt = Dbt(raw)
+    dbt = Dbt(raw, project)
     fill(raw)
     business = Business(raw, seed)
     for _ in range(syncs):
@@ -210,11 +211,19 @@ def check_incremental_equals_full_refresh(
         pytest.param(True, id="with past states"),
     ],
 )
-def test_facts_after_three_syncs_equal_a_full_refresh(home: Path, keep_past: bool) -> None:
-    check_incremental_equals_full_refresh(home, seed=1, syncs=3, changes=90, keep_past=keep_past)
+def test_facts_after_three_syncs_equal_a_full_refresh(
+    tmp_path: Path, parsed_project: ParsedProject, keep_past: bool
+) -> None:
+    check_incremental_equals_full_refresh(
+        tmp_path, parsed_project, seed=1, syncs=3, changes=90, keep_past=keep_past
+    )
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(2, 8))
-def test_facts_after_many_small_syncs_equal_a_full_refresh(home: Path, seed: int) -> None:
-    check_incremental_equals_full_refresh(home, seed=seed, syncs=10, changes=25, keep_past=seed % 2 == 0)
+def test_facts_after_many_small_syncs_equal_a_full_refresh(
+    tmp_path: Path, parsed_project: ParsedProject, seed: int
+) -> None:
+    check_incremental_equals_full_refresh(
+        tmp_path, parsed_project, seed=seed, syncs=10, changes=25, keep_past=seed % 2 == 0
+    )

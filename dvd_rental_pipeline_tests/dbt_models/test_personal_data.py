@@ -1,17 +1,17 @@
 """Personal columns are masked in Snowflake as soon as a table exists, with the policy of the account set-up."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
+from dbt.contracts.graph.nodes import ModelNode, SnapshotNode
 
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.stand_ins.snowflake.airbyte_tables import columns_of
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 
@@ -34,38 +34,30 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandI
 
 
 @pytest.fixture
-def dbt(tmp_path: Path, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch) -> Dbt:
+def dbt(
+    tmp_path: Path, parsed_project: ParsedProject, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
+) -> Dbt:
     pytest.importorskip("dbt.adapters.snowflake", reason="needs dbt-snowflake")
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
-    return Dbt(RawTables(tmp_path))
+    return Dbt(RawTables(tmp_path), parsed_project)
 
 
-def personal_columns(home: Path) -> Mapping[str, set[str]]:
+def personal_columns(project: ParsedProject) -> Mapping[str, set[str]]:
     """The personal columns of models and snapshots in upper case, by schema and name of the relation."""
-    (manifest,) = home.rglob("manifest.json")
-    nodes: list[dict[str, Any]] = list(json.loads(manifest.read_text())["nodes"].values())
     found = {
-        f"{node['schema']}.{node['alias']}".upper(): {
-            name.upper() for name, column in node["columns"].items() if column["config"]["meta"].get("pii")
+        f"{node.schema}.{node.alias}".upper(): {
+            name.upper() for name, column in node.columns.items() if column.config.meta.get("pii")
         }
-        for node in nodes
-        if node["resource_type"] in ("model", "snapshot")
+        for node in project.manifest("production").nodes.values()
+        if isinstance(node, ModelNode | SnapshotNode)
     }
     return {name: columns for name, columns in found.items() if columns}
 
 
 def test_no_personal_table_ever_exists_without_its_policy(dbt: Dbt, server: SnowflakeStandIn) -> None:
-    dbt(
-        "build",
-        "--target",
-        "production",
-        "--select",
-        SELECTED,
-        "--exclude-resource-type",
-        "test",
-    )
-    expected = personal_columns(dbt.raw.home)
+    dbt("build", "--select", SELECTED, "--exclude-resource-type", "test", target="production")
+    expected = personal_columns(dbt.project)
     built = []
     for statement in server.statements():
         created = re.match(
@@ -92,18 +84,15 @@ def test_no_personal_table_ever_exists_without_its_policy(dbt: Dbt, server: Snow
     assert not any(" set masking policy" in statement["sql"] for statement in server.statements())
 
 
-def test_no_incremental_model_has_personal_columns(dbt: Dbt) -> None:
+def test_no_incremental_model_has_personal_columns(parsed_project: ParsedProject) -> None:
     """dbt adds a new column to such a table without its policy."""
-    dbt("parse", "--target", "production")
-    (manifest,) = dbt.raw.home.rglob("manifest.json")
-    nodes = json.loads(manifest.read_text())["nodes"].values()
     incremental = {
-        f"{node['schema']}.{node['alias']}".upper()
-        for node in nodes
-        if node["config"]["materialized"] == "incremental"
+        f"{node.schema}.{node.alias}".upper()
+        for node in parsed_project.manifest("production").nodes.values()
+        if node.config.materialized == "incremental"
     }
     assert incremental
-    assert not incremental & set(personal_columns(dbt.raw.home))
+    assert not incremental & set(personal_columns(parsed_project))
 
 
 def test_the_policy_is_the_one_of_the_account() -> None:
@@ -118,7 +107,7 @@ def test_without_policies_reporters_get_views_without_personal_columns(
     """As in Snowflake's Standard edition, which refuses a policy."""
     before = len(server.statements())
     monkeypatch.setenv("DVD_RENTAL_SNOWFLAKE_EDITION", "standard")
-    dbt("run", "--target", "production", "--select", "+dim_customer")
+    dbt("run", "--select", "+dim_customer", target="production")
     statements = [statement["sql"] for statement in server.statements()[before:]]
     assert not any("masking policy" in sql for sql in statements)
     found = server.query(
@@ -126,7 +115,7 @@ def test_without_policies_reporters_get_views_without_personal_columns(
     )
     columns = {row[0] for row in found}
     assert "CUSTOMER_ID" in columns
-    assert not columns & personal_columns(dbt.raw.home)["MARTS.DIM_CUSTOMER"]
+    assert not columns & personal_columns(dbt.project)["MARTS.DIM_CUSTOMER"]
 
 
 def test_in_the_standard_edition_reporters_read_views_alone() -> None:

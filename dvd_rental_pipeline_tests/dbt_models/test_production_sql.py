@@ -1,61 +1,66 @@
 """The models compile for Snowflake without an account, to SQL that is valid in Snowflake's grammar."""
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import sqlglot
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 # Functions of Snowflake that sqlglot does not model.
 FRAME = r"\b(?:rows|range)\s+(?:between|unbounded|current|\d+)\b[^)]*"
 SNOWFLAKE_FUNCTIONS: set[str] = set()
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """The text of each compiled statement, and what sqlglot parses it to, by path."""
+
+    texts: Mapping[Path, str]
+    parsed: Mapping[Path, Sequence[sqlglot.Expr | None]]
+
+
 @pytest.fixture(scope="module", params=["production", "branch"])
-def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the compiled statements."""
-    target = tmp_path_factory.mktemp(request.param)
-    completed = subprocess.run(
-        [
-            Path(sys.executable).parent / "dbt", "compile", "--target", request.param,
-            "--no-populate-cache", "--no-introspect",
-        ],
-        cwd=DBT_PROJECT_DIR,
-        env={
-            **os.environ,
-            "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
-            "DBT_TARGET_PATH": str(target),
-            "DBT_LOG_PATH": str(target),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert completed.returncode == 0, completed.stdout + completed.stderr
-    return target / "compiled" / "dvd_rental"
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject
+) -> Compiled:
+    folder = tmp_path_factory.mktemp(request.param)
+    completed = run_dbt(
+        "compile",
+        "--target",
+        request.param,
+        "--no-populate-cache",
+        "--no-introspect",
+        "--no-write-json",
+        target_path=folder,
+        environment={},
+        manifest=parsed_project.manifest(request.param),
+    )
+    assert completed.succeeded, completed.stdout
+    texts = {path: path.read_text() for path in (folder / "compiled" / "dvd_rental").rglob("*.sql")}
+    return Compiled(
+        texts, {path: sqlglot.parse(statement, read="snowflake") for path, statement in texts.items()}
+    )
 
 
-def test_every_statement_parses_as_snowflake_sql(compiled: Path) -> None:
-    statements = {path: path.read_text() for path in compiled.rglob("*.sql")}
+def test_every_statement_parses_as_snowflake_sql(compiled: Compiled) -> None:
     models = {path.stem for path in (DBT_PROJECT_DIR / "models").rglob("*.sql")}
-    assert models <= {path.stem for path in statements}
-    for path, statement in statements.items():
-        assert len(sqlglot.parse(statement, read="snowflake")) == 1, path
+    assert models <= {path.stem for path in compiled.texts}
+    for path, statements in compiled.parsed.items():
+        assert len(statements) == 1, path
 
 
-def test_window_frames_have_the_form_of_snowflakes_documentation(compiled: Path) -> None:
+def test_window_frames_have_the_form_of_snowflakes_documentation(compiled: Compiled) -> None:
     """`rows between ... and ...`, and none that begins after the current row."""
     frames = [
         (path.name, frame)
-        for path in compiled.rglob("*.sql")
-        for frame in re.findall(
-            r"\b(?:rows|range)\s+[^)]*?(?:preceding|following|row)\b[^)]*", path.read_text(), re.I
-        )
+        for path, text in compiled.texts.items()
+        for frame in re.findall(r"\b(?:rows|range)\s+[^)]*?(?:preceding|following|row)\b[^)]*", text, re.I)
     ]
     assert frames
     for path, frame in frames:
@@ -65,22 +70,22 @@ def test_window_frames_have_the_form_of_snowflakes_documentation(compiled: Path)
         )
 
 
-def test_every_function_is_one_of_snowflake(compiled: Path) -> None:
+def test_every_function_is_one_of_snowflake(compiled: Compiled) -> None:
     """sqlglot knows most functions of Snowflake; the others are listed, after a look at its documentation."""
     unknown = {
         call.name.lower()
-        for path in compiled.rglob("*.sql")
-        for statement in sqlglot.parse(path.read_text(), read="snowflake")
+        for statements in compiled.parsed.values()
+        for statement in statements
         if statement is not None
         for call in statement.find_all(sqlglot.exp.Anonymous)
     }
     assert unknown <= SNOWFLAKE_FUNCTIONS
 
 
-def test_names_are_stored_in_upper_case(compiled: Path) -> None:
+def test_names_are_stored_in_upper_case(compiled: Compiled) -> None:
     """A quoted name in lower case is another name in Snowflake."""
-    for path in compiled.rglob("*.sql"):
-        for statement in sqlglot.parse(path.read_text(), read="snowflake"):
+    for path, statements in compiled.parsed.items():
+        for statement in statements:
             assert statement is not None
             quoted = {
                 each.name for each in statement.find_all(sqlglot.exp.Identifier) if each.args.get("quoted")
@@ -88,7 +93,7 @@ def test_names_are_stored_in_upper_case(compiled: Path) -> None:
             assert quoted == {name for name in quoted if name == name.upper()}, path
 
 
-def test_no_statement_reads_the_clock(compiled: Path) -> None:
+def test_no_statement_reads_the_clock(compiled: Compiled) -> None:
     clocks = {"current_date", "current_timestamp", "now()", "getdate", "sysdate"}
-    for path in compiled.rglob("*.sql"):
-        assert not any(clock in path.read_text().lower() for clock in clocks), path
+    for path, text in compiled.texts.items():
+        assert not any(clock in text.lower() for clock in clocks), path

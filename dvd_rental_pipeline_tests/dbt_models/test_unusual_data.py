@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import OTHER_PIPELINES, START, Dbt, RawTables, fill
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 # A string, since Python's datetime has neither infinities nor years BC.
 SENTINELS = (
@@ -55,14 +56,13 @@ def _pay(raw: RawTables, payment_id: int, rental_id: int | None, paid_at: Any) -
     )
 
 
-def _build(raw: RawTables) -> None:
-    raw.close()
-    Dbt(raw)("build", "--exclude-resource-type", "unit_test", "--exclude", *OTHER_PIPELINES)
+def _build(raw: RawTables, project: ParsedProject) -> None:
+    Dbt(raw, project)("build", "--exclude-resource-type", "unit_test", "--exclude", *OTHER_PIPELINES)
 
 
 @pytest.fixture
-def raw(home: Path) -> RawTables:
-    raw = RawTables(home)
+def raw(tmp_path: Path) -> RawTables:
+    raw = RawTables(tmp_path)
     fill(raw)
     raw.pass_time(days=400)
     return raw
@@ -113,16 +113,16 @@ def _texts(raw: RawTables) -> None:
     "change", [_nothing, _no_payments, _payments_without_rentals, _one_store, _one_day, _texts]
 )
 def test_unusual_business_builds_and_passes_every_blocking_test(
-    raw: RawTables, change: Callable[[RawTables], None]
+    raw: RawTables, parsed_project: ParsedProject, change: Callable[[RawTables], None]
 ) -> None:
     change(raw)
-    _build(raw)
+    _build(raw, parsed_project)
     rentals, payments = raw.query("select count(*) from marts.fct_rental"), len(raw.keys("payment"))
     assert rentals == [(len(raw.keys("rental")),)]
     assert raw.query("select count(*) from marts.fct_payment") == [(payments,)]
 
 
-def test_implausible_times_are_named_and_move_nothing(raw: RawTables) -> None:
+def test_implausible_times_are_named_and_move_nothing(raw: RawTables, parsed_project: ParsedProject) -> None:
     _no_payments(raw)
     for number in range(1, 13):
         _pay(raw, number, number, START + timedelta(days=number))
@@ -145,7 +145,7 @@ def test_implausible_times_are_named_and_move_nothing(raw: RawTables) -> None:
             ("rental", 200 + key, "return_date"),
             ("customer", key, "create_date"),
         }
-    _build(raw)
+    _build(raw, parsed_project)
 
     assert set(raw.query("select table_name, row_id, column_name from staging.implausible_times")) == named
     assert raw.query("select as_of, first_event_at from marts.data_as_of") == [
@@ -171,18 +171,20 @@ def test_implausible_times_are_named_and_move_nothing(raw: RawTables) -> None:
     assert raw.query("select count(*) from reports.revenue_by_month where month is null") == [(0,)]
 
 
-def test_corrected_time_leaves_the_unknown_date(raw: RawTables) -> None:
+def test_corrected_time_leaves_the_unknown_date(raw: RawTables, parsed_project: ParsedProject) -> None:
     _rent(raw, 1, datetime(1900, 1, 1), START + timedelta(days=2))
-    _build(raw)
+    _build(raw, parsed_project)
     assert raw.query("select rented_date_key from marts.fct_rental") == [(-1,)]
     raw.pass_time(hours=1)
     raw.change("rental", 1, rental_date=START + timedelta(days=1))
-    _build(raw)
+    _build(raw, parsed_project)
     assert raw.query("select rented_date_key, return_status from marts.fct_rental") == [(20200102, "on_time")]
 
 
 @pytest.mark.heavy
-def test_one_customer_with_most_rentals_and_many_categories(raw: RawTables) -> None:
+def test_one_customer_with_most_rentals_and_many_categories(
+    raw: RawTables, parsed_project: ParsedProject
+) -> None:
     _rent(raw, 1, START, START + timedelta(hours=1))
     raw.query(
         "insert into dvd_rental.rental by name select * replace (cast(n + 1 as integer) as rental_id,"
@@ -196,5 +198,5 @@ def test_one_customer_with_most_rentals_and_many_categories(raw: RawTables) -> N
         " 'Category ' || n as name) from dvd_rental.category cross join"
         f" range(1, {MANY_CATEGORIES}) as numbers(n) where category_id = 1000"
     )
-    _build(raw)
+    _build(raw, parsed_project)
     assert raw.query("select max(rentals) from reports.customer_360") == [(MANY_RENTALS,)]

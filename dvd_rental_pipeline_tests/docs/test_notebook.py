@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 
-from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline.publishing.extracts.asset import write_index
 from dvd_rental_pipeline.publishing.extracts.files import extract_tables, write_extracts
 from dvd_rental_pipeline.transform.manifest import read_manifest
-from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.publishing.report_tables import ReportTables, fill
 
 
-def test_the_notebook_shows_tables_and_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manifest = read_manifest(load_dbt_project(Settings(home=tmp_path)).manifest_path)
+def test_the_notebook_shows_tables_and_sums(
+    tmp_path: Path, parsed_project: ParsedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = read_manifest(parsed_project.target_path("local") / "manifest.json")
     tables = ReportTables(tmp_path, manifest)
     fill(tables)
     tables.insert("marts.dim_film", {"film_id": 1, "category": "Drama"}, {"film_id": 2, "category": "Action"})

@@ -1,30 +1,38 @@
 """Fixtures for tests of publishing: the project compiled once, and the pages built from it."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES, PIPELINES
 from dvd_rental_pipeline.publishing.documentation.entity_model import EntityModel, read_entity_model
 from dvd_rental_pipeline.publishing.documentation.lineage import Lineage, trace
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
-from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
-from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline_tests.build_once import build_once
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 
 @pytest.fixture(scope="session")
-def dbt_docs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def dbt_docs(shared_folder: Path, parsed_project: ParsedProject) -> Path:
     """The output folder of `dbt docs generate` for an empty warehouse."""
-    home = tmp_path_factory.mktemp("home")
-    with mock.patch.dict(os.environ):
-        dbt = build_dbt_resource(load_dbt_project(Settings(home=home)))
-        dbt.cli(["docs", "generate", "--static", "--empty-catalog"], target_path=home / "docs").wait()
-        yield home / "docs"
+
+    def generate(folder: Path) -> None:
+        generated = run_dbt(
+            "docs",
+            "generate",
+            "--static",
+            "--empty-catalog",
+            "--target",
+            "local",
+            target_path=folder,
+            environment={"DVD_RENTAL_HOME": str(folder)},
+            manifest=parsed_project.manifest("local"),
+        )
+        assert generated.succeeded, generated.stdout
+
+    return build_once(shared_folder / "docs", generate)
 
 
 @pytest.fixture(scope="session")

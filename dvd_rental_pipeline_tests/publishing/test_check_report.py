@@ -256,13 +256,8 @@ def test_a_browser_applies_the_style_under_the_content_security_policy(
     assert dumped.stdout.count("<article") == len(full_report.records) - 5, "passed checks are a list"
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
-def test_the_page_is_published_by_a_run_with_a_failed_blocking_check(home: Path) -> None:
-    settings = Settings(home=home)
+def test_the_page_is_published_by_a_run_with_a_failed_blocking_check(parsed_home: Path) -> None:
+    settings = Settings(home=parsed_home)
     script = Script({"keys": "fail", "amounts": "pass", "totals": "pass"})
     graph = build_graph(script)
     checks = declared_checks(graph.resolve_asset_graph().assets_defs)

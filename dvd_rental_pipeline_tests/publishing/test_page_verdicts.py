@@ -110,10 +110,10 @@ def test_a_page_older_than_its_reports_says_so(
     assert "never published" in statuses(manifest, tmp_path, never, passed)["service"]["text"]
 
 
-def test_a_page_that_cannot_be_built_keeps_its_last_state(manifest: Manifest, tmp_path: Path) -> None:
-    tables = ReportTables(tmp_path, manifest)
+def test_a_page_that_cannot_be_built_keeps_its_last_state(manifest: Manifest, parsed_home: Path) -> None:
+    tables = ReportTables(parsed_home, manifest)
     fill(tables)
-    settings = Settings(home=tmp_path)
+    settings = Settings(home=parsed_home)
     project = load_dbt_project(settings)
     asset = build_page_asset(SERVICE, project, [], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])
 

@@ -29,6 +29,7 @@ from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.transform.small_manifests import data_test, manifest_of, model
 
 PAYMENTS = dg.AssetKey(["staging", "stg_dvd_rental__payment"])
@@ -124,9 +125,9 @@ def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWa
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def settings(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home with raw tables in its warehouse."""
-    home = tmp_path_factory.mktemp("home")
+    home = parsed_project.prepare(tmp_path_factory.mktemp("home"))
     with mock.patch.dict(os.environ):
         raw = RawTables(home)
         fill(raw)

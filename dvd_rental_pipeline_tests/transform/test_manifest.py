@@ -57,8 +57,8 @@ def test_private_columns_are_those_marked_in_their_meta() -> None:
     assert SMALL.private_columns() == {"owner"}
 
 
-def test_the_keys_of_all_tables_are_dagster_dbts_asset_keys(tmp_path: Path) -> None:
-    project = load_dbt_project(Settings(home=tmp_path))
+def test_the_keys_of_all_tables_are_dagster_dbts_asset_keys(parsed_home: Path) -> None:
+    project = load_dbt_project(Settings(home=parsed_home))
     manifest = read_manifest(project.manifest_path)
     translator = DagsterDbtTranslator()
     assert manifest.tables

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Settings
 from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
@@ -20,6 +20,7 @@ from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
 from dvd_rental_pipeline_tests.test_definitions import NoIngestion
@@ -44,8 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandI
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return parsed_project.prepare(tmp_path_factory.mktemp("home"), Deployment.PRODUCTION)
 
 
 def settings_of(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, PROJECT_ROOT, Settings
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.pipelines.sales.loading import load_files
 from dvd_rental_pipeline.sample.sales.generator import generate_sales
 from dvd_rental_pipeline.warehouse.deployment import open_warehouse
 from dvd_rental_pipeline.warehouse.interface import Warehouse
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.pipelines.sales.sales_files import csv_text, drop, order_line
 
 TABLES = (
@@ -35,26 +35,30 @@ TABLES = (
 class Star:
     """A warehouse with sales, and dbt to build the star."""
 
-    def __init__(self, home: Path, warehouse_url: str | None = None) -> None:
+    def __init__(self, home: Path, project: ParsedProject, warehouse_url: str | None = None) -> None:
         self.settings = Settings(home=home, warehouse_url=warehouse_url)
+        self.project = project
         self.warehouse: Warehouse = open_warehouse(self.settings, {})
 
     def load(self, folder: Path) -> None:
         load_files(DropFolder(folder), self.warehouse, lambda _: None)
 
     def build(self, *arguments: str) -> str:
+        target = self.settings.dbt_target
         with mock.patch.dict(os.environ):
             self.settings.export()
-            environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR), "NO_COLOR": "1"}
-        completed = subprocess.run(
-            [
-                Path(sys.executable).parent / "dbt", "build", "--select", "source:sales+",
-                "--target", self.settings.dbt_target, "--log-path", str(self.settings.dbt_target_dir),
+            completed = run_dbt(
+                "build",
+                "--select",
+                "source:sales+",
+                "--target",
+                target,
                 *arguments,
-            ],
-            cwd=DBT_PROJECT_DIR, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert completed.returncode == 0, completed.stdout[-5000:] + completed.stderr
+                target_path=self.settings.dbt_target_dir,
+                environment={},
+                manifest=self.project.manifest(target),
+            )
+        assert completed.succeeded, completed.stdout[-5000:]
         return completed.stdout
 
     def rows(self, table: str) -> Counter[tuple[Any, ...]]:
@@ -64,24 +68,15 @@ class Star:
         return {table: self.rows(table) for table in TABLES}
 
 
-@pytest.fixture(scope="module")
-def duckdb_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home for all tests of this module, so that dbt parses the project once."""
-    return tmp_path_factory.mktemp("home")
-
-
-def start(home: Path) -> Star:
-    """A star without a warehouse file."""
-    (home / "warehouse.duckdb").unlink(missing_ok=True)
-    return Star(home)
-
-
 def test_generated_months_are_equal_in_duckdb_and_postgresql(
-    duckdb_home: Path, tmp_path: Path, database_url: str
+    parsed_project: ParsedProject, tmp_path: Path, database_url: str
 ) -> None:
     files = tmp_path / "files"
     generate_sales(files, months=14)
-    stars = (start(duckdb_home), Star(tmp_path / "postgres", database_url))
+    stars = (
+        Star(tmp_path / "duckdb", parsed_project),
+        Star(tmp_path / "postgres", parsed_project, database_url),
+    )
     for star in stars:
         star.load(files)
         output = star.build()
@@ -156,7 +151,7 @@ FILES = st.dictionaries(
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
     tmp_path_factory: pytest.TempPathFactory,
-    duckdb_home: Path,
+    parsed_project: ParsedProject,
     files: Mapping[tuple[int, str, int], Sequence[tuple[str, int, str, str]]],
     data: st.DataObject,
 ) -> None:
@@ -166,7 +161,8 @@ def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
     }
     results = []
     for names in (sorted(contents), data.draw(st.permutations(sorted(contents)))):
-        star, folder = start(duckdb_home), tmp_path_factory.mktemp("files")
+        star = Star(tmp_path_factory.mktemp("home"), parsed_project)
+        folder = tmp_path_factory.mktemp("files")
         for name in names:
             drop(folder, name, contents[name])
             star.load(folder)
@@ -181,8 +177,10 @@ def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
     assert star_rows == records, "every record is in fct_sales once or in the quarantine once"
 
 
-def test_a_late_file_inserts_its_version_and_moves_no_other(duckdb_home: Path, tmp_path: Path) -> None:
-    star, files = start(duckdb_home), tmp_path / "files"
+def test_a_late_file_inserts_its_version_and_moves_no_other(
+    parsed_project: ParsedProject, tmp_path: Path
+) -> None:
+    star, files = Star(tmp_path / "home", parsed_project), tmp_path / "files"
     drop(files, "sales_2024-01.csv", month(1, [("1", 1, "9", "A")]))
     drop(files, "sales_2024-03.csv", month(3, [("3", 1, "9", "A"), ("4", 5, "11", "A")]))
     star.load(files)
