@@ -4,10 +4,11 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 import pytest
@@ -142,39 +143,64 @@ LINES = st.lists(
     ),
     max_size=5,
 )
+Files: TypeAlias = Mapping[tuple[int, str, int], Sequence[tuple[str, int, str, str]]]
+"""The lines of each file, by month, part and revision."""
 FILES = st.dictionaries(
     st.tuples(st.integers(1, 3), st.sampled_from(["", "_a"]), st.integers(1, 2)), LINES, min_size=1, max_size=6
 )
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@dataclass
+class Orders:
+    """The same files, loaded in the order of their names and in another one."""
+
+    folder: Callable[[str], Path]
+    project: ParsedProject
+    build_options: Sequence[str]
+
+    def compare(self, files: Files, data: st.DataObject) -> None:
+        """Require equal stars, in which every record of the highest revisions is once."""
+        contents = {
+            f"sales_2024-{number:02}{part}.r{revision}.csv": month(number, lines)
+            for (number, part, revision), lines in files.items()
+        }
+        results = []
+        for names in (sorted(contents), data.draw(st.permutations(sorted(contents)))):
+            star = Star(self.folder("home"), self.project)
+            folder = self.folder("files")
+            for name in names:
+                drop(folder, name, contents[name])
+                star.load(folder)
+            star.build(*self.build_options)
+            results.append(star.tables())
+        assert results[0] == results[1]
+        highest = {
+            (number, part): max(r for n, p, r in files if (n, p) == (number, part)) for number, part, _ in files
+        }
+        records = sum(len(files[number, part, revision]) for (number, part), revision in highest.items())
+        star_rows = sum(sum(results[0][f"marts.{name}"].values()) for name in ("fct_sales", "sales_quarantine"))
+        assert star_rows == records, "every record is in fct_sales once or in the quarantine once"
+
+
+UNIT_TESTS = ("--exclude-resource-type", "unit_test")
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
-    tmp_path_factory: pytest.TempPathFactory,
-    parsed_project: ParsedProject,
-    files: Mapping[tuple[int, str, int], Sequence[tuple[str, int, str, str]]],
-    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject
 ) -> None:
-    contents = {
-        f"sales_2024-{number:02}{part}.r{revision}.csv": month(number, lines)
-        for (number, part, revision), lines in files.items()
-    }
-    results = []
-    for names in (sorted(contents), data.draw(st.permutations(sorted(contents)))):
-        star = Star(tmp_path_factory.mktemp("home"), parsed_project)
-        folder = tmp_path_factory.mktemp("files")
-        for name in names:
-            drop(folder, name, contents[name])
-            star.load(folder)
-        star.build("--exclude-resource-type", "unit_test")
-        results.append(star.tables())
-    assert results[0] == results[1]
-    highest = {
-        (number, part): max(r for n, p, r in files if (n, p) == (number, part)) for number, part, _ in files
-    }
-    records = sum(len(files[number, part, revision]) for (number, part), revision in highest.items())
-    star_rows = sum(sum(results[0][f"marts.{name}"].values()) for name in ("fct_sales", "sales_quarantine"))
-    assert star_rows == records, "every record is in fct_sales once or in the quarantine once"
+    options = (*UNIT_TESTS, "--exclude-resource-type", "test")
+    Orders(tmp_path_factory.mktemp, parsed_project, options).compare(files, data)
+
+
+@pytest.mark.heavy
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=FILES, data=st.data())
+def test_any_order_of_files_passes_every_data_test(
+    tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject
+) -> None:
+    Orders(tmp_path_factory.mktemp, parsed_project, UNIT_TESTS).compare(files, data)
 
 
 def test_a_late_file_inserts_its_version_and_moves_no_other(
