@@ -19,7 +19,7 @@ class CommandLine:
     """The command with its own home folder; `seconds` is the time limit of a command."""
 
     home: Path
-    seconds: float = 280
+    seconds: float = 560
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the command, whatever its exit code."""
