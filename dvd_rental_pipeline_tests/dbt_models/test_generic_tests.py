@@ -41,6 +41,7 @@ ARGUMENTS: dict[str, dict[str, object]] = {
     "is_true": {"column_name": "ok"},
     "not_negative": {"column_name": "n"},
     "primary_key": {"columns": ["a", "b"]},
+    "sums_to_rows": {"summed": "n", "of": "films"},
     "validity_is_sound": {"key": "id"},
 }  # fmt: skip
 
@@ -97,6 +98,10 @@ CASES = [
     ("primary_key", "(values (1, 1), (1, 1), (1, 2)) as t (a, b)", 1, "duplicate"),
     ("primary_key", "(values (1, 1), (null, 2)) as t (a, b)", 1, "first column null"),
     ("primary_key", "(values (1, 1), (2, null)) as t (a, b)", 1, "last column null"),
+    ("sums_to_rows", "(values (2), (0)) as t (n)", 0, "the sum is the number of rows"),
+    ("sums_to_rows", "(values (2), (1)) as t (n)", 1, "one too many"),
+    ("sums_to_rows", "(values (1), (null)) as t (n)", 1, "one too few"),
+    ("sums_to_rows", "(values (2)) as t (n) where false", 1, "no row"),
     ("validity_is_sound", VERSIONS.format(f"{FIRST}, (1, '2020-01-01', null, true)"), 0, "two versions"),
     ("validity_is_sound", VERSIONS.format(f"{FIRST}, (1, '2020-01-01', '2020-01-01', false)"), 1, "empty"),
     ("validity_is_sound", VERSIONS.format(f"{FIRST}, (1, '2019-12-31', null, true)"), 1, "overlap"),

@@ -54,7 +54,7 @@ def test_an_empty_account_is_planned_and_applied_until_nothing_is_missing(
     admin: CommandLine, server: SnowflakeStandIn, public_key: Path
 ) -> None:
     doctor = admin.run("doctor").stdout
-    assert "does not see DVD_RENTAL, STAGING" in " ".join(doctor.split())
+    assert "does not see DVD_RENTAL, SIGNUPS, STAGING" in " ".join(doctor.split())
     keys = [f"--public-key={role}={public_key}" for role in ("LOADER", "TRANSFORMER")]
     planned = admin.ok("snowflake", "plan", *keys)
     assert "create role if not exists TRANSFORMER;" in planned
