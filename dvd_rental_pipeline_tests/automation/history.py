@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -38,9 +40,10 @@ class History:
         self._sensors = {sensor.name: sensor for sensor in (*MODEL_SENSORS, build_catch_up_sensor(DVD_RENTAL))}
         self._cursors: dict[str, object] = {}
 
-    def keys(self, *groups: str) -> Sequence[dg.AssetKey]:
-        """The assets of some groups, parents first."""
-        wanted = dg.AssetSelection.groups(*groups).resolve(self.graph)
+    def keys(self, *layers: str) -> Sequence[dg.AssetKey]:
+        """The assets of some layers, parents first."""
+        selections: list[dg.AssetSelection] = [dg.AssetSelection.tag("layer", layer) for layer in layers]
+        wanted = reduce(or_, selections).resolve(self.graph)
         return [key for key in self.graph.toposorted_asset_keys if key in wanted]
 
     def build(self, keys: Iterable[dg.AssetKey], *, failing: Iterable[dg.AssetCheckKey] = ()) -> None:
