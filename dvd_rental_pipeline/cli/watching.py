@@ -13,7 +13,7 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 
 if TYPE_CHECKING:
     from dvd_rental_pipeline.runs.report import RunReport
-    from dvd_rental_pipeline.transform.manifest import Manifest
+    from dvd_rental_pipeline.transform.changed_models import Signatures
 
 
 def watch_models(settings: Settings, log_file: Path) -> None:
@@ -23,10 +23,11 @@ def watch_models(settings: Settings, log_file: Path) -> None:
     """
     from watchfiles import watch
 
+    from dvd_rental_pipeline.transform.changed_models import read_signatures
     from dvd_rental_pipeline.transform.manifest import read_manifest
     from dvd_rental_pipeline.transform.project import is_input, load_dbt_project
 
-    built = read_manifest(load_dbt_project(settings).manifest_path)
+    built = read_signatures(read_manifest(load_dbt_project(settings).manifest_path), DBT_PROJECT_DIR)
     messages.print(f"\nWatching {DBT_PROJECT_DIR}: what a saved file changes is rebuilt. Ctrl-C ends this.")
     try:
         for changes in watch(
@@ -43,20 +44,21 @@ def watch_models(settings: Settings, log_file: Path) -> None:
         messages.print("Watching has ended.")
 
 
-def _rebuild(settings: Settings, built: "Manifest", log_file: Path) -> "Manifest":
-    """Build what differs from the manifest `built`; returns the manifest that stands in the warehouse now."""
+def _rebuild(settings: Settings, built: "Signatures", log_file: Path) -> "Signatures":
+    """Build what differs from `built`; returns the signatures of what the warehouse has now."""
     from dvd_rental_pipeline.runs.launch import run_graph
-    from dvd_rental_pipeline.transform.changed_models import changed_models, models_below
+    from dvd_rental_pipeline.transform.changed_models import changed_models, models_below, read_signatures
     from dvd_rental_pipeline.transform.manifest import read_manifest
     from dvd_rental_pipeline.transform.project import load_dbt_project
 
     started = time.monotonic()
     with load_graph(settings, None) as (definitions, instance, report_progress):
         manifest = read_manifest(load_dbt_project(settings).manifest_path)
-        changed = changed_models(built, manifest)
+        saved = read_signatures(manifest, DBT_PROJECT_DIR)
+        changed = changed_models(built, saved)
         if not changed:
             messages.print("No model changed.")
-            return manifest
+            return saved
         keys = models_below(manifest, changed)
         report = run_graph(
             definitions,
@@ -67,7 +69,7 @@ def _rebuild(settings: Settings, built: "Manifest", log_file: Path) -> "Manifest
         )
     _show(report, [name for _, name in changed], len(keys), time.monotonic() - started)
     # What failed differs from what is built, so that the next saved file builds it again.
-    return manifest if report.success else built
+    return saved if report.success else built
 
 
 def _show(report: "RunReport", changed: list[str], models: int, seconds: float) -> None:

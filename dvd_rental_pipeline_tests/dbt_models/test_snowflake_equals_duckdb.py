@@ -78,7 +78,7 @@ class Chain:
                 airbyte_tables.load(connection, domain, self.duckdb_path)
 
     def load_signups(self) -> None:
-        """Load users beside the customers, of whom one has signed up with the address of a customer."""
+        """Load new users; one signed up with the e-mail address of a customer."""
         with psycopg.connect(self.url) as source:
             row = source.execute("select email from customer order by customer_id limit 1").fetchone()
         assert row

@@ -196,15 +196,15 @@ def test_one_customer_with_most_rentals_and_many_categories(
 ) -> None:
     _rent(raw, 1, START, START + timedelta(hours=1))
     raw.query(
-        "insert into dvd_rental.rental by name select * replace (cast(n + 1 as integer) as rental_id,"
+        "insert into dvd_rental.rental by name select rental.* replace (cast(n + 1 as integer) as rental_id,"
         " rental_date + n * interval 1 minute as rental_date,"
         " return_date + n * interval 1 minute as return_date)"
         f" from dvd_rental.rental cross join range(1, {MANY_RENTALS}) as numbers(n)"
     )
     raw.put("category", {"category_id": 1_000, "name": "Category"})
     raw.query(
-        "insert into dvd_rental.category by name select * replace (cast(1000 + n as integer) as category_id,"
-        " 'Category ' || n as name) from dvd_rental.category cross join"
+        "insert into dvd_rental.category by name select category.* replace ("
+        "cast(1000 + n as integer) as category_id, 'Category ' || n as name) from dvd_rental.category cross join"
         f" range(1, {MANY_CATEGORIES}) as numbers(n) where category_id = 1000"
     )
     _build(raw, parsed_project)

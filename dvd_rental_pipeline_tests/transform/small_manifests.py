@@ -29,12 +29,8 @@ def model(
     private: Sequence[str] = (),
     meta: Mapping[str, Any] | None = None,
     sql: str | None = None,
-    macros: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The model `key`, schema.name, that reads `parents` (unique ids) and calls `macros` (unique ids).
-
-    The columns `private` are marked in their meta.
-    """
+    """The model `key`, schema.name, that reads `parents` (unique ids); `private` are marked in their meta."""
     schema, name = key.split(".")
     return {
         "unique_id": f"model.small.{name}",
@@ -45,7 +41,7 @@ def model(
         "description": "",
         "columns": _columns(columns, private),
         "relation_name": f'"db"."{schema}"."{name}"',
-        "depends_on": {"nodes": list(parents), "macros": list(macros)},
+        "depends_on": {"nodes": list(parents)},
         "compiled_code": sql,
     }
 
@@ -67,45 +63,16 @@ def data_test(
     }
 
 
-def macro(name: str, sql: str, macros: Sequence[str] = ()) -> dict[str, Any]:
-    """The macro `name`, which calls `macros` (unique ids)."""
-    return {
-        "unique_id": f"macro.small.{name}",
-        "resource_type": "macro",
-        "name": name,
-        "macro_sql": sql,
-        "depends_on": {"macros": list(macros)},
-    }
-
-
-def unit_test(name: str, model: str, expected: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The unit test `name` of the model with the name `model`."""
-    return {
-        "unique_id": f"unit_test.small.{name}",
-        "resource_type": "unit_test",
-        "name": name,
-        "model": model,
-        "description": "",
-        "given": [],
-        "expect": {"rows": list(expected)},
-        "depends_on": {"nodes": [f"model.small.{model}"], "macros": []},
-    }
-
-
 def manifest_of(*nodes: Mapping[str, Any]) -> Manifest:
     """The manifest of `nodes`."""
-    kinds: dict[str, dict[str, Mapping[str, Any]]] = {"source": {}, "macro": {}, "unit_test": {}}
-    others: dict[str, Mapping[str, Any]] = {}
-    for node in nodes:
-        kinds.get(node["resource_type"], others)[node["unique_id"]] = node
+    sources = {node["unique_id"]: node for node in nodes if node["resource_type"] == "source"}
     return Manifest(
         {
             "metadata": {"adapter_type": "duckdb"},
-            "sources": kinds["source"],
-            "nodes": others,
-            "macros": kinds["macro"],
+            "sources": sources,
+            "nodes": {node["unique_id"]: node for node in nodes if node["unique_id"] not in sources},
             "exposures": {},
-            "unit_tests": kinds["unit_test"],
+            "unit_tests": {},
         }
     )
 

@@ -1,0 +1,161 @@
+"""The code version of each model and test: a hash of all code that determines its SQL.
+
+Its own SQL and configuration, the macros that it uses, the variables and environment variables that these read,
+and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of
+the warehouse. No warehouse and no Dagster in here.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dvd_rental_pipeline.transform.manifest import Manifest
+
+ADAPTERS = ("duckdb", "snowflake", "postgres", "redshift")
+# Configuration that describes a node and does not change what is built.
+DESCRIPTIVE = {"meta", "tags", "docs", "group", "access", "freshness", "enabled"}
+# Set anew for each run.
+RUN_VARIABLES = {"DAGSTER_DBT_RUN_ID"}
+_VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
+_ENV_VAR = re.compile(r"\benv_var\(\s*['\"](\w+)['\"](?:\s*,\s*['\"]([^'\"]*)['\"])?")
+
+
+def read_code_versions(manifest: Manifest, project_dir: Path) -> Mapping[str, str]:
+    """The code version of every model, snapshot and test of the project in `project_dir`, by unique id."""
+    macros = _Macros(manifest)
+    variables = _read_variables(project_dir, manifest.raw["metadata"]["project_name"])
+    programs = [f"dbt {manifest.raw['metadata']['dbt_version']}", _adapter_version(manifest.adapter_type)]
+    return {
+        unique_id: _code_version(
+            manifest.raw["nodes"][unique_id], macros, variables, [*programs, *_inputs(manifest, unique_id)]
+        )
+        for unique_id in (*manifest.models, *manifest.tests)
+    }
+
+
+def _digest(*parts: Any) -> str:
+    """A hash of `parts`, which can be written as JSON."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class _Macros:
+    """The macros of the project that a node uses."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._raw: Mapping[str, Mapping[str, Any]] = manifest.raw["macros"]
+        project = manifest.raw["metadata"]["project_name"]
+        adapter = manifest.adapter_type
+        others = tuple(f"{name}__" for name in ADAPTERS if name != adapter)
+        self._own = {
+            unique_id
+            for unique_id, macro in self._raw.items()
+            if macro["package_name"] == project and not macro["name"].startswith(others)
+        }
+        self._ids = {self._raw[unique_id]["name"]: unique_id for unique_id in self._own}
+        self._adapter = adapter
+        self._closures: dict[str, frozenset[str]] = {}
+        nodes = manifest.raw["nodes"]
+        named = frozenset[str]().union(
+            *(self.used_by(nodes[node]) for node in (*manifest.models, *manifest.tests))
+        )
+        dbts = {_base_name(macro["name"]) for key, macro in self._raw.items() if key not in self._own}
+        # What dbt itself calls: macros of dbt that the project overrides, and those found by their name.
+        self.of_all_nodes = frozenset(
+            key for key in self._own if key not in named or _base_name(self._raw[key]["name"]) in dbts
+        )
+
+    def used_by(self, node: Mapping[str, Any]) -> frozenset[str]:
+        """The ids of the macros that `node` uses, directly or through others."""
+        return frozenset[str]().union(*(self._closure(macro) for macro in node["depends_on"]["macros"]))
+
+    def text(self, unique_id: str) -> str:
+        sql: str = self._raw[unique_id]["macro_sql"]
+        return sql
+
+    def _closure(self, unique_id: str) -> frozenset[str]:
+        if unique_id not in self._closures:
+            found: set[str] = set()
+            pending = [unique_id]
+            while pending:
+                current = pending.pop()
+                if current in found or current not in self._own:
+                    continue
+                found.add(current)
+                pending += self._raw[current]["depends_on"]["macros"]
+                name = self._raw[current]["name"]
+                dispatched = (f"{self._adapter}__{name}", f"default__{name}")
+                pending += [self._ids[other] for other in dispatched if other in self._ids]
+            self._closures[unique_id] = frozenset(found)
+        return self._closures[unique_id]
+
+
+def _base_name(name: str) -> str:
+    """The name of a macro without the prefix of an adapter."""
+    prefix, separator, base = name.partition("__")
+    return base if separator and prefix in (*ADAPTERS, "default") else name
+
+
+def _code_version(
+    node: Mapping[str, Any], macros: _Macros, variables: Mapping[str, Any], surroundings: Collection[str]
+) -> str:
+    used = sorted(macros.used_by(node) | macros.of_all_nodes)
+    texts = [node["raw_code"], *(macros.text(macro) for macro in used)]
+    config = {key: value for key, value in node["config"].items() if key not in DESCRIPTIVE}
+    # Hooks and other settings are Jinja as well.
+    read = "\n".join([*texts, json.dumps(config, default=str).replace('\\"', '"')])
+    columns = [
+        [
+            column["name"],
+            column.get("data_type"),
+            column.get("constraints"),
+            bool((column.get("config") or {}).get("meta", {}).get("pii")),
+        ]
+        for column in node["columns"].values()
+    ]
+    return _digest(
+        texts,
+        config,
+        node.get("relation_name"),
+        columns,
+        node.get("constraints"),
+        (node.get("test_metadata") or {}).get("kwargs"),
+        {name: variables.get(name) for name in sorted(set(_VAR.findall(read)))},
+        dict(_environment_read(read)),
+        list(surroundings),
+    )
+
+
+def _inputs(manifest: Manifest, unique_id: str) -> Iterator[str]:
+    """The names in the warehouse of what the node reads."""
+    for parent in manifest.raw["nodes"][unique_id]["depends_on"]["nodes"]:
+        yield manifest.table(parent).relation_name
+
+
+def _environment_read(text: str) -> Iterator[tuple[str, str]]:
+    """The environment variables that `text` reads, with their values."""
+    for name, default in sorted(set(_ENV_VAR.findall(text))):
+        if name not in RUN_VARIABLES:
+            yield name, os.environ.get(name, default)
+
+
+def _read_variables(project_dir: Path, project: str) -> Mapping[str, Any]:
+    declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8")).get("vars") or {}
+    return {**declared, **(declared.get(project) or {})}
+
+
+@cache
+def _adapter_version(adapter_type: str) -> str:
+    package = f"dbt-{adapter_type}"
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
