@@ -205,7 +205,8 @@ def test_one_customer_with_most_rentals_and_many_categories(
     raw.query(
         "insert into dvd_rental.category by name select category.* replace ("
         "cast(1000 + n as integer) as category_id, 'Category ' || n as name)"
-        f" from dvd_rental.category cross join range(1, {MANY_CATEGORIES}) as numbers(n) where category_id = 1000"
+        f" from dvd_rental.category cross join range(1, {MANY_CATEGORIES}) as numbers(n)"
+        " where category_id = 1000"
     )
     _build(raw, parsed_project)
     assert raw.query("select max(rentals) from reports.customer_360") == [(MANY_RENTALS,)]
