@@ -28,7 +28,7 @@ def build_docs_asset(
     domains: Sequence[Domain],
     freshness_policy: dg.FreshnessPolicy,
     automation_condition: dg.AutomationCondition[Any],
-    record_schemas: Sequence[Path] = (),
+    record_schemas: Sequence[Path],
 ) -> dg.AssetsDefinition:
     """The asset ["site", "docs"], downstream of the reports of `project`.
 

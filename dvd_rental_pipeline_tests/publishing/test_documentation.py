@@ -102,7 +102,7 @@ def test_the_asset_publishes_the_pages_when_models_have_changed(parsed_home: Pat
 
     def materialize() -> dg.ExecuteInProcessResult:
         return dg.materialize(
-            [build_docs_asset(project, [DVD_RENTAL], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"])],
+            [build_docs_asset(project, [DVD_RENTAL], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"], [])],
             instance=instance,
             resources={
                 "dbt": build_dbt_resource(project),

@@ -178,11 +178,16 @@ def test_an_empty_business_has_pages_without_pictures(
 ) -> None:
     (tmp_path / "tables").mkdir()
     ReportTables(tmp_path / "tables", manifest).publish(tmp_path / "site", tmp_path / "pages")
+    tables = 0
     for name in NAMES:
         with open_page(browser, published(tmp_path / "site", f"{name}/index.html")) as page:
             assert page.page.locator(".picture svg").count() == 0
             assert page.page.locator(".picture .empty").count() > 0
+            shown = page.page.locator(".rows:visible").all_inner_texts()
+            tables += len(shown)
+            assert all("No rows for this selection." in text for text in shown)
             assert [text for text in page.complaints if "ERR_FILE_NOT_FOUND" not in text] == []
+    assert tables > 0
 
 
 def test_the_executive_page_is_printed_with_its_verdict(site: Path) -> None:

@@ -50,7 +50,7 @@ class DocumentationStatistics:
 
 
 def write_documentation(
-    dbt_docs: Path, domains: Sequence[Domain], folder: Path, record_schemas: Sequence[Path] = ()
+    dbt_docs: Path, domains: Sequence[Domain], folder: Path, record_schemas: Sequence[Path]
 ) -> DocumentationStatistics:
     """Write all pages into `folder`, from the output of `dbt docs generate --static` in `dbt_docs`.
 
@@ -70,10 +70,8 @@ def write_documentation(
         tables=len(model.tables),
         columns=columns,
         source_tables=len(model.only(RAW_LAYER).tables),
-        has_records=bool(record_schemas),
     )
-    if record_schemas:
-        _write_records(record_schemas, folder)
+    _write_records(record_schemas, folder)
     for name, (layer, title, explanation) in DIAGRAMS.items():
         part = model.only(layer)
         drawing = lay_out(part)

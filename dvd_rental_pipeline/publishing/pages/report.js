@@ -85,6 +85,7 @@
     const body = rows.map((row) => make("tr", {}, ...chart.columns.map(({ field, kind }) => (
       make("td", { className: isNumber(kind) ? "number" : "" }, format(kind, row[field]))
     ))));
+    if (!body.length) body.push(make("tr", {}, make("td", { className: "empty", colSpan: chart.columns.length }, "No rows for this selection.")));
     const head = chart.columns.map(({ label, kind }) => make("th", { scope: "col", className: isNumber(kind) ? "number" : "" }, label));
     const table = make("table", {}, make("caption", { className: "unseen" }, chart.question), make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
     document.querySelector(`#chart-${chart.name} .rows`).replaceChildren(table);
