@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,17 +63,20 @@ def run_graph(
     job = definitions.resolve_implicit_global_asset_job_def()
     progress = RunProgress(len(keys) + len(graph.get_check_keys_for_assets(set(keys))), report_progress)
 
-    def execute(subset: dg.JobDefinition, built: Collection[dg.AssetKey]) -> dg.ExecuteInProcessResult:
+    def execute(
+        subset: dg.JobDefinition, built: Collection[dg.AssetKey], target: Sequence[dg.AssetKey] = ()
+    ) -> dg.ExecuteInProcessResult:
         return _execute(
             subset,
             instance,
+            target=target,
             run_config=_full_refresh_config(definitions, built) if full_refresh else None,
             tags=tags,
             log_file=log_file,
             progress=progress,
         )
 
-    results = [execute(job.get_subset(asset_selection=set(keys)), keys)]
+    results = [execute(job, keys, target=keys)]
     left_out: list[str] = []
     while len(results) < _MAX_PARTS and (part := unaffected_part(definitions, results, keys)) is not None:
         subset = job.get_subset(asset_selection=set(part.assets), asset_check_selection=set(part.checks))
@@ -117,15 +120,18 @@ def _execute(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
     *,
+    target: Sequence[dg.AssetKey] = (),
     run_config: Mapping[str, Any] | None = None,
     tags: Mapping[str, str],
     log_file: Path,
     progress: RunProgress,
 ) -> dg.ExecuteInProcessResult:
+    """Execute `job`, or its assets `target` with all their checks, which the UI shows as the run's target."""
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, progress)
     with _output_to(log_file):
         result = job.execute_in_process(
+            asset_selection=target,
             run_config=run_config,
             instance=instance,
             run_id=run_id,

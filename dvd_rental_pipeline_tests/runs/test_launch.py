@@ -101,6 +101,7 @@ def test_runs_are_kept_between_processes(settings: Settings) -> None:
         kept = instance.get_run_by_id(summary.run_id)
         assert kept is not None
         assert kept.status is dg.DagsterRunStatus.SUCCESS
+        assert kept.asset_selection == {films.key}, "the UI shows it as the run's target"
         assert kept.tags[CAUSE] == "dvd-rental run --select key:films", "the UI lists the tags of runs"
 
 
