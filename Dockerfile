@@ -40,7 +40,7 @@ ENV PATH=/venv/bin:$PATH \
     DVD_RENTAL_DEPLOYMENT=${DEPLOYMENT}
 RUN python -m compileall -q dvd_rental_pipeline
 USER 10001
-RUN python -m dvd_rental_pipeline.transform.project
+RUN python -m dvd_rental_pipeline.transform.parsing
 EXPOSE 4000
 HEALTHCHECK --interval=30s --timeout=20s --start-period=90s \
     CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.home import require_free_space
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 from dvd_rental_pipeline.runs.asset_names import read_asset_names, write_asset_names
+from dvd_rental_pipeline.transform.parsing import update_manifest
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, Definitions
@@ -40,10 +42,14 @@ def load_graph(
         names.expand(selection)
     with progress() as report_progress:
         report_progress("loading the graph")
-        from dvd_rental_pipeline.definitions import build_definitions
-        from dvd_rental_pipeline.runs.instance import open_instance
-        from dvd_rental_pipeline.runs.selection import asset_names
+        with ThreadPoolExecutor(1) as second_thread:
+            # dbt parses in a process of its own while this one imports Dagster.
+            parsing = second_thread.submit(update_manifest, settings)
+            from dvd_rental_pipeline.definitions import build_definitions
+            from dvd_rental_pipeline.runs.instance import open_instance
+            from dvd_rental_pipeline.runs.selection import asset_names
 
+            parsing.result()
         definitions = build_definitions(settings)
         with open_instance(settings) as instance:
             write_asset_names(settings, asset_names(definitions))

@@ -77,9 +77,9 @@ def _warehouse(settings: Settings, on_wait: object) -> Warehouse:
 def _read_models(settings: Settings) -> Mapping[str, "DbtModel"]:
     """The reports of the dbt project by name, in alphabetical order."""
     from dvd_rental_pipeline.transform.manifest import read_manifest
-    from dvd_rental_pipeline.transform.project import load_dbt_project
+    from dvd_rental_pipeline.transform.parsing import update_manifest
 
-    manifest = read_manifest(load_dbt_project(settings).manifest_path)
+    manifest = read_manifest(update_manifest(settings))
     found = {model.name: model for model in manifest.models.values() if model.schema == SCHEMA}
     return dict(sorted(found.items()))
 

@@ -25,15 +25,12 @@ def watch_models(settings: Settings, log_file: Path) -> None:
 
     from dvd_rental_pipeline.transform.changed_models import read_signatures
     from dvd_rental_pipeline.transform.manifest import read_manifest
-    from dvd_rental_pipeline.transform.project import is_input, load_dbt_project
+    from dvd_rental_pipeline.transform.parsing import is_input, update_manifest
 
-    built = read_signatures(read_manifest(load_dbt_project(settings).manifest_path), DBT_PROJECT_DIR)
+    built = read_signatures(read_manifest(update_manifest(settings)), DBT_PROJECT_DIR)
     messages.print(f"\nWatching {DBT_PROJECT_DIR}: what a saved file changes is rebuilt. Ctrl-C ends this.")
     try:
-        for changes in watch(
-            DBT_PROJECT_DIR,
-            watch_filter=lambda _, path: is_input(DBT_PROJECT_DIR, Path(path)),
-        ):
+        for changes in watch(DBT_PROJECT_DIR, watch_filter=lambda _, path: is_input(Path(path))):
             files = sorted({str(Path(path).relative_to(DBT_PROJECT_DIR)) for _, path in changes})
             messages.print(f"\nSaved: {escape(', '.join(files))}", soft_wrap=True)
             try:
@@ -49,11 +46,11 @@ def _rebuild(settings: Settings, built: "Signatures", log_file: Path) -> "Signat
     from dvd_rental_pipeline.runs.launch import run_graph
     from dvd_rental_pipeline.transform.changed_models import changed_models, models_below, read_signatures
     from dvd_rental_pipeline.transform.manifest import read_manifest
-    from dvd_rental_pipeline.transform.project import load_dbt_project
+    from dvd_rental_pipeline.transform.parsing import update_manifest
 
     started = time.monotonic()
     with load_graph(settings, None) as (definitions, instance, report_progress):
-        manifest = read_manifest(load_dbt_project(settings).manifest_path)
+        manifest = read_manifest(update_manifest(settings))
         saved = read_signatures(manifest, DBT_PROJECT_DIR)
         changed = changed_models(built, saved)
         if not changed:

@@ -162,7 +162,7 @@ def _grants(rehearsal: Rehearsal) -> StepOutcome:
 
 def _masks(rehearsal: Rehearsal) -> StepOutcome:
     from dvd_rental_pipeline.transform.manifest import read_manifest  # noqa: PLC0415 - slow imports
-    from dvd_rental_pipeline.transform.project import load_dbt_project  # noqa: PLC0415 - slow imports
+    from dvd_rental_pipeline.transform.parsing import update_manifest  # noqa: PLC0415 - slow imports
 
     if rehearsal.settings.snowflake_edition is SnowflakeEdition.STANDARD:
         return StepOutcome(
@@ -182,7 +182,7 @@ def _masks(rehearsal: Rehearsal) -> StepOutcome:
         rehearsal.warehouse().query("select table_schema, table_name from information_schema.tables").values
     )
     present = {(str(schema).upper(), str(name).upper()) for schema, name in tables}
-    manifest = read_manifest(load_dbt_project(rehearsal.settings).manifest_path)
+    manifest = read_manifest(update_manifest(rehearsal.settings))
     expected = {
         (model.schema.upper(), model.name.upper(), column.name.upper())
         for model in manifest.models.values()

@@ -62,7 +62,9 @@ def build_docs_asset(
             target.mkdir()
             pages.mkdir()
             with warehouse.lock([domain.name for domain in domains], context.log.info):
-                dbt.cli(["docs", "generate", "--static"], target_path=target).wait()
+                # The pages do not show the SQL of tests.
+                excluded = "resource_type:test resource_type:unit_test"
+                dbt.cli(["docs", "generate", "--static", "--exclude", excluded], target_path=target).wait()
             statistics = write_documentation(target, domains, pages, record_schemas)
             address = site.publish("docs", pages)
         return dg.MaterializeResult(

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr
 
 from dvd_rental_pipeline.core.private_api.dbt import LightDbtCliResource
 from dvd_rental_pipeline.transform.dbt_output import end
-from dvd_rental_pipeline.transform.project import dbt_executable
+from dvd_rental_pipeline.transform.parsing import dbt_executable
 
 
 class InstalledDbt(LightDbtCliResource):
@@ -42,7 +42,7 @@ def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """The resource for `project`."""
     return InstalledDbt(
         project_dir=project,  # type: ignore[arg-type]
-        dbt_executable=dbt_executable(project),
+        dbt_executable=dbt_executable(project.target),
         # Its messages are shown in the UI and in files, where escape sequences are noise.
         global_config_flags=["--no-use-colors"],
     )

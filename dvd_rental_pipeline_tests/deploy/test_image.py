@@ -142,7 +142,7 @@ def test_the_image_has_no_secret_and_does_not_run_as_root(image: str, container:
 @pytest.mark.timeout(1200)
 def test_the_manifest_of_the_image_is_not_parsed_again(container: str) -> None:
     code = (
-        "from dvd_rental_pipeline.transform.project import _manifest_is_stale, load_dbt_project;"
+        "from dvd_rental_pipeline.transform.project import load_dbt_project;"
         "from dvd_rental_pipeline.core.settings import Settings;"
         "p = load_dbt_project(Settings.load()); print(p.target, p.manifest_path.stat().st_mtime_ns)"
     )

@@ -11,9 +11,9 @@ import pytest
 from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
-from dvd_rental_pipeline.transform import project as dbt
+from dvd_rental_pipeline.transform import parsing
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt, build_dbt_resource
-from dvd_rental_pipeline.transform.project import DbtProjectError, load_dbt_project
+from dvd_rental_pipeline.transform.parsing import DbtProjectError, update_manifest
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def project_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the dbt project that a test may change."""
     copy = tmp_path / "dbt"
     shutil.copytree(DBT_PROJECT_DIR, copy, ignore=shutil.ignore_patterns("target", "logs"))
-    monkeypatch.setattr(dbt, "DBT_PROJECT_DIR", copy)
+    monkeypatch.setattr(parsing, "DBT_PROJECT_DIR", copy)
     return copy
 
 
@@ -33,11 +33,11 @@ def settings(tmp_path: Path) -> Settings:
 def test_the_project_is_parsed_again_only_when_a_file_of_it_has_changed(
     project_dir: Path, settings: Settings
 ) -> None:
-    made = load_dbt_project(settings).manifest_path.stat().st_mtime_ns
-    assert load_dbt_project(settings).manifest_path.stat().st_mtime_ns == made
+    made = update_manifest(settings).stat().st_mtime_ns
+    assert update_manifest(settings).stat().st_mtime_ns == made
     later = made / 1e9 + 10
     os.utime(project_dir / "models" / "marts" / "dim_film.sql", (later, later))
-    assert load_dbt_project(settings).manifest_path.stat().st_mtime_ns > made
+    assert update_manifest(settings).stat().st_mtime_ns > made
 
 
 def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
@@ -45,7 +45,7 @@ def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
 ) -> None:
     (project_dir / "models" / "marts" / "dim_film.sql").write_text("select * from {{ ref('no_such_model') }}")
     with pytest.raises(DbtProjectError, match="no_such_model"):
-        load_dbt_project(settings)
+        update_manifest(settings)
     assert not list(project_dir.glob("target")), "nothing is left in the project's own folder"
 
 

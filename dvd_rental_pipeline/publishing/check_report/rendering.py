@@ -18,7 +18,7 @@ from dvd_rental_pipeline.publishing.repository import repository_url
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.transform.failing_rows import private_columns
 from dvd_rental_pipeline.transform.manifest import read_manifest
-from dvd_rental_pipeline.transform.project import load_dbt_project
+from dvd_rental_pipeline.transform.parsing import update_manifest
 from dvd_rental_pipeline.warehouse.interface import Rows
 
 
@@ -30,7 +30,7 @@ def read_full_report(
     query: Callable[[str], Rows],
 ) -> CheckReport:
     """The report on every check of `definitions`; `query` executes SQL in the warehouse."""
-    manifest = read_manifest(load_dbt_project(settings).manifest_path)
+    manifest = read_manifest(update_manifest(settings))
     return read_report(
         instance,
         declared_checks(definitions.resolve_asset_graph().assets_defs),

@@ -8,12 +8,12 @@ Columns that only filter, join or order rows are not traced.
 import graphlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlglot import exp, parse_one
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
+from sqlglot.schema import MappingSchema
 
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.publishing.documentation.entity_model import RAW_LAYER, Entity, EntityModel
@@ -79,6 +79,11 @@ def trace(manifest: Manifest, model: EntityModel) -> Lineage:
         for table in by_id.values()
         if table.layer == RAW_LAYER
     }
+    schema = MappingSchema(dialect=dialect)
+    for parts, table in relations.items():
+        if table.name in columns:
+            _add_columns(schema, parts, columns[table.name])
+    relation_of = {table.name: parts for parts, table in relations.items()}
     parents: dict[ColumnName, Sequence[ColumnName]] = {}
     order = graphlib.TopologicalSorter(
         {unique_id: manifest.models[unique_id].parents for unique_id in sorted(manifest.models)}
@@ -89,10 +94,12 @@ def trace(manifest: Manifest, model: EntityModel) -> Lineage:
             continue
         if not node.compiled_code:
             raise LineageError(f"{table.name} is not compiled: read the manifest that `dbt compile` writes.")
-        traced = _Query(node.compiled_code, dialect, relations, columns).trace()
+        traced = _Query(node.compiled_code, dialect, relations, schema).trace()
         if node.is_snapshot:
             traced |= _snapshot_columns(table, node, traced)
         columns[table.name] = list(traced)
+        if table.name in relation_of:
+            _add_columns(schema, relation_of[table.name], columns[table.name])
         for name, sources in traced.items():
             parents[ColumnName(table.name, name)] = sorted(
                 source for source in sources if source.table != table.name
@@ -104,6 +111,12 @@ def trace(manifest: Manifest, model: EntityModel) -> Lineage:
 
 def _relation(name: str, dialect: str) -> tuple[str, ...]:
     return _parts(exp.to_table(name, dialect=dialect))
+
+
+def _add_columns(schema: MappingSchema, parts: Sequence[str], columns: Sequence[str]) -> None:
+    # Lineage needs no types, and an unknown one spares sqlglot the reading of each.
+    catalog, database, name = parts
+    schema.add_table(exp.table_(name, database, catalog), dict.fromkeys(columns, "unknown"))
 
 
 def _parts(table: exp.Table) -> tuple[str, ...]:
@@ -134,18 +147,11 @@ class _Query:
         sql: str,
         dialect: str,
         relations: Mapping[tuple[str, ...], Entity],
-        columns: Mapping[str, Sequence[str]],
+        schema: MappingSchema,
     ) -> None:
         self._dialect = dialect
         self._relations = relations
-        self._schema: dict[str, Any] = {}
-        for parts, table in relations.items():
-            if table.name in columns:
-                *outer, name = parts
-                level = self._schema
-                for part in outer:
-                    level = level.setdefault(part, {})
-                level[name] = dict.fromkeys(columns[table.name], "unknown")
+        self._schema = schema
         self._query = qualify(
             parse_one(sql, dialect=dialect),
             schema=self._schema,
