@@ -1,6 +1,6 @@
 """Splits a file into valid rows and quarantined records, as two Parquet files, in bounded memory.
 
-Python's reader finds the records; DuckDB validates them in batches, without a database.
+Blocks of records become Arrow arrays; DuckDB validates them in batches, without a database.
 """
 
 import calendar
@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.ingestion.files.csv_records import REPLACEMENT, CsvRecord, as_text, read_records
+from dvd_rental_pipeline.ingestion.files.csv_blocks import (
+    BLOCK_BYTES,
+    REPLACEMENT,
+    CsvBlock,
+    CsvReader,
+    CsvRecord,
+    as_text,
+)
 from dvd_rental_pipeline.pipelines.sales.columns import (
     FILE_COLUMNS,
     FieldKind,
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-BATCH_RECORDS = 20_000
+BATCH_RECORDS = 100_000
 
 
 class RejectedFileError(PipelineError):
@@ -65,6 +72,7 @@ def validate_file(
     folder: Path,
     *,
     batch_records: int = BATCH_RECORDS,
+    block_bytes: int = BLOCK_BYTES,
 ) -> ValidatedFile:
     """Read `stream` to its end and write its rows to two Parquet files in `folder`.
 
@@ -75,15 +83,17 @@ def validate_file(
 
     hashed = _HashingStream(stream)
     buffered: Any = io.BufferedReader(hashed, 1 << 20)
-    records = read_records(buffered, encoding=file_format.encoding, delimiter=file_format.delimiter)
-    header = _read_header(file, next(records, None))
+    reader = CsvReader(
+        buffered, encoding=file_format.encoding, delimiter=file_format.delimiter, block_bytes=block_bytes
+    )
+    header = _read_header(file, reader.read_record())
     with (
         duckdb.connect(config={"threads": 2, "memory_limit": "512MB"}) as connection,
         _Output(folder / "valid.parquet", "order_lines") as valid,
         _Output(folder / "quarantined.parquet", "quarantine") as quarantined,
     ):
         validator = _Validator(connection, file, file_format, header)
-        for batch in _batches(records, header, batch_records):
+        for batch in _batches(reader.read_blocks(header.fields), batch_records):
             rows, rejected = validator.validate(batch)
             valid.write(rows)
             quarantined.write(rejected)
@@ -138,13 +148,16 @@ def _read_header(file: SalesFile, record: CsvRecord | None) -> _Header:
     return _Header(positions, len(record.fields), record.fields, ignored)
 
 
-def _batches(records: Iterator[CsvRecord], header: _Header, size: int) -> Iterator[list[CsvRecord]]:
-    batch: list[CsvRecord] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) == size:
+def _batches(blocks: Iterator[CsvBlock], size: int) -> Iterator[list[CsvBlock]]:
+    """Blocks with at least `size` records together, so that the cost of a query does not count."""
+    batch: list[CsvBlock] = []
+    records = 0
+    for block in blocks:
+        batch.append(block)
+        records += len(block.lines) + len(block.others)
+        if records >= size:
             yield batch
-            batch = []
+            batch, records = [], 0
     if batch:
         yield batch
 
@@ -159,55 +172,43 @@ class _Validator:
         self._file = file
         self._format = file_format
         self._header = header
-        self._query = _validation_query(file, file_format)
+        self._schema = arrow_schema("order_lines")
 
-    def validate(self, batch: Sequence[CsvRecord]) -> tuple["pa.Table", "pa.Table"]:
+    def validate(self, batch: Sequence[CsvBlock]) -> tuple["pa.Table", "pa.Table"]:
         """The valid rows and the quarantined records of `batch`."""
         import pyarrow as pa  # noqa: PLC0415 - only loading needs Arrow
+        import pyarrow.compute as pc  # noqa: PLC0415 - only loading needs Arrow
 
-        rejected: list[tuple[int, str | None, str, str]] = []
-        splittable = [record for record in batch if not self._reject_shape(record, rejected)]
-        fields = list(zip(*(record.fields for record in splittable), strict=True)) or [()] * self._header.width
-        incoming = pa.table(
-            {
-                "position": pa.array(range(len(splittable)), pa.int64()),
-                "line": pa.array([record.line for record in splittable], pa.int64()),
-                **{
-                    name: pa.array(fields[position], pa.string())
-                    for name, position in self._header.positions.items()
-                },
-            }
+        rejected = [self._reject(record) for block in batch for record in block.others]
+        names = ["line", *map(_field, range(self._header.width))]
+        incoming = pa.concat_tables(pa.table([block.lines, *block.columns], names) for block in batch)
+        query = _validation_query(
+            self._file,
+            self._format,
+            self._header.positions,
+            has_replacements=any(block.has_replacements for block in batch),
         )
         self._connection.register("incoming", incoming)
-        self._connection.execute(f"create or replace temp table checked as {self._query}")
-        selected = ", ".join(arrow_schema("order_lines").names)
-        valid = self._connection.sql(
-            f"select {selected} from checked where len(problems) = 0 order by position"
-        ).to_arrow_table()
-        for position, problems in self._connection.execute(
-            "select position, problems from checked where len(problems) > 0 order by position"
-        ).fetchall():
-            record = splittable[position]
-            column = problems[0].partition(": ")[0]
-            text = as_text(record.fields, self._format.delimiter)
-            rejected.append((record.line, column, "; ".join(problems), text))
-        return valid, self._quarantine(rejected)
+        checked = self._connection.sql(query).to_arrow_table()
+        is_valid = pc.equal(checked["problems"], "")
+        is_invalid = pc.invert(is_valid)
+        texts = incoming.filter(is_invalid).to_pylist()
+        for text, problems in zip(texts, checked["problems"].filter(is_invalid).to_pylist(), strict=True):
+            line, *fields = text.values()
+            column = problems.partition(": ")[0]
+            rejected.append((line, column, problems, as_text(fields, self._format.delimiter)))
+        return checked.select(self._schema.names).filter(is_valid), self._quarantine(rejected)
 
-    def _reject_shape(self, record: CsvRecord, rejected: list[tuple[int, str | None, str, str]]) -> bool:
-        """Add a record that is not one of `width` fields to `rejected`."""
+    def _reject(self, record: CsvRecord) -> tuple[int, str | None, str, str]:
+        """What the quarantine says of a record that is not one of `width` fields, or repeats the header."""
         if record.error is not None:
-            rejected.append((record.line, None, record.error, record.text))
-            return True
-        width = self._header.width
-        if len(record.fields) == width and record.fields != self._header.fields:
-            return False
+            return record.line, None, record.error, record.text
         reason = (
             "the header again"
             if record.fields == self._header.fields
-            else f"{len(record.fields)} fields, and the header has {width}"
+            else f"{len(record.fields)} fields, and the header has {self._header.width}"
         )
-        rejected.append((record.line, None, reason, as_text(record.fields, self._format.delimiter)))
-        return True
+        return record.line, None, reason, as_text(record.fields, self._format.delimiter)
 
     def _quarantine(self, rejected: Sequence[tuple[int, str | None, str, str]]) -> "pa.Table":
         import pyarrow as pa  # noqa: PLC0415 - only loading needs Arrow
@@ -229,17 +230,31 @@ class _Validator:
         return pa.Table.from_pylist(rows, arrow_schema("quarantine"))
 
 
-def _validation_query(file: SalesFile, file_format: FileFormat) -> str:
-    """A query on the table `incoming`: typed columns, and `problems`, a list of texts `COLUMN: REASON`."""
-    values = ",\n".join(f"nullif(trim({column.name}), '') as {column.name}" for column in FILE_COLUMNS)
+def _field(position: int) -> str:
+    """The name of the field at `position` in the table `incoming`."""
+    return f"field_{position}"
+
+
+def _validation_query(
+    file: SalesFile, file_format: FileFormat, positions: Mapping[str, int], *, has_replacements: bool
+) -> str:
+    """A query on the table `incoming`: typed columns, and `problems`, texts `COLUMN: REASON` joined by `; `.
+
+    The rows are in the order of `incoming`. `has_replacements` is whether a text may have bytes that were not
+    valid.
+    """
+    values = ",\n".join(
+        f"nullif(trim({_field(positions[column.name])}), '') as {column.name}" for column in FILE_COLUMNS
+    )
     typed = ",\n".join(f"{_typed(column, file_format)} as {column.name}" for column in FILE_COLUMNS)
-    problems = ",\n".join(_problem(column, file_format) for column in FILE_COLUMNS)
+    tested = (_problem(column, file_format, has_replacements=has_replacements) for column in FILE_COLUMNS)
+    problems = ",\n".join(problem for problem in tested if problem)
     days = calendar.monthrange(file.period.year, file.period.month)[1]
     last = file.period.replace(day=days)
     return f"""
-        with texts as (select position, line, {values} from incoming),
+        with texts as (select line, {values} from incoming),
         typed as (
-            select position, line, {typed}, [{problems}] as problems_of_columns
+            select line, {typed}, concat_ws('; ', {problems}) as problems_of_columns
             from texts
         )
         select
@@ -247,39 +262,43 @@ def _validation_query(file: SalesFile, file_format: FileFormat) -> str:
             {_literal(file.key)} as file_key,
             {_literal(file.name)} as file_name,
             date '{file.period}' as period,
-            list_filter(
-                list_concat(problems_of_columns, [
-                    case
-                        when order_date not between date '{file.period}' and date '{last}'
-                        then 'order_date: not in the month of the file, {file.period:%Y-%m}'
-                    end,
-                    case when ship_date < order_date then 'ship_date: before the order date' end,
-                    case when quantity <= 0 then 'quantity: not positive' end,
-                    case when order_line <= 0 then 'order_line: not positive' end,
-                    case when unit_price < 0 then 'unit_price: negative' end,
-                    case when list_price < 0 then 'list_price: negative' end
-                ]),
-                lambda problem: problem is not null
+            concat_ws(
+                '; ',
+                nullif(problems_of_columns, ''),
+                case
+                    when order_date not between date '{file.period}' and date '{last}'
+                    then 'order_date: not in the month of the file, {file.period:%Y-%m}'
+                end,
+                case when ship_date < order_date then 'ship_date: before the order date' end,
+                case when quantity <= 0 then 'quantity: not positive' end,
+                case when order_line <= 0 then 'order_line: not positive' end,
+                case when unit_price < 0 then 'unit_price: negative' end,
+                case when list_price < 0 then 'list_price: negative' end
             ) as problems
         from typed
     """
 
 
-def _problem(column: FileColumn, file_format: FileFormat) -> str:
-    """What is not valid in the text of a column, as `COLUMN: REASON`; null if it is valid."""
+def _problem(column: FileColumn, file_format: FileFormat, *, has_replacements: bool) -> str:
+    """What is not valid in the text of a column, as `COLUMN: REASON`; null if it is valid.
+
+    Empty if every text is.
+    """
     tests = [
-        f"when {when} then {_literal(f'{column.name}: {why}')}" for when, why in _tests(column, file_format)
+        f"when {when} then {_literal(f'{column.name}: {why}')}"
+        for when, why in _tests(column, file_format, has_replacements=has_replacements)
     ]
-    return f"case {' '.join(tests)} end"
+    return f"case {' '.join(tests)} end" if tests else ""
 
 
-def _tests(column: FileColumn, file_format: FileFormat) -> Iterator[tuple[str, str]]:
+def _tests(column: FileColumn, file_format: FileFormat, *, has_replacements: bool) -> Iterator[tuple[str, str]]:
     """Conditions under which the text of a column is not valid, with the reasons; the first counts."""
     name = column.name
-    yield (
-        f"contains({name}, chr({ord(REPLACEMENT)})) or contains({name}, chr(0))",
-        f"bytes that are not valid {file_format.encoding}",
-    )
+    if has_replacements:
+        yield (
+            f"contains({name}, chr({ord(REPLACEMENT)})) or contains({name}, chr(0))",
+            f"bytes that are not valid {file_format.encoding}",
+        )
     if column.required:
         yield f"{name} is null", "empty"
     if column.accepted:
