@@ -123,7 +123,7 @@ def _print_executive(
     Returns what was printed: the time of the page and a hash of the verdicts; None without a PDF.
     """
     at, browser = published.get(f"{SITE_GROUP}/{PRINTED_PAGE}"), find_browser()
-    if at is None or browser is None or not site.has(f"{PRINTED_PAGE}/index.html"):
+    if at is None or browser is None or not site.has(f"{PRINTED_PAGE}/report.js"):
         return None
     verdicts = hashlib.sha256(site.read(f"checks/{STATUS_FILE}")).hexdigest()[:16]
     state = f"{at} {verdicts}"

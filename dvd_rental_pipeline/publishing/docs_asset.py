@@ -54,7 +54,7 @@ def build_docs_asset(
         fingerprint = _fingerprint(project)
         published = context.instance.get_latest_materialization_event(context.asset_key)
         latest = published.asset_materialization if published else None
-        if latest and latest.metadata.get(FINGERPRINT) == fingerprint and site.has("docs/index.html"):
+        if latest and latest.metadata.get(FINGERPRINT) == fingerprint and site.has("docs/search.js"):
             context.log.info("the published pages describe the current models: not built again")
             return dg.MaterializeResult(metadata=latest.metadata)
         with tempfile.TemporaryDirectory(prefix="docs-") as folder:

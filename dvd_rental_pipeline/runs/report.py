@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.run_tags import FORCED
 from dvd_rental_pipeline.quality.findings import failure_detail
 
 # In the order in which they are built, by the tag `layer` of their assets.
-LAYERS = ("raw", "staging", "snapshots", "marts", "reports", "site")
+LAYERS = ("raw", "processed", "warehouse", "staging", "snapshots", "marts", "reports", "site")
 DBT_SECONDS = "Execution Duration"
 
 

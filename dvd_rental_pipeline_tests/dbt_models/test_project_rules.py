@@ -13,6 +13,8 @@ Node = Mapping[str, Any]
 
 WITHOUT_PRIMARY_KEY = {
     "data_as_of": "a single row",
+    "sales_data_as_of": "a single row",
+    "totesys_data_as_of": "a single row",
     **{
         f"{entity}_state_history": f"states may repeat; the versions in dim_{entity}_history have a key"
         for entity in ("customer", "film", "staff", "store")

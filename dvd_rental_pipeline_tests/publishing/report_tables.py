@@ -228,6 +228,8 @@ def _fill(tables: ReportTables, stores: int, months: int, countries: int) -> Non
             {"days_kept": days, "rentals": 3 * days, "on_time": 2 * days, "late": days},
         )
     _insert_recent(tables, names)
+    _insert_product_sales(tables, starts)
+    _insert_wholesale(tables, starts)
     tables.insert("reports.customer_360", {"customer_id": 4711, **PERSON})
     tables.insert("reports.customer_value", {"customer_id": 4711, "customer_name": PERSON["customer_name"]})
 
@@ -307,6 +309,78 @@ def _insert_recent(tables: ReportTables, stores: dict[int, str]) -> None:
                 **{"customer_name": PERSON["customer_name"], "replacement_cost": 19.99, "value_rank": number},
             },
         )
+
+
+def _insert_product_sales(tables: ReportTables, months: list[str]) -> None:
+    tables.insert("marts.sales_data_as_of", {"as_of": datetime(2026, 3, 9)})
+    for index, month in enumerate(months):
+        for territory in ("EMEA", "Japan"):
+            place = {"month": month, "territory": territory}
+            tables.insert(
+                "reports.sales_by_territory",
+                place
+                | {"orders": index + 1, "pieces": 30, "revenue": 100.5 * (index + 1), "cancelled_amount": 7},
+            )
+            tables.insert(
+                "reports.shipping_delay",
+                {
+                    **(place | {"orders": 5, "shipped_orders": 4, "open_orders": 1, "late_orders": 1}),
+                    **{"average_days": 3.5, "longest_days": 9},
+                },
+            )
+        counts = {"active_customers": 9, "gained_customers": 2, "regained_customers": 1, "lost_customers": 3}
+        tables.insert("reports.customers_gained_and_lost", {"month": month} | counts)
+    for year in (2025, 2026):
+        tables.insert(
+            "reports.product_line_sales",
+            {
+                **{"calendar_year": year, "product_line": "Ships", "products_sold": 2, "pieces": 50},
+                **{"revenue": 900, "revenue_percent": 100},
+            },
+        )
+    tables.insert(
+        "reports.price_against_list",
+        {
+            **{"product_code": HOSTILE, "product_line": "Ships", "current_list_price": 50, "order_lines": 4},
+            **{"lines_below_list": 2, "revenue": 900, "list_revenue": 1000, "discount_percent": 10},
+        },
+    )
+
+
+def _insert_wholesale(tables: ReportTables, months: list[str]) -> None:
+    tables.insert("marts.totesys_data_as_of", {"as_of": datetime(2026, 3, 9)})
+    for number, currency in enumerate(("GBP", "EUR"), 1):
+        sold = {
+            "currency_code": currency,
+            "orders": 3,
+            "units": 900,
+            "revenue": 1000 * number,
+            "revenue_rank": 1,
+        }
+        market = {name: value for name, value in sold.items() if name != "revenue_rank"}
+        tables.insert("reports.totesys_sales_by_country", market | {"country": f"Country {number}"})
+        tables.insert("reports.totesys_top_designs", sold | {"design_name": HOSTILE})
+        tables.insert(
+            "reports.totesys_top_staff",
+            sold | {"staff_id": number, "first_name": PERSON["customer_name"], "department_name": "Sales"},
+        )
+        tables.insert(
+            "reports.totesys_payments_due",
+            {
+                **{
+                    "counterparty_id": 1,
+                    "counterparty_name": "Fahey and Sons",
+                    "payment_type_name": "SALES_RECEIPT",
+                },
+                **{"currency_code": currency, "payments": 2, "amount": 70, "first_due_date": "2026-03-01"},
+                **{"overdue_payments": 1, "overdue_amount": 30},
+            },
+        )
+        for month in months:
+            tables.insert(
+                "reports.totesys_purchases_against_sales",
+                {"month": month, "currency_code": currency, "sales": 90, "purchases": 40, "difference": 50},
+            )
 
 
 def _insert_overdue(tables: ReportTables, rank: int, title: str, store: int) -> None:

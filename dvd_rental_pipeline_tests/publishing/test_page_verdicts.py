@@ -12,6 +12,8 @@ from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.publishing.check_report.records import CheckRecord, CheckReport, Outcome
+from dvd_rental_pipeline.publishing.home_page import publish_home
+from dvd_rental_pipeline.publishing.navigation import SITE_PARTS
 from dvd_rental_pipeline.publishing.page_verdicts import upstream_tables, write_status
 from dvd_rental_pipeline.publishing.report_pages.assets import build_page_asset
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
@@ -84,11 +86,14 @@ def test_a_failed_blocking_check_holds_only_the_pages_downstream(
     assert pages["checks"]["state"] == "blocking"
 
 
-def test_a_fault_of_a_source_table_concerns_every_page(
+def test_a_fault_of_a_source_table_concerns_every_page_of_its_pipeline(
     manifest: Manifest, tmp_path: Path, times: dict[str, float]
 ) -> None:
     pages = statuses(manifest, tmp_path, times, record("dvd_rental/rental", Outcome.ERRORED))
-    assert {page["state"] for page in pages.values()} == {"blocking"}
+    assert {name for name, page in pages.items() if page["state"] != "blocking"} == {
+        "wholesale",
+        "product_sales",
+    }
 
 
 def test_without_checks_there_is_no_passing_verdict(
@@ -137,10 +142,18 @@ def test_a_page_that_cannot_be_built_keeps_its_last_state(manifest: Manifest, pa
         session.execute("drop table reports.late_returns")
     assert not materialize().success
     assert (settings.site_dir / "service" / "index.html").read_bytes() == before
-    assert sorted(path.name for path in settings.site_dir.iterdir()) == [
-        "assets",
-        "index.html",
-        "service",
-        "site.js",
-        "theme.css",
-    ]
+    assert {path.name for path in settings.site_dir.iterdir()} == {
+        *("assets", "index.html", "site.js", "theme.css"),
+        *(part.name for part in SITE_PARTS),
+    }
+
+
+def test_a_part_that_was_never_published_says_how_it_is_built(tmp_path: Path) -> None:
+    site = FolderSite(path=str(tmp_path))
+    site.publish_file("service/index.html", b"published")
+    publish_home(site)
+    assert site.read("service/index.html") == b"published"
+    wholesale = site.read("wholesale/index.html").decode()
+    assert "This page has not been published yet" in wholesale
+    assert "dvd-rental run --select tag:domain=totesys" in wholesale
+    assert all(site.has(f"{part.name}/index.html") for part in SITE_PARTS)

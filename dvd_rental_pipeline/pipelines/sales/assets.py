@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
+from dvd_rental_pipeline.assembly.raw_assets import NOTICE
 from dvd_rental_pipeline.core.catalog import Privacy, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
@@ -17,6 +18,9 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.files.drop_zone import DroppedFile, DropZone, open_drop_zone
 from dvd_rental_pipeline.pipelines.sales.columns import SALES
 from dvd_rental_pipeline.pipelines.sales.loading import FileStatus, complete_files, load_files
+from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
+from dvd_rental_pipeline.publishing.report_pages.assets import page_key
+from dvd_rental_pipeline.publishing.report_pages.product_sales import PRODUCT_SALES
 from dvd_rental_pipeline.warehouse.interface import Warehouse
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
@@ -43,8 +47,11 @@ def build_sales_definitions(settings: Settings) -> dg.Definitions:
     """Assets, checks, the job that loads and builds everything of sales, and the sensor that starts it."""
     job = dg.define_asset_job(
         JOB,
-        selection=dg.AssetSelection.key_prefixes([SALES.name]).downstream().materializable()
-        - dg.AssetSelection.key_prefixes(["site"]),
+        selection=(
+            dg.AssetSelection.key_prefixes([SALES.name]).downstream().materializable()
+            - dg.AssetSelection.key_prefixes([SITE_GROUP])
+        )
+        | dg.AssetSelection.assets(page_key(PRODUCT_SALES)),
         description="Load the sales files that are new or have changed, then build the star and the reports.",
     )
     return dg.Definitions(
@@ -79,13 +86,24 @@ def _build_raw_assets() -> dg.AssetsDefinition:
         }
         if outcomes:
             metadata["files"] = dg.MetadataValue.md("\n".join(f"- {outcome}" for outcome in outcomes))
+        notice = {} if counts["files"] else {NOTICE: _no_files(sales_files.location)}
         # All tables are loaded together, whatever is selected.
-        for key in sorted(context.selected_asset_keys):
+        for number, key in enumerate(sorted(context.selected_asset_keys)):
             yield dg.MaterializeResult(
-                asset_key=key, metadata={"dagster/row_count": counts[key.path[-1]], **metadata}
+                asset_key=key,
+                metadata={
+                    "dagster/row_count": counts[key.path[-1]],
+                    **metadata,
+                    **(notice if number == 0 else {}),
+                },
             )
 
     return ingest
+
+
+def _no_files(location: str) -> str:
+    samples = "" if location.startswith("s3://") else " `dvd-rental sales generate` writes sample files."
+    return f"There is no complete sales file in {location}.{samples}"
 
 
 def _asset_spec(table: Table) -> dg.AssetSpec:

@@ -23,7 +23,7 @@ const site = (() => {
   let index = null;
 
   function loadIndex() {
-    index ??= Promise.all(["executive", "sales", "customers", "films", "service", "docs"].map((part) => load(`${part}/search.js`)));
+    index ??= Promise.all(["executive", "sales", "customers", "films", "service", "wholesale", "product_sales", "docs"].map((part) => load(`${part}/search.js`)));
     return index;
   }
 

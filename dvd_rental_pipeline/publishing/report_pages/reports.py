@@ -68,9 +68,9 @@ class ReportReader:
         names = [*group, *sums, *([count] if count else [])]
         return Dataset(report, names, [_plain(row) for row in self._query(sql).values])
 
-    def as_of(self) -> datetime | None:
-        """The data timestamp of the marts, in the time zone of the business; None without data."""
-        rows = self._query(f"select as_of from {self._models['marts', 'data_as_of'].relation_name}").values
+    def as_of(self, mart: str = "data_as_of") -> datetime | None:
+        """The data timestamp that `mart` holds, in the time zone of the business; None without data."""
+        rows = self._query(f"select as_of from {self._models['marts', mart].relation_name}").values
         return rows[0][0] if rows and isinstance(rows[0][0], datetime) else None
 
     def _relation(self, report: str) -> str:

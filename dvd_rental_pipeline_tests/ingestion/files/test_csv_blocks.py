@@ -65,8 +65,12 @@ def test_any_text_is_split_as_pythons_strict_reader_splits_it(text: str, block_b
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=REGULAR, quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), end=st.sampled_from(["\n", "\r\n"]),
-       block_bytes=st.integers(1, 200))  # fmt: skip
+@given(
+    rows=REGULAR,
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    block_bytes=st.integers(1, 200),
+)
 def test_what_a_writer_wrote_is_read(rows: list[list[str]], quoting: int, end: str, block_bytes: int) -> None:
     text = io.StringIO()
     csv.writer(text, quoting=quoting, lineterminator=end).writerows(rows)  # type: ignore[arg-type]
