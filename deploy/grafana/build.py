@@ -1,6 +1,7 @@
 """Builds the dashboards: `python deploy/grafana/build.py` writes deploy/grafana/dashboards/*.json.
 
-Panels read Prometheus, which scrapes `dvd-rental metrics`, or the warehouse in PostgreSQL.
+Panels read Prometheus, which scrapes `dvd-rental metrics`, and in PostgreSQL
+Dagster's run storage and the warehouse.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSou
 FOLDER = Path(__file__).parent / "dashboards"
 PROMETHEUS = DataSourceRef("prometheus", "prometheus")
 WAREHOUSE = DataSourceRef("grafana-postgresql-datasource", "warehouse")
+RUNS = DataSourceRef("grafana-postgresql-datasource", "runs")
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,14 @@ class SqlQuery:
 
     sql: str
     format: str = "table"
+    source: DataSourceRef = WAREHOUSE
 
     def build(self) -> "SqlQuery":
         return self
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "datasource": WAREHOUSE,
+            "datasource": self.source,
             "editorMode": "code",
             "format": self.format,
             "rawQuery": True,
@@ -64,7 +67,7 @@ def platform() -> dashboards.Dashboard:
             _stat(
                 "Blocking checks that fail", 'count(dvd_rental_check_passed{blocking="true"} == 0) or vector(0)'
             ),
-            _stat("Assets built", "count(dvd_rental_asset_last_materialization_timestamp_seconds)"),
+            _stat("Alerts that fire", 'count(ALERTS{alertstate="firing"}) or vector(0)'),
             _stat("Endpoint responds", 'up{job="dvd_rental"}'),
             _series("Runs in the last 24 hours", "dvd_rental_runs", "{{job}}: {{status}}"),
             _series("Duration of the last run", "dvd_rental_last_run_duration_seconds", "{{job}}", "s"),
@@ -74,6 +77,7 @@ def platform() -> dashboards.Dashboard:
                 "{{layer}}",
                 "s",
             ),
+            _runs_each_hour(),
         ],
     )
 
@@ -181,6 +185,16 @@ def _series(title: str, expression: str, legend: str, unit: str = "short") -> ti
 def _sql_series(title: str, sql: str) -> timeseries.Panel:
     query = SqlQuery(sql, "time_series")
     return timeseries.Panel().title(title).datasource(WAREHOUSE).with_target(query).span(12).height(8)
+
+
+def _runs_each_hour() -> timeseries.Panel:
+    """From Dagster's run storage: also the runs before Prometheus started."""
+    sql = (
+        "select date_trunc('hour', create_timestamp) as time, lower(status) as metric, count(*) as value"
+        " from runs group by 1, 2 order by 1, 2"
+    )
+    query = SqlQuery(sql, "time_series", RUNS)
+    return timeseries.Panel().title("Runs of each hour").datasource(RUNS).with_target(query).span(12).height(8)
 
 
 def _sql_table(title: str, sql: str) -> table.Panel:

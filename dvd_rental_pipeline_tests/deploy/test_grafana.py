@@ -5,6 +5,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import psycopg
 import pytest
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -54,3 +56,30 @@ def test_the_profile_of_docker_compose_mounts_what_exists() -> None:
     scraped = yaml.safe_load((PROJECT_ROOT / "deploy" / "compose" / "prometheus.yml").read_text())
     assert scraped["scrape_configs"][0]["static_configs"] == [{"targets": ["metrics:9464"]}]
     assert profile["metrics"]["command"][:2] == ["dvd-rental", "metrics"]
+
+
+def test_panels_on_the_run_storage_return_its_runs(database_url: str, tmp_path: Path) -> None:
+    queries = [
+        target["rawSql"]
+        for file in FILES
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+        if panel["datasource"]["uid"] == "runs"
+    ]
+    url = database_url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    storage = {"storage": {"postgres": {"postgres_url": url}}}
+
+    @dg.asset
+    def good() -> None: ...
+
+    @dg.asset
+    def bad() -> None:
+        raise ValueError("no")
+
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=storage) as instance:
+        for asset in (good, good, bad):
+            dg.materialize([asset], instance=instance, raise_on_error=False)
+    with psycopg.connect(database_url) as connection:
+        shown = [connection.execute(query).fetchall() for query in queries]  # type: ignore[call-overload]
+    (rows,) = shown
+    assert {(status, count) for _, status, count in rows} == {("success", 2), ("failure", 1)}

@@ -111,7 +111,7 @@ def panels_of_the_warehouse() -> list[tuple[str, str, str]]:
         for file in sorted(files)
         for panel in json.loads(file.read_text())["panels"]
         for target in panel["targets"]
-        if "rawSql" in target
+        if "rawSql" in target and target["datasource"]["uid"] == "warehouse"
     ]
     assert len(panels) > 4
     return panels
