@@ -51,7 +51,7 @@ def build_sales_definitions(settings: Settings) -> dg.Definitions:
             dg.AssetSelection.key_prefixes([SALES.name]).downstream().materializable()
             - dg.AssetSelection.key_prefixes([SITE_GROUP])
         )
-        | dg.AssetSelection.assets(page_key(PRODUCT_SALES)),
+        | dg.AssetSelection.key_prefixes(list(page_key(PRODUCT_SALES).path)),
         description="Load the sales files that are new or have changed, then build the star and the reports.",
     )
     return dg.Definitions(
