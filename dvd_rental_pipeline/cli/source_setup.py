@@ -1,4 +1,4 @@
-"""`dvd-rental source setup ...`: prepare a PostgreSQL server for change data capture."""
+"""`dvd-rental source setup ...`: prepare a PostgreSQL server, for change data capture or for reading."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ PipelineOption = Annotated[
     str, typer.Option("--pipeline", help="The pipeline whose source to prepare: dvd_rental or signups.")
 ]
 
-app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server for change data capture.")
+app = typer.Typer(no_args_is_help=True, help="Prepare a PostgreSQL server as a source.")
 
 
 @app.command()
@@ -63,6 +63,22 @@ def apply(name: PipelineOption = "dvd_rental") -> None:
     _show_steps(steps)
     if not all(step.is_done for step in steps):
         raise typer.Exit(SOMETHING_TO_DO)
+
+
+@app.command()
+def reader(
+    database: Annotated[str, typer.Option(help="Database of the source; only totesys is read so.")] = "totesys",
+    role: Annotated[str, typer.Option(help="Name of the role.")] = "totesys_reader",
+) -> None:
+    """Print the SQL of a read-only role for a source that is read by a watermark, for its owner to execute.
+
+    The role gets no password: set one with psql's \\password, which does not log it.
+    """
+    from dvd_rental_pipeline.ingestion.postgres_watermark.reader_role import reader_role_sql
+    from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
+
+    for statement in reader_role_sql(TOTESYS, database, role):
+        print(f"{statement};")
 
 
 def _pipeline(name: str) -> "CapturePipeline":

@@ -1,6 +1,7 @@
 """A small totesys source, and the pipeline's three steps on folders, without Dagster."""
 
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -88,6 +89,23 @@ def source_url(postgres: EmbeddedPostgres, small_source: str) -> Iterator[str]:
         admin.execute(f"create database {name} template {small_source}")
         yield postgres.url(name)
         admin.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="module")
+def loaded_folder(
+    postgres: EmbeddedPostgres, small_source: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the lake and the warehouse after a run of all steps, as a template: tests copy it."""
+    folder = tmp_path_factory.mktemp("loaded")
+    steps_in(folder, postgres.url(small_source)).run()
+    return folder
+
+
+@pytest.fixture
+def loaded_steps(source_url: str, loaded_folder: Path, tmp_path: Path) -> Steps:
+    """Steps that ran once."""
+    shutil.copytree(loaded_folder, tmp_path, dirs_exist_ok=True)
+    return steps_in(tmp_path, source_url)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from dvd_rental_pipeline.sample.totesys.traffic import simulate
 from dvd_rental_pipeline_tests.pipelines.totesys.conftest import Steps, steps_in
 
 
-def test_warehouse_has_the_eleven_tables_with_their_exact_columns(steps: Steps) -> None:
-    steps.run()
+def test_warehouse_has_the_eleven_tables_with_their_exact_columns(loaded_steps: Steps) -> None:
+    steps = loaded_steps
 
     columns = steps.query(
         "select table_name, column_name, data_type from information_schema.columns"
@@ -29,8 +29,8 @@ def test_warehouse_has_the_eleven_tables_with_their_exact_columns(steps: Steps) 
     assert "company_ac_number" not in {row[1] for row in columns}
 
 
-def test_rows_follow_the_rules_of_the_warehouse(steps: Steps) -> None:
-    steps.run()
+def test_rows_follow_the_rules_of_the_warehouse(loaded_steps: Steps) -> None:
+    steps = loaded_steps
 
     def same(warehouse: str, source: str) -> None:
         assert [tuple(map(str, row)) for row in steps.query(warehouse)] == [
@@ -64,8 +64,8 @@ def test_rows_follow_the_rules_of_the_warehouse(steps: Steps) -> None:
                        " where date_id = '2026-06-01'") == [(1, "Monday", "June", 2)]  # fmt: skip
 
 
-def test_updated_rows_become_second_versions_and_loading_again_adds_nothing(steps: Steps) -> None:
-    steps.run()
+def test_updated_rows_become_second_versions_and_loading_again_adds_nothing(loaded_steps: Steps) -> None:
+    steps = loaded_steps
     (payment,) = steps.source("select payment_id from payment where not paid limit 1")[0]
     steps.source(
         "update payment set paid = true, last_updated = timezone('UTC', now()) where payment_id = %s",
@@ -128,8 +128,8 @@ def test_orphan_leaves_the_quarantine_when_its_parent_arrives(steps: Steps) -> N
     assert steps.query("select design_id from totesys.fact_sales_order where sales_order_id = 9") == [(900,)]
 
 
-def test_transforming_again_gives_the_same_bytes(steps: Steps, tmp_path: Path) -> None:
-    steps.run()
+def test_transforming_again_gives_the_same_bytes(loaded_steps: Steps, tmp_path: Path) -> None:
+    steps = loaded_steps
     simulate(steps.url, events=40, seed=3)
     steps.run()
     first = steps.processed.runs()
@@ -142,8 +142,8 @@ def test_transforming_again_gives_the_same_bytes(steps: Steps, tmp_path: Path) -
     assert {loaded.runs for loaded in steps.load().values()} == {0}
 
 
-def test_warehouse_is_rebuilt_from_landing_alone(steps: Steps, tmp_path: Path) -> None:
-    steps.run()
+def test_warehouse_is_rebuilt_from_landing_alone(loaded_steps: Steps, tmp_path: Path) -> None:
+    steps = loaded_steps
     simulate(steps.url, events=60, seed=4)
     steps.run(complete=True)
     rebuilt = steps_in(tmp_path / "rebuilt", "postgresql://nowhere.invalid/", landing=steps.landing.store)

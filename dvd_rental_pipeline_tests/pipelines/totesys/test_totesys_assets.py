@@ -1,13 +1,15 @@
 """The pipeline in Dagster: from nothing to the warehouse, its checks, sensor, schedules, backfill and log."""
 
 import json
-import logging
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import boto3
 import dagster as dg
 import duckdb
 import psycopg
@@ -19,9 +21,12 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Setti
 from dvd_rental_pipeline.pipelines.totesys import assets, automation, checks
 from dvd_rental_pipeline.pipelines.totesys.lake import build_lake
 from dvd_rental_pipeline.pipelines.totesys.star import STAR
-from dvd_rental_pipeline.runs.log import JsonFormatter
+from dvd_rental_pipeline.runs.log import PersistentCloudWatchHandler, build_run_log
 from dvd_rental_pipeline.sample.totesys.traffic import simulate
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
+
+LOG_GROUP = "/totesys/runs"
 
 
 @pytest.fixture
@@ -30,6 +35,14 @@ def totesys_settings(source_url: str, tmp_path: Path) -> Iterator[Settings]:
         settings = Settings(home=tmp_path, totesys_source_url=source_url)  # type: ignore[arg-type]
         settings.export()
         yield settings
+
+
+@pytest.fixture
+def after_a_run(loaded_folder: Path, totesys_settings: Settings) -> None:
+    """The lake and the warehouse of a run of all steps."""
+    for zone in ("landing", "processed"):
+        shutil.copytree(loaded_folder / zone, totesys_settings.home / "lake" / zone)
+    shutil.copyfile(loaded_folder / "warehouse.duckdb", totesys_settings.warehouse_path)
 
 
 @pytest.fixture
@@ -89,10 +102,10 @@ def test_whole_job_fills_the_warehouse_and_passes_its_checks(
     assert not [check for check in failed_checks(second) if "latency" in check]
 
 
+@pytest.mark.usefixtures("after_a_run")
 def test_checks_find_what_they_are_for(
     definitions: dg.Definitions, instance: dg.DagsterInstance, totesys_settings: Settings, source_url: str
 ) -> None:
-    run(definitions, instance, "totesys")
     with psycopg.connect(source_url, autocommit=True) as source:
         source.execute("delete from payment where payment_id = (select max(payment_id) from payment)")
     with duckdb.connect(str(totesys_settings.warehouse_path)) as warehouse:
@@ -151,10 +164,10 @@ def test_schedules_wait_for_the_first_run(definitions: dg.Definitions) -> None:
         assert requests() == [1, 1, 1]
 
 
+@pytest.mark.usefixtures("after_a_run")
 def test_backfill_rebuilds_a_day_from_landing(
     definitions: dg.Definitions, instance: dg.DagsterInstance, totesys_settings: Settings
 ) -> None:
-    run(definitions, instance, "totesys")
     lake = build_lake(totesys_settings)
     (landed,) = lake.landing_zone.manifests()
     before = lake.processed_zone.runs()
@@ -169,33 +182,55 @@ def test_backfill_rebuilds_a_day_from_landing(
     assert all(lake.processed_zone.store.read(file.key) for file in before[0].files)
 
 
-def test_steps_log_their_figures_as_fields(
-    definitions: dg.Definitions, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+@pytest.fixture
+def logged_instance(tmp_path: Path, aws: AwsStandIn) -> Iterator[dg.DagsterInstance]:
+    """An instance that logs runs as production does: as JSON to CloudWatch Logs."""
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    os.environ["DVD_RENTAL_LOG_GROUP"] = LOG_GROUP
+    build_run_log.cache_clear()
+    handlers = {"run_log": {"()": "dvd_rental_pipeline.runs.log.build_run_log"}}
+    logs = {"python_logs": {"dagster_handler_config": {"handlers": handlers}}}
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster"), overrides=logs) as instance:
+        yield instance
+    build_run_log.cache_clear()
+
+
+def in_cloudwatch() -> list[dict[str, Any]]:
+    handler = build_run_log()
+    assert isinstance(handler, PersistentCloudWatchHandler)
+    handler.send_queued()
+    events = boto3.client("logs").filter_log_events(logGroupName=LOG_GROUP)["events"]
+    return [json.loads(event["message"]) for event in events]
+
+
+def test_steps_log_their_figures_to_cloudwatch(
+    definitions: dg.Definitions, totesys_settings: Settings, logged_instance: dg.DagsterInstance
 ) -> None:
-    formatter, lines = JsonFormatter(), list[dict[str, object]]()
+    landed = run(definitions, logged_instance, automation.INGESTION)
+    transformed = run(definitions, logged_instance, automation.TRANSFORMATION)
+    lines = in_cloudwatch()
 
-    class Recorder(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(json.loads(formatter.format(record)))
+    (staff,) = [line for line in lines if line.get("table") == "staff" and "read" in line]
+    assert staff["rows"] == staff["read"] == 20
+    assert staff["run_id"] == landed.run_id
+    assert isinstance(staff["seconds"], float)
+    processed = [line for line in lines if line.get("run_id") == transformed.run_id and "landed_run" in line]
+    assert {"fact_payment", "dim_staff"} <= {line["table"] for line in processed}
 
-    @dg.logger
-    def recorded(_: dg.InitLoggerContext) -> logging.Logger:
-        log = logging.Logger("recorded")
-        log.addHandler(Recorder())
-        return log
 
-    job = dg.Definitions.merge(definitions, dg.Definitions(loggers={"recorded": recorded})).resolve_job_def(
-        "totesys"
-    )
-    job.execute_in_process(instance=instance, run_config={"loggers": {"recorded": {}}}, raise_on_error=False)
+def test_failed_ingestion_is_in_cloudwatch_without_the_password(
+    definitions: dg.Definitions, totesys_settings: Settings, logged_instance: dg.DagsterInstance
+) -> None:
+    os.environ["DVD_RENTAL_TOTESYS_SOURCE_URL"] = "postgresql://reader:planted-secret@127.0.0.1:1/totesys"
+    run(definitions, logged_instance, automation.INGESTION)
+    lines = in_cloudwatch()
 
-    landed = next(line for line in lines if line.get("table") == "staff" and "read" in line)
-    assert landed["rows"] == landed["read"] == 20
-    assert landed["run_id"]
-    assert isinstance(landed["seconds"], float)
-    assert {"landed_run", "rows"} <= next(
-        line for line in lines if line.get("table") == "quarantine/sales_order" or "landed_run" in line
-    ).keys()
+    # The alarm runs_fail counts these lines.
+    assert [line for line in lines if line.get("event") == "RUN_FAILURE"]
+    (failed,) = [line for line in lines if line.get("event") == "STEP_FAILURE"]
+    assert "Cannot reach the source PostgreSQL" in json.dumps(failed)
+    assert "planted-secret" not in json.dumps(lines)
 
 
 def test_unreachable_source_is_one_message_without_the_password(
