@@ -26,6 +26,7 @@ locals {
       DVD_RENTAL_ALERTS_TOPIC = aws_sns_topic.alerts.arn
       DVD_RENTAL_LOG_GROUP    = aws_cloudwatch_log_group.this["runs"].name
     },
+    var.snowflake_reader == null ? {} : { DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE = aws_iam_role.snowflake[0].arn },
     var.site_url == "" ? {} : { DVD_RENTAL_SITE_URL = var.site_url },
     var.dagster_url == "" ? {} : { DVD_RENTAL_DAGSTER_URL = var.dagster_url },
   )

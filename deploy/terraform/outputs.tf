@@ -42,3 +42,8 @@ output "site_address" {
   description = "Address of the pages, for site_url."
   value       = one([for site in aws_cloudfront_distribution.site : "https://${site.domain_name}"])
 }
+
+output "snowflake_role" {
+  description = "Role with which Snowflake reads the lake, as DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE names it."
+  value       = one(aws_iam_role.snowflake[*].arn)
+}

@@ -124,6 +124,27 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
     }
   }
 
+  dynamic "rule" {
+    for_each = each.key == "processed" ? [1] : []
+
+    content {
+      id     = "interrupted-loads"
+      status = "Enabled"
+
+      filter {
+        prefix = "_loads/"
+      }
+
+      expiration {
+        days = 1
+      }
+
+      noncurrent_version_expiration {
+        noncurrent_days = 1
+      }
+    }
+  }
+
   depends_on = [aws_s3_bucket_versioning.this]
 }
 

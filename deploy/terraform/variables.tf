@@ -194,6 +194,15 @@ variable "source_parameter_group_family" {
   default     = "postgres17"
 }
 
+variable "snowflake_reader" {
+  description = "Snowflake's IAM user and external id, which `dvd-rental snowflake apply` prints. With it, a role lets Snowflake read the lake, and loads go through an external stage."
+  type = object({
+    user_arn    = string
+    external_id = string
+  })
+  default = null
+}
+
 variable "stand_in" {
   description = "Whether AWS_ENDPOINT_URL names a stand-in for AWS, in tests."
   type        = bool

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.core.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
@@ -83,6 +83,15 @@ def apply(
     account = _account(settings, public_key, limits, syncs_per_day, allow_ip)
     with progress() as report_progress, _administrator(settings, user, private_key) as session:
         missing = difference.apply(account, session, report_progress)
+        identity = difference.storage_identity(session) if account.storage_role else None
+    if identity is not None:
+        messages.print(
+            f"Snowflake reads the buckets as the role {account.storage_role}, whose trust policy must name "
+            f'it. In Terraform: snowflake_reader = {{ user_arn = "{identity.user_arn}", external_id = '
+            f'"{identity.external_id}" }}',
+            markup=False,
+            highlight=False,
+        )
     messages.print(f"The account is set up: {missing} statements were missing.")
 
 
@@ -140,7 +149,21 @@ def _account(
         allowed_ips=allowed_ips or [],
         has_policies=settings.snowflake_edition is SnowflakeEdition.ENTERPRISE,
         loaded_schemas=_loaded_schemas(),
+        storage_role=settings.snowflake_storage_role,
+        buckets=_buckets(settings) if settings.snowflake_storage_role else {},
     )
+
+
+def _buckets(settings: Settings) -> dict[str, str]:
+    """The S3 URLs of the lake, by the name of their stage."""
+    buckets = {"LANDING": settings.landing_location, "PROCESSED": settings.processed_location}
+    for name, location in buckets.items():
+        if not location.startswith("s3://"):
+            raise SettingsError(
+                f"DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE is set, and DVD_RENTAL_{name} is not on S3: set that to "
+                "s3://BUCKET, or unset the role."
+            )
+    return buckets
 
 
 def _raw_schemas() -> list[str]:

@@ -54,10 +54,16 @@ def open_warehouse(
         case WarehouseKind.SNOWFLAKE:
             # These imports take seconds, which `local` need not spend.
             from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin  # noqa: PLC0415
+            from dvd_rental_pipeline.warehouse.snowflake_stage import (  # noqa: PLC0415
+                ExternalStage,
+                TemporaryStage,
+            )
             from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse  # noqa: PLC0415
 
             if on_wait:
                 on_wait("querying Snowflake")
             return SnowflakeWarehouse(
-                SnowflakeLogin.from_settings(settings), {"deployment": settings.deployment.value, **tags}
+                SnowflakeLogin.from_settings(settings),
+                {"deployment": settings.deployment.value, **tags},
+                ExternalStage.from_settings(settings) or TemporaryStage(),
             )

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
+from dvd_rental_pipeline.warehouse.snowflake_stage import ExternalStage, TemporaryStage
 from dvd_rental_pipeline.warehouse.snowflake_warehouse import SnowflakeWarehouse
 
 
@@ -33,13 +34,16 @@ class SnowflakeWarehouseResource(WarehouseResource):
     login_timeout: int = Field(description="Seconds until a login counts as failed")
     statement_timeout: int = Field(description="Seconds that a statement may take")
     deployment: str = Field(description="Named in the query tag")
+    stage: str | None = Field(
+        None, description="S3 URL of the external stage for loads; unset: temporary stages inside of Snowflake"
+    )
 
     _run_id: str | None = PrivateAttr(None)
 
     @classmethod
     def login_settings(cls) -> tuple[str, ...]:
         """The fields that are settings too, there with the prefix `snowflake_`."""
-        return tuple(name for name in cls.model_fields if name != "deployment")
+        return tuple(name for name in cls.model_fields if name not in {"deployment", "stage"})
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -56,7 +60,8 @@ class SnowflakeWarehouseResource(WarehouseResource):
                 values[name] = dg.EnvVar(f"DVD_RENTAL_SNOWFLAKE_{name.upper()}")
             elif isinstance(value, Path):
                 values[name] = str(value)
-        return cls(deployment=settings.deployment.value, **values)
+        stage = ExternalStage.from_settings(settings)
+        return cls(deployment=settings.deployment.value, stage=stage.location if stage else None, **values)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the run for the query tag."""
@@ -78,4 +83,5 @@ class SnowflakeWarehouseResource(WarehouseResource):
             statement_timeout=self.statement_timeout,
         )
         run = {"run": self._run_id} if self._run_id else {}
-        return SnowflakeWarehouse(login, {"deployment": self.deployment, **run})
+        stage = ExternalStage(self.database.upper(), self.stage) if self.stage else TemporaryStage()
+        return SnowflakeWarehouse(login, {"deployment": self.deployment, **run}, stage)

@@ -19,6 +19,7 @@ from dvd_rental_pipeline.warehouse.merge_sql import (
 )
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
 from dvd_rental_pipeline.warehouse.snowflake_session import SnowflakeSession, open_snowflake
+from dvd_rental_pipeline.warehouse.snowflake_stage import LoadStage, TemporaryStage
 from dvd_rental_pipeline.warehouse.snowflake_statements import require_read_only, require_transactional
 
 if TYPE_CHECKING:
@@ -43,11 +44,13 @@ _TYPES = (
 class SnowflakeWarehouse(Warehouse):
     """The database of `login`. Each call is a session of its own, with `tags` in the query history.
 
+    Rows are loaded through `stage`.
     Names in lower case are those that Snowflake stores in upper case, as if written without quotes.
     """
 
     login: SnowflakeLogin
     tags: Mapping[str, str] = field(default_factory=dict)
+    stage: LoadStage = field(default_factory=TemporaryStage)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         require_read_only(sql)
@@ -97,8 +100,7 @@ class SnowflakeWarehouse(Warehouse):
     ) -> Iterator["StagedTable"]:
         """Copy `rows` into a temporary table, and create `table` like it if missing.
 
-        DDL commits by itself: it comes before the one statement that changes `table`. The temporary stage ends
-        with the session.
+        DDL commits by itself: it comes before the one statement that changes `table`.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - only loading needs Arrow
 
@@ -113,12 +115,11 @@ class SnowflakeWarehouse(Warehouse):
             name = self._quote(staged)
             session.execute(f"create temporary table {name} ({definition})")
             try:
-                session.execute(f"create temporary stage {name}")
-                session.execute(f"put 'file://{file}' @{name} auto_compress = false")
-                session.execute(
-                    f"copy into {name} from @{name} file_format = (type = parquet use_logical_type = true) "
-                    "match_by_column_name = case_insensitive"
-                )
+                with self.stage.hold(session, file, name) as source:
+                    session.execute(
+                        f"copy into {name} from {source} file_format = (type = parquet use_logical_type = true)"
+                        " match_by_column_name = case_insensitive"
+                    )
                 yield StagedTable(name, [_quote(column) for column in schema.names], count)
             finally:
                 session.execute(f"drop table if exists {name}")

@@ -187,7 +187,10 @@ ACTIONS = {
         *("ecr:BatchGetImage", "logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"),
     },
     "dvd-rental-scheduler": {"ecs:RunTask", "iam:PassRole"},
+    # Snowflake's storage integration.
+    "dvd-rental-snowflake": {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:GetBucketLocation"},
 }
+SNOWFLAKE_READER = {"user_arn": "arn:aws:iam::210987654321:user/snow-flake", "external_id": "SFCRole=1_a"}
 # By boto3 operation that the package calls: the actions that a run needs for it.
 OPERATIONS = {
     "get_secret_value": {"secretsmanager:GetSecretValue"},
@@ -283,6 +286,7 @@ def test_the_plan_keeps_the_policies(planned: PlannedInfrastructure) -> None:
         assert found, f"the plan has no {kind}"
         return found
 
+    assert "aws_iam_role.snowflake" not in {each["address"] for each in resources}
     for rule in values("aws_vpc_security_group_ingress_rule"):
         assert rule["cidr_ipv4"] is None
         assert rule["cidr_ipv6"] is None
@@ -348,6 +352,7 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
             "alert_emails": ["data@example.com"],
             "site_distribution_arn": "arn:aws:cloudfront::123456789012:distribution/EXAMPLE",
             "dagster_url": "https://dagster.example.com",
+            "snowflake_reader": SNOWFLAKE_READER,
             "stand_in": True,
             # `services` has its settings in the secret, `scheduled` in a bucket.
             **({"settings_object": "settings-bucket/dvd/.env"} if mode == "scheduled" else {}),
@@ -393,6 +398,11 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
     assert reading["Action"] == [SETTINGS[mode][1]]
     assert SETTINGS[mode][2] in reading["Resource"][0]
 
+    snowflake = boto3.client("iam").get_role(RoleName="dvd-rental-snowflake")["Role"]
+    (trusted,) = snowflake["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"AWS": SNOWFLAKE_READER["user_arn"]}
+    assert trusted["Condition"] == {"StringEquals": {"sts:ExternalId": SNOWFLAKE_READER["external_id"]}}
+
     ecs = boto3.client("ecs")
     services = ecs.list_services(cluster="dvd-rental")["serviceArns"]
     assert len(services) == (3 if mode == "services" else 0)
@@ -405,6 +415,8 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
         assert environment["DVD_RENTAL_DEPLOYMENT"] == "production"
         location = environment.get("DVD_RENTAL_SECRETS")
         assert location == (None if family in WITHOUT_SETTINGS else SETTINGS[mode][0])
+        storage_role = environment.get("DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE")
+        assert storage_role == (None if family in WITHOUT_SETTINGS else snowflake["Arn"])
         assert "DAGSTER_PG_PASSWORD" not in environment
         folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
         assert (folder / "dagster.yaml").exists()

@@ -47,6 +47,13 @@ class SnowflakeSettings(BaseModel):
         description="the account's edition: enterprise (or higher) masks personal columns by a policy; with "
         "standard, which has no policies, reporters read views without these columns",
     )
+    snowflake_storage_role: str | None = Field(
+        None,
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$",
+        description="the AWS role with which Snowflake reads the buckets of the lake; with it, rows are loaded "
+        "through an external stage in the bucket of DVD_RENTAL_PROCESSED; unset means a temporary stage inside "
+        "of Snowflake",
+    )
     snowflake_branch: str | None = Field(
         None,
         description="prefix of the schemas of a branch deployment; unset means its git branch",

@@ -26,6 +26,10 @@ GOVERNANCE = "GOVERNANCE"
 POLICY = "PERSONAL_TEXT"
 SALT = "PSEUDONYM_SALT"
 NETWORK_POLICY = "DVD_RENTAL_CLIENTS"
+LAKE = "LAKE"
+STORAGE_INTEGRATION = "DVD_RENTAL_LAKE"
+# Loads go through it, see `snowflake_stage.ExternalStage`.
+PROCESSED_STAGE = f"{LAKE}.PROCESSED"
 # The virtual warehouse and the service user of each role.
 WAREHOUSES = {"LOADER": "LOADING", "TRANSFORMER": "TRANSFORMING", "REPORTER": "REPORTING"}
 USERS = {"LOADER": "AIRBYTE", "TRANSFORMER": "DVD_RENTAL_TRANSFORMER", "REPORTER": "DVD_RENTAL_REPORTER"}
@@ -90,6 +94,8 @@ class Account:
     service users by role: the body of the PEM, in one line. A role without one gets no user. `credits` are the
     limits of spending in a month, by virtual warehouse. `allowed_ips` are addresses or CIDR ranges; without any
     there is no network policy. Without `has_policies`, as in the Standard edition, no policy masks columns.
+    With `storage_role`, the ARN of an AWS role, Snowflake reads `buckets` as external stages: S3 URLs by the
+    name of the stage, of which PROCESSED is one.
     """
 
     raw_schemas: Sequence[str]
@@ -99,6 +105,8 @@ class Account:
     allowed_ips: Sequence[str] = ()
     has_policies: bool = True
     loaded_schemas: Sequence[str] = ()
+    storage_role: str | None = None
+    buckets: Mapping[str, str] = field(default_factory=dict)
 
     def statements(self) -> Sequence[Statement]:
         """All statements, in an order in which the objects that each needs exist."""
@@ -110,6 +118,7 @@ class Account:
             *self._loader(),
             *self._transformer(),
             *self._reporter(),
+            *(self._lake() if self.storage_role else ()),
             *self._users(),
         ]
 
@@ -247,6 +256,52 @@ class Account:
             yield from self._grant_select(layer, "REPORTER", kinds)
             if not self.has_policies:
                 yield from self._grant_select(layer, "PII_READER", ("TABLE",))
+
+    def _lake(self) -> Iterator[Statement]:
+        """External stages on the buckets, read by an AWS role: no key of AWS is stored in Snowflake."""
+        integration = AccountObject("STORAGE INTEGRATION", STORAGE_INTEGRATION)
+        # With a slash, so that a bucket whose name begins alike is not allowed.
+        urls = {stage: f"{url.rstrip('/')}/" for stage, url in self.buckets.items()}
+        locations = ", ".join(f"'{url}'" for url in urls.values())
+        access = f"storage_aws_role_arn = '{self.storage_role}' storage_allowed_locations = ({locations})"
+        yield Statement(
+            f"create storage integration if not exists {integration.name} type = external_stage"
+            f" storage_provider = 'S3' enabled = true {access}",
+            "ACCOUNTADMIN",
+            creates=integration,
+        )
+        # Altering it keeps the identity that the trust policy of the AWS role names; replacing it would not.
+        yield Statement(
+            f"alter storage integration {integration.name} set enabled = true {access}",
+            "ACCOUNTADMIN",
+            needs=(integration,),
+        )
+        yield Statement(
+            f"grant usage on integration {integration.name} to role SYSADMIN",
+            "ACCOUNTADMIN",
+            grants=(Grant("USAGE", "INTEGRATION", integration.name, "SYSADMIN"),),
+            needs=(integration,),
+        )
+        schema = AccountObject("SCHEMA", f"{self.database}.{LAKE}")
+        yield Statement(
+            f"create schema if not exists {schema.name} with managed access",
+            "SYSADMIN",
+            creates=schema,
+            needs=(AccountObject("DATABASE", self.database),),
+        )
+        yield self._grant(("USAGE",), "SCHEMA", schema.name, "TRANSFORMER")
+        for name, url in urls.items():
+            stage = AccountObject("STAGE", f"{schema.name}.{name}")
+            properties = f"url = '{url}' storage_integration = {integration.name}"
+            yield Statement(
+                f"create stage if not exists {stage.name} {properties}"
+                " file_format = (type = parquet use_logical_type = true)",
+                "SYSADMIN",
+                creates=stage,
+                needs=(schema, integration),
+            )
+            yield Statement(f"alter stage {stage.name} set {properties}", "SYSADMIN", needs=(stage,))
+            yield self._grant(("USAGE",), "STAGE", stage.name, "TRANSFORMER")
 
     def _users(self) -> Iterator[Statement]:
         for role, key in self.public_keys.items():

@@ -1,10 +1,12 @@
 """What an account lacks of its design, and applying it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dvd_rental_pipeline.warehouse.snowflake_account.design import (
     GOVERNANCE,
+    LAKE,
+    STORAGE_INTEGRATION,
     Account,
     AccountObject,
     Grant,
@@ -40,6 +42,14 @@ class AccountPlan:
                     lines.append(f"use role {role};")
                 lines.append(f"{statement.sql};")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class StorageIdentity:
+    """The IAM user as which Snowflake assumes the AWS role, and the external id that it presents."""
+
+    user_arn: str
+    external_id: str
 
 
 def full_plan(account: Account) -> AccountPlan:
@@ -90,6 +100,8 @@ def _objects(account: Account, session: SnowflakeSession) -> set[AccountObject]:
     if AccountObject("DATABASE", account.database) in found:
         schemas = session.execute(f"show schemas in database {account.database}").records()
         found |= {AccountObject("SCHEMA", f"{account.database}.{str(row['name']).upper()}") for row in schemas}
+    if account.storage_role:
+        found |= set(_lake_objects(account, session, found))
     governance = f"{account.database}.{GOVERNANCE}"
     if account.has_policies and AccountObject("SCHEMA", governance) in found:
         tables = session.execute(f"show tables in schema {governance}").records()
@@ -100,6 +112,28 @@ def _objects(account: Account, session: SnowflakeSession) -> set[AccountObject]:
             for row in policies
         }
     return found
+
+
+def _lake_objects(
+    account: Account, session: SnowflakeSession, found: Collection[AccountObject]
+) -> Iterator[AccountObject]:
+    for row in session.execute("show storage integrations").records():
+        yield AccountObject("STORAGE INTEGRATION", str(row["name"]))
+    schema = f"{account.database}.{LAKE}"
+    if AccountObject("SCHEMA", schema) in found:
+        for row in session.execute(f"show stages in schema {schema}").records():
+            yield AccountObject("STAGE", f"{schema}.{row['name']}")
+
+
+def storage_identity(session: SnowflakeSession) -> StorageIdentity:
+    """What the trust policy of the AWS role must name: known only when the integration exists.
+
+    Raises:
+        WarehouseError: there is no integration, or it cannot be read.
+    """
+    rows = session.execute(f"describe storage integration {STORAGE_INTEGRATION}").records()
+    properties = {str(row["property"]): str(row["property_value"]) for row in rows}
+    return StorageIdentity(properties["STORAGE_AWS_IAM_USER_ARN"], properties["STORAGE_AWS_EXTERNAL_ID"])
 
 
 def _grants(account: Account, session: SnowflakeSession, objects: set[AccountObject]) -> Iterable[Grant]:

@@ -12,7 +12,7 @@ from snowflake.connector.errors import ProgrammingError
 
 SUCCESS = "select 'Statement executed successfully.' as \"status\""
 
-_KIND = r"role|warehouse|user|resource\s+monitor|network\s+policy|masking\s+policy"
+_KIND = r"role|warehouse|user|resource\s+monitor|network\s+policy|masking\s+policy|storage\s+integration"
 _NAME = r"[\w.$]+"
 _CREATE = re.compile(
     rf"create\s+(?P<how>or\s+replace\s+)?(?P<kind>{_KIND})\s+(?P<if>if\s+not\s+exists\s+)?(?P<name>{_NAME})(?P<rest>.*)",
@@ -33,7 +33,9 @@ _GRANT = re.compile(
 _ON_MANY = re.compile(
     rf"(?P<when>all|future)\s+(?P<kind>\w+?)s\s+in\s+(?P<where>schema|database)\s+(?P<name>{_NAME})", re.I
 )
-_ON_ONE = re.compile(rf"(?P<kind>{_KIND}|database|schema|table|view|account)(\s+(?P<name>{_NAME}))?\s*$", re.I)
+_ON_ONE = re.compile(
+    rf"(?P<kind>{_KIND}|database|schema|table|view|account|integration|stage)(\s+(?P<name>{_NAME}))?\s*$", re.I
+)
 _MASK = re.compile(
     rf"alter\s+(?P<kind>table|view)\s+(?P<name>{_NAME})\s+modify\s+(?P<columns>.+)", re.IGNORECASE | re.DOTALL
 )
@@ -121,6 +123,10 @@ class AccountObjects:
                     sqlstate="42S02",
                 )
 
+    def may(self, privilege: str, kind: str, name: str, role: str) -> bool:
+        """Whether `role`, or a role granted to it, has a privilege on an object."""
+        return any((privilege, kind, name, each) in self.grants for each in self._inherited(role))
+
     def _inherited(self, role: str) -> set[str]:
         """The role, and those granted to it."""
         return {role} | {grant[2] for grant in self.grants if grant[1] == "ROLE" and grant[3] == role}
@@ -139,7 +145,7 @@ class AccountObjects:
         self.masked = {key: policy for key, policy in self.masked.items() if key[0] != target}
         for column in _COLUMN_POLICY.finditer(sql):
             self._require_policies()
-            self._require("MASKING POLICY", column["policy"].upper())
+            self.require("MASKING POLICY", column["policy"].upper())
             self.masked[target, column["column"].replace('"', "").upper()] = column["policy"].upper()
         return _POLICY_CLAUSE.sub("", sql)
 
@@ -169,7 +175,7 @@ class AccountObjects:
                 for (name, column), masked_by in self.masked.items()
                 if masked_by == policy
             ]
-            return _rows(("REF_SCHEMA_NAME", "REF_ENTITY_NAME", "REF_COLUMN_NAME"), rows)
+            return select_rows(("REF_SCHEMA_NAME", "REF_ENTITY_NAME", "REF_COLUMN_NAME"), rows)
         return None
 
     def _create(self, match: re.Match[str]) -> str:
@@ -188,10 +194,10 @@ class AccountObjects:
     def _alter(self, match: re.Match[str]) -> str:
         kind, name = _normalize(match["kind"]), match["name"].upper()
         if kind not in ("ACCOUNT", "DATABASE"):
-            self._require(kind, name)
+            self.require(kind, name)
         self._record_key(kind, name, match["rest"])
         for bound, other in re.findall(r"(resource_monitor|network_policy)\s*=\s*'?(\w+)", match["rest"], re.I):
-            self._require(_normalize(bound.replace("_", " ")), other.upper())
+            self.require(_normalize(bound.replace("_", " ")), other.upper())
             if bound.lower() == "resource_monitor":
                 self.monitors[name] = other.upper()
         return SUCCESS
@@ -207,14 +213,14 @@ class AccountObjects:
 
     def _grant_role(self, match: re.Match[str]) -> str:
         role, grantee = match["role"].upper(), match["grantee"].upper()
-        self._require("ROLE", role)
-        self._require(match["kind"].upper(), grantee)
+        self.require("ROLE", role)
+        self.require(match["kind"].upper(), grantee)
         self._add(self.grants, ("USAGE", "ROLE", role, grantee))
         return SUCCESS
 
     def _grant(self, match: re.Match[str]) -> str:
         grantee = match["grantee"].upper()
-        self._require("ROLE", grantee)
+        self.require("ROLE", grantee)
         for privilege in (_normalize(each) for each in match["privileges"].split(",")):
             if many := _ON_MANY.match(match["on"]):
                 scope = f"{many['name'].upper()}.<{many['kind'].upper()}>"
@@ -226,8 +232,9 @@ class AccountObjects:
                     self._add(self.future_grants, (privilege, many["kind"].upper(), scope, grantee))
             elif one := _ON_ONE.match(match["on"]):
                 kind, name = _normalize(one["kind"]), (one["name"] or "").upper()
-                if kind in self.names:
-                    self._require(kind, name)
+                created_as = "STORAGE INTEGRATION" if kind == "INTEGRATION" else kind
+                if created_as in self.names or kind == "INTEGRATION":
+                    self.require(created_as, name)
                 self._add(self.grants, (privilege, kind.replace(" ", "_"), name, grantee))
             else:
                 raise ProgrammingError(msg=f"cannot grant on {match['on']}", errno=1003, sqlstate="42000")
@@ -239,7 +246,7 @@ class AccountObjects:
 
     def _mask(self, match: re.Match[str]) -> str:
         for column in _MASKED_COLUMN.finditer(match["columns"]):
-            self._require("MASKING POLICY", column["policy"].upper())
+            self.require("MASKING POLICY", column["policy"].upper())
             self.masked[match["name"].upper(), column["column"].upper()] = column["policy"].upper()
         return SUCCESS
 
@@ -254,25 +261,30 @@ class AccountObjects:
             if pattern.fullmatch(unqualified):
                 monitor = self.monitors.get(name, "null") if kind == "WAREHOUSE" else ""
                 rows.append((unqualified, *schema.partition(".")[::2], monitor))
-        return _rows(("name", "database_name", "schema_name", "resource_monitor"), rows)
+        return select_rows(("name", "database_name", "schema_name", "resource_monitor"), rows)
 
     def _show_grants(self, match: re.Match[str]) -> str:
         kind, name = match["kind"].upper(), match["name"].upper()
-        self._require(kind, name)
+        self.require(kind, name)
         if kind == "USER":
-            return _rows(
+            return select_rows(
                 ("role", "granted_to"), [(grant[2], "USER") for grant in self.grants if grant[3] == name]
             )
         grants = self.future_grants if match["future"] else self.grants
         on = "grant_on" if match["future"] else "granted_on"
         rows = [grant[:3] for grant in grants if grant[3] == name]
-        return _rows(("privilege", on, "name"), rows)
+        return select_rows(("privilege", on, "name"), rows)
 
     def _add(self, grants: list[tuple[str, str, str, str]], grant: tuple[str, str, str, str]) -> None:
         if grant not in grants:
             grants.append(grant)
 
-    def _require(self, kind: str, name: str) -> None:
+    def require(self, kind: str, name: str) -> None:
+        """Refuse a name that no object of `kind` has.
+
+        Raises:
+            ProgrammingError: there is no such object.
+        """
         if name not in self.names.get(kind, set()):
             raise ProgrammingError(
                 msg=f"SQL compilation error:\n{kind.capitalize()} '{name}' does not exist or not authorized.",
@@ -295,7 +307,7 @@ def _normalize(text: str) -> str:
     return " ".join(text.upper().split())
 
 
-def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def select_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A statement that selects `rows`."""
     names = ", ".join(f'column{position} as "{name}"' for position, name in enumerate(columns, start=1))
     values = ", ".join("(" + ", ".join(f"'{value}'" for value in row) + ")" for row in rows)

@@ -6,6 +6,7 @@ that port of 127.0.0.1. With FOLDER the databases are stored there.
 
 import gzip
 import json
+import os
 import re
 import sys
 from dataclasses import asdict, dataclass
@@ -24,12 +25,14 @@ from starlette.routing import Route
 from dvd_rental_pipeline.warehouse.duckdb_file import BUGGY_OPTIMIZERS
 from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
+from dvd_rental_pipeline_tests.stand_ins.snowflake.external_stages import ExternalStages, read_s3
 from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultMiddleware
 from dvd_rental_pipeline_tests.stand_ins.snowflake.login import RefusedLoginError, verify
 
 _SET_TAG = re.compile(r"\s*alter\s+session\s+set\s+query_tag\s*=\s*'(?P<tag>(?:[^']|'')*)'", re.IGNORECASE)
 _CURRENT = re.compile(r"\bcurrent_(?P<what>user|role|warehouse)\(\)", re.IGNORECASE)
 _MANAGED = re.compile(r"\s+with\s+managed\s+access\b", re.IGNORECASE)
+_USE_ROLE = re.compile(r"\s*use\s+role\s+(?P<role>\w+)", re.IGNORECASE)
 _SESSION_ONLY = re.compile(r"\s*(alter\s+session\s+(un)?set|use\s+(role|warehouse|secondary))\b", re.IGNORECASE)
 
 
@@ -51,6 +54,7 @@ class Server:
         self.sessions: dict[str, Session] = {}
         self.statements: list[dict[str, Any]] = []
         self.account = AccountObjects()
+        self.external = ExternalStages(self.account)
         self.aborted: set[str] = set()
 
     async def login(self, request: Request) -> JSONResponse:
@@ -93,11 +97,14 @@ class Server:
             # Functions about the session, which fakesnow passes to DuckDB.
             replaced = _CURRENT.sub(lambda match: f"'{getattr(session, match['what'].lower())}'", sql)
             replaced = _MANAGED.sub("", replaced)
+            if used := _USE_ROLE.match(sql):
+                session.role = used["role"].upper()
             if _SESSION_ONLY.match(sql):
                 replaced = SUCCESS
             try:
                 self.account.require_readable(sql, session.role)
-                replaced = self.account.answer(sql) or self.account.without_policies(replaced)
+                answered = self.external.answer(sql, session.role) or self.account.answer(sql)
+                replaced = answered or self.account.without_policies(replaced)
             except ProgrammingError as error:
                 return _refusal(f"{error.errno:06d}", str(error.sqlstate), str(error.msg))
             if replaced != sql:
@@ -176,6 +183,8 @@ def main() -> None:
         for database in sorted(Path(folder[0]).glob("*.db")):
             # After a restart the databases exist; fakesnow would open one only when a session names it.
             fakesnow.server.shared_fs.connect(database.stem)
+    if "AWS_ENDPOINT_URL" in os.environ:
+        read_s3(fakesnow.server.shared_fs)
     fakesnow.server.shared_fs.duck_conn.execute(f"set disabled_optimizers = '{BUGGY_OPTIMIZERS}'")
     uvicorn.run(
         build_application(json.loads(Path(keys).read_text())),

@@ -30,12 +30,15 @@ FULL = Account(
     public_keys=dict.fromkeys(USERS, "MIIB"),
     allowed_ips=["198.51.100.0/24"],
     loaded_schemas=["totesys"],
+    storage_role="arn:aws:iam::123456789012:role/dvd-rental-snowflake",
+    buckets={"LANDING": "s3://landing", "PROCESSED": "s3://processed/lake"},
 )
 # Statements that sqlglot 30 does not parse.
 UNREAD = ("create resource monitor", "alter resource monitor", "alter warehouse", "create masking policy",
           "alter masking policy", "create role", "create user", "alter user", "create network policy",
           "alter network policy", "grant role", "grant apply on masking", "grant select on all",
-          "grant select on future")  # fmt: skip
+          "grant select on future",
+          "create storage integration", "alter storage integration", "alter stage")  # fmt: skip
 
 
 def grants(role: str) -> set[Grant]:
@@ -213,3 +216,25 @@ def test_a_schema_that_is_loaded_from_files_is_written_by_the_transformer_alone(
     }
 
     assert on_schema == {("TRANSFORMER", privilege) for privilege in ("USAGE", "CREATE TABLE", "CREATE STAGE")}
+
+
+def test_snowflake_reads_the_lake_by_a_role_and_only_below_its_locations() -> None:
+    statements = [each.sql for each in FULL.statements()]
+    (integration,) = [sql for sql in statements if sql.startswith("create storage integration")]
+    assert "storage_aws_role_arn = 'arn:aws:iam::123456789012:role/dvd-rental-snowflake'" in integration
+    assert "storage_allowed_locations = ('s3://landing/', 's3://processed/lake/')" in integration
+    stages = [sql for sql in statements if sql.startswith("create stage")]
+    assert ["storage_integration = DVD_RENTAL_LAKE" in sql for sql in stages] == [True, True]
+    assert not [sql for sql in statements if "credentials" in sql.lower() or "aws_key" in sql.lower()]
+    granted = {
+        (grant.kind, grant.grantee, grant.privilege)
+        for each in FULL.statements()
+        for grant in each.grants
+        if grant.kind in {"STAGE", "INTEGRATION"}
+    }
+    assert granted == {("STAGE", "TRANSFORMER", "USAGE"), ("INTEGRATION", "SYSADMIN", "USAGE")}
+
+
+def test_without_a_role_there_is_no_integration_and_no_stage() -> None:
+    without = Account([DVD_RENTAL.name], loaded_schemas=["totesys"]).statements()
+    assert not [each.sql for each in without if "integration" in each.sql or " stage if " in each.sql]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import SnowflakeDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import final_table
+from dvd_rental_pipeline_tests.stand_ins.snowflake.external_stages import EXTERNAL_ID, USER_ARN
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import ACCOUNT, SnowflakeStandIn, new_private_key
 
 
@@ -69,6 +70,21 @@ def test_an_empty_account_is_planned_and_applied_until_nothing_is_missing(
     assert admin.ok("snowflake", "plan", *keys).strip() == ""
     again = admin.run("snowflake", "apply", *keys)
     assert "0 statements were missing" in " ".join(again.stderr.split()), again.stderr
+
+
+def test_apply_prints_what_the_role_of_the_external_stages_must_trust(admin: CommandLine) -> None:
+    role = "arn:aws:iam::123456789012:role/dvd-rental-snowflake"
+    buckets = {"DVD_RENTAL_LANDING": "s3://landing", "DVD_RENTAL_PROCESSED": "s3://processed"}
+    refused = admin.run("snowflake", "apply", DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE=role)
+    assert refused.returncode == 1
+    assert "DVD_RENTAL_LANDING is not on S3" in " ".join(refused.stderr.split())
+    applied = admin.run("snowflake", "apply", DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE=role, **buckets)
+    assert applied.returncode == 0, applied.stderr
+    assert f'snowflake_reader = {{ user_arn = "{USER_ARN}", external_id = "{EXTERNAL_ID}" }}' in " ".join(
+        applied.stderr.split()
+    )
+    again = admin.run("snowflake", "plan", DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE=role, **buckets)
+    assert again.stdout.strip() == ""
 
 
 def test_dropped_objects_are_planned_again(admin: CommandLine, server: SnowflakeStandIn) -> None:
