@@ -78,6 +78,7 @@ def platform() -> dashboards.Dashboard:
                 "s",
             ),
             _runs_each_hour(),
+            _series("Open alerts of each sensor", "dvd_rental_open_alerts", "{{sensor}}"),
         ],
     )
 
@@ -108,7 +109,12 @@ def quality() -> dashboards.Dashboard:
             _stat("Checks that fail", "count(dvd_rental_check_passed == 0) or vector(0)"),
             _stat("Checks that pass", "count(dvd_rental_check_passed == 1) or vector(0)"),
             _series("Failing rows", "dvd_rental_check_failed_rows > 0 or vector(0)", "{{asset}}: {{check}}"),
-            _series("Rows in quarantine", 'dvd_rental_asset_rows{asset=~".*quarantine"}', "{{asset}}"),
+            _series(
+                "Rows in quarantine",
+                'dvd_rental_asset_rows{asset=~".*quarantine"}'
+                ' or dvd_rental_check_failed_rows{check="quarantine_is_empty"}',
+                "{{asset}}",
+            ),
         ],
     )
 

@@ -170,7 +170,8 @@ ACTIONS = {
     },
     "dvd-rental-code-location": {
         *("secretsmanager:GetSecretValue", "sns:Publish", "kms:Decrypt", "kms:GenerateDataKey"),
-        "cloudwatch:PutMetricData",
+        # Sensors look for landed runs and sales files.
+        *("cloudwatch:PutMetricData", "s3:ListBucket", "s3:GetObject"),
     },
     # dagster-aws: S3ComputeLogManager, and EcsRunLauncher to stop runs.
     "dvd-rental-webserver": {
@@ -236,6 +237,15 @@ def assert_least_privilege(mode: str) -> None:
             "ecs:DescribeTaskDefinition",
             "ec2:DescribeNetworkInterfaces",
         }
+
+
+def assert_only_snowflake_may_read_the_lake() -> str:
+    """The trust policy of the role names Snowflake's user and external id; returns the role's ARN."""
+    role = boto3.client("iam").get_role(RoleName="dvd-rental-snowflake")["Role"]
+    (trusted,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"AWS": SNOWFLAKE_READER["user_arn"]}
+    assert trusted["Condition"] == {"StringEquals": {"sts:ExternalId": SNOWFLAKE_READER["external_id"]}}
+    return str(role["Arn"])
 
 
 def test_a_run_may_call_every_operation_of_the_package() -> None:
@@ -398,10 +408,7 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
     assert reading["Action"] == [SETTINGS[mode][1]]
     assert SETTINGS[mode][2] in reading["Resource"][0]
 
-    snowflake = boto3.client("iam").get_role(RoleName="dvd-rental-snowflake")["Role"]
-    (trusted,) = snowflake["AssumeRolePolicyDocument"]["Statement"]
-    assert trusted["Principal"] == {"AWS": SNOWFLAKE_READER["user_arn"]}
-    assert trusted["Condition"] == {"StringEquals": {"sts:ExternalId": SNOWFLAKE_READER["external_id"]}}
+    snowflake_role = assert_only_snowflake_may_read_the_lake()
 
     ecs = boto3.client("ecs")
     services = ecs.list_services(cluster="dvd-rental")["serviceArns"]
@@ -416,7 +423,7 @@ def test_it_can_be_applied_and_a_second_plan_is_empty(
         location = environment.get("DVD_RENTAL_SECRETS")
         assert location == (None if family in WITHOUT_SETTINGS else SETTINGS[mode][0])
         storage_role = environment.get("DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE")
-        assert storage_role == (None if family in WITHOUT_SETTINGS else snowflake["Arn"])
+        assert storage_role == (None if family in WITHOUT_SETTINGS else snowflake_role)
         assert "DAGSTER_PG_PASSWORD" not in environment
         folder = PROJECT_ROOT / environment["DAGSTER_HOME"].removeprefix("/app/")
         assert (folder / "dagster.yaml").exists()

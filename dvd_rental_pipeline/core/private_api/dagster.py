@@ -19,6 +19,9 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 # No public alternative: the status in `DagsterInstance.get_run_step_stats()`.
 from dagster._core.execution.stats import StepEventStatus
 
+# No public alternative: the kind and the state of a sensor in `DagsterInstance.all_instigator_state()`.
+from dagster._core.scheduler.instigation import InstigatorType, SensorInstigatorData
+
 # No public alternative: the results of an asset check in the event log storage, with those still planned.
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
@@ -37,7 +40,9 @@ __all__ = [
     "BaseAssetGraph",
     "CronFreshnessPolicy",
     "FreshnessState",
+    "InstigatorType",
     "SensorExecutionData",
+    "SensorInstigatorData",
     "StepEventStatus",
     "TimeWindowFreshnessPolicy",
     "UnresolvedAssetJobDefinition",

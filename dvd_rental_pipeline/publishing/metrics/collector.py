@@ -8,7 +8,12 @@ import dagster as dg
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from dvd_rental_pipeline.core.private_api.dagster import AssetCheckExecutionRecordStatus
+from dvd_rental_pipeline.automation.alert_sensor import read_cursor
+from dvd_rental_pipeline.core.private_api.dagster import (
+    AssetCheckExecutionRecordStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
 from dvd_rental_pipeline.quality.findings import failed_rows
 
 RUNS_WINDOW = timedelta(days=1)
@@ -34,6 +39,12 @@ class PlatformCollector(Collector):
             node.key: node.tags.get("layer", "") for node in graph.asset_nodes if node.is_materializable
         }
         self._blocking = {node.key: node.blocking for node in graph.asset_check_nodes}
+        # Of the project's sensors, those that send alerts.
+        self._alert_sensors = {
+            sensor.name
+            for sensor in definitions.sensors or ()
+            if isinstance(sensor, dg.SensorDefinition) and "alerts" in sensor.required_resource_keys
+        }
         # Without the implicit job of all assets, in which selections run.
         self._jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
 
@@ -46,6 +57,7 @@ class PlatformCollector(Collector):
         yield from self._assets()
         yield from self._checks()
         yield from self._runs()
+        yield from self._alerts()
 
     def _assets(self) -> Iterator[Metric]:
         labels = ["asset", "layer"]
@@ -127,3 +139,23 @@ class PlatformCollector(Collector):
         for job, seconds in sorted(durations.items()):
             duration.add_metric([job], seconds)
         yield from (counts, duration)
+
+    def _alerts(self) -> Iterator[Metric]:
+        opened = GaugeMetricFamily(
+            "dvd_rental_open_alerts", "Alerts that were sent and are not resolved", labels=["sensor"]
+        )
+        states = self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+        # A code location that moved has left states behind: the last evaluation counts.
+        evaluated = {
+            state.name: data
+            for state in sorted(states, key=lambda state: _last_tick(state.sensor_instigator_data))
+            if state.name in self._alert_sensors and (data := state.sensor_instigator_data) is not None
+        }
+        for name, data in sorted(evaluated.items()):
+            subjects = read_cursor(data.cursor).values()
+            opened.add_metric([name], sum(subject.notified for subject in subjects))
+        yield opened
+
+
+def _last_tick(data: SensorInstigatorData | None) -> float:
+    return (data.last_tick_timestamp if data else None) or 0.0

@@ -8,18 +8,34 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
+from dvd_rental_pipeline.automation.alert_policy import AlertState
+from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline.publishing.metrics.collector import PlatformCollector
+from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import RecordedAlerts
 
 DEPLOY = PROJECT_ROOT / "deploy" / "prometheus"
 TICKETS = dg.AssetKey(["cinema", "tickets"])
@@ -63,13 +79,30 @@ def build_cinema(rows: int = 7) -> dg.Definitions:
         return dg.MaterializeResult(metadata={"dagster/row_count": 2})
 
     return dg.Definitions(
-        assets=[tickets, posters, quarantine], jobs=[dg.define_asset_job("cinema", selection=[tickets])]
+        assets=[tickets, posters, quarantine],
+        jobs=[dg.define_asset_job("cinema", selection=[tickets])],
+        sensors=[failed_check_alerts],
+        resources={"alerts": RecordedAlerts()},
+    )
+
+
+def evaluate_alerts(instance: dg.DagsterInstance, states: Mapping[str, AlertState]) -> None:
+    """Store the states of the sensor of failed checks, as the daemon does after an evaluation."""
+    code_location = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="cinema"))
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(code_location, "__repository__"), failed_check_alerts.name
+    )
+    cursor = json.dumps({subject: asdict(state) for subject, state in states.items()})
+    data = SensorInstigatorData(last_tick_timestamp=1.0, cursor=cursor)
+    instance.add_instigator_state(
+        InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
     )
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as created:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    # An ephemeral instance stores no states of sensors.
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as created:
         yield created
 
 
@@ -126,6 +159,15 @@ def test_runs_assets_and_checks_are_measured(instance: dg.DagsterInstance) -> No
         ("dvd_rental_runs", ("cinema", "failure")): 1,
         ("dvd_rental_runs", ("other", "failure")): 1,
     }
+
+
+def test_open_alerts_are_counted_once_the_sensor_has_run(instance: dg.DagsterInstance) -> None:
+    registry = registry_of(build_cinema(), instance)
+    opened = ("dvd_rental_open_alerts", (failed_check_alerts.name,))
+    assert opened not in samples(registry)
+    failing, waiting = AlertState(True, True, 1.0), AlertState(False, True, 1.0)
+    evaluate_alerts(instance, {"cinema/tickets": failing, "cinema/posters": waiting})
+    assert samples(registry)[opened] == 1
 
 
 def test_labels_do_not_grow_with_the_history(instance: dg.DagsterInstance) -> None:
@@ -207,6 +249,7 @@ def test_a_real_prometheus_scrapes_the_metrics_and_alerts(instance: dg.DagsterIn
     definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, raise_on_error=False
     )
+    evaluate_alerts(instance, {"cinema/tickets": AlertState(True, True, 1.0)})
     server, thread = start_http_server(0, addr="127.0.0.1", registry=registry_of(definitions, instance))
     prometheus = Prometheus(tmp_path, f"127.0.0.1:{server.server_port}")
     try:
