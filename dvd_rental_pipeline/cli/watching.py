@@ -65,8 +65,10 @@ def _rebuild(settings: Settings, built: "Signatures", log_file: Path) -> "Signat
             report_progress=report_progress,
         )
     _show(report, [name for _, name in changed], len(keys), time.monotonic() - started)
-    # What failed differs from what is built, so that the next saved file builds it again.
-    return saved if report.success else built
+    if report.success:
+        return saved
+    # The tables of what failed may be of the old or of the new code: the next saved file builds them again.
+    return {key: signature for key, signature in saved.items() if key not in keys}
 
 
 def _show(report: "RunReport", changed: list[str], models: int, seconds: float) -> None:
