@@ -97,6 +97,7 @@ def replication() -> dashboards.Dashboard:
                 "{{layer}}",
                 "s",
             ),
+            _series("Longest way of a change to the warehouse", "dvd_rental_latency_seconds", "{{asset}}", "s"),
         ],
     )
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.home import require_free_space
-from dvd_rental_pipeline.core.settings import Deployment, Settings
+from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs.asset_names import read_asset_names, write_asset_names
 from dvd_rental_pipeline.transform.parsing import update_manifest
 
@@ -109,8 +109,15 @@ def _show_results(report: "RunReport", settings: Settings) -> None:
     messages.print("\nExplore the result:")
     for command, meaning in lines:
         messages.print(f"  {command:{width}}   {meaning}")
-    is_local = settings.deployment is Deployment.LOCAL
-    warehouse = settings.warehouse_path if is_local else f"the database {settings.snowflake_database}"
+    from dvd_rental_pipeline.warehouse.deployment import WarehouseKind, warehouse_kind
+
+    match warehouse_kind(settings):
+        case WarehouseKind.DUCKDB:
+            warehouse = str(settings.warehouse_path)
+        case WarehouseKind.POSTGRES:
+            warehouse = "the database of DVD_RENTAL_WAREHOUSE_URL"
+        case WarehouseKind.SNOWFLAKE:
+            warehouse = f"the database {settings.snowflake_database}"
     messages.print(
         f"Report on all checks: {report.pages.get('checks', 'dvd-rental checks report')}", soft_wrap=True
     )

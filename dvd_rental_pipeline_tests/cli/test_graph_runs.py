@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from rich.console import Console
 
 from dvd_rental_pipeline.cli import graph_runs
@@ -22,6 +23,7 @@ def shown(
     problems: list[str],
     reports: list[str] | None = None,
     pages: list[str] | None = None,
+    settings: Settings | None = None,
 ) -> str:
     """What is printed of a run with these problems, reports and pages, as plain text."""
     output = io.StringIO()
@@ -37,7 +39,7 @@ def shown(
         reports=reports or [],
         pages={page: f"file:///{page}" for page in (pages or ["checks"])},
     )
-    show_run(report, Settings(home=tmp_path), tmp_path / "run.log")
+    show_run(report, settings or Settings(home=tmp_path), tmp_path / "run.log")
     return output.getvalue()
 
 
@@ -67,6 +69,15 @@ def test_the_most_useful_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert places == sorted(places)
     assert places[-1] < text.index("Report on all checks")
     assert max(map(len, text.split("Explore")[1].partition("Report on")[0].splitlines())) <= 80
+
+
+def test_a_warehouse_in_postgresql_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, warehouse_url=SecretStr("postgresql://loader:planted-secret@host/db"))
+    text = shown(monkeypatch, tmp_path, problems=[], settings=settings)
+    assert "Warehouse: the database of DVD_RENTAL_WAREHOUSE_URL" in text
+    assert "planted-secret" not in text
 
 
 def test_only_what_the_run_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import runpy
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import dagster as dg
 import psycopg
@@ -83,3 +84,13 @@ def test_panels_on_the_run_storage_return_its_runs(database_url: str, tmp_path: 
         shown = [connection.execute(query).fetchall() for query in queries]  # type: ignore[call-overload]
     (rows,) = shown
     assert {(status, count) for _, status, count in rows} == {("success", 2), ("failure", 1)}
+
+
+def test_the_pictures_in_the_documentation_show_every_panel() -> None:
+    """Otherwise: python deploy/grafana/pictures.py PROMETHEUS RUNS WAREHOUSE."""
+    for file in FILES:
+        name = file.stem.removeprefix("dvd-rental-")
+        picture = ElementTree.parse(PROJECT_ROOT / "docs" / "grafana" / f"{name}.svg")  # noqa: S314 - our own file
+        shown = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
+        assert {panel["title"] for panel in json.loads(file.read_text())["panels"]} <= shown
+        assert "no data" not in shown

@@ -172,7 +172,10 @@ def latency_is_short(warehouse: WarehouseResource) -> dg.AssetCheckResult:
         description=f"The slowest change of the last day took {minutes:.1f} minutes."
         if seconds is not None
         else "No change was loaded yet after the first load.",
-        metadata={"latency_minutes": round(minutes, 2)},
+        metadata={
+            "latency_minutes": round(minutes, 2),
+            **({} if seconds is None else {"latency_seconds": float(seconds)}),
+        },
     )
 
 

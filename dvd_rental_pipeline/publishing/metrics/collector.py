@@ -24,6 +24,10 @@ DATA_AS_OF = "data_as_of"
 # Metadata of evaluations, by metric and its help.
 MEASUREMENTS = {
     "retained_bytes": ("dvd_rental_slot_retained_bytes", "Bytes of WAL that the replication slot retains"),
+    "latency_seconds": (
+        "dvd_rental_latency_seconds",
+        "Longest time from a change in the source to the warehouse, of the changes loaded during a day",
+    ),
     "commit_lag_seconds": ("dvd_rental_commit_lag_seconds", "Age of the oldest change that is not replicated"),
 }
 _EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}

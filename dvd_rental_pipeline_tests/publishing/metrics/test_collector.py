@@ -66,7 +66,11 @@ def build_cinema(rows: int = 7) -> dg.Definitions:
                 dg.AssetCheckResult(
                     check_name="slot_is_short",
                     passed=True,
-                    metadata={"retained_bytes": 2_000_000_000, "commit_lag_seconds": 60.5},
+                    metadata={
+                        "retained_bytes": 2_000_000_000,
+                        "commit_lag_seconds": 60.5,
+                        "latency_seconds": 90.5,
+                    },
                 ),
             ],
         )
@@ -156,6 +160,7 @@ def test_runs_assets_and_checks_are_measured(instance: dg.DagsterInstance) -> No
         ("dvd_rental_check_failed_rows", (tickets, "no_gaps")): 3,
         ("dvd_rental_slot_retained_bytes", (tickets,)): 2_000_000_000,
         ("dvd_rental_commit_lag_seconds", (tickets,)): 60.5,
+        ("dvd_rental_latency_seconds", (tickets,)): 90.5,
         ("dvd_rental_runs", ("cinema", "failure")): 1,
         ("dvd_rental_runs", ("other", "failure")): 1,
     }
