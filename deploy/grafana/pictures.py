@@ -111,7 +111,7 @@ def _chart(panel: Mapping[str, Any], points: list[Point]) -> alt.Chart:
         alt.Chart(alt.Data(values=values))
         .mark_line(point={"size": 20} if len({point["time"] for point in values}) == 1 else False)
         .encode(
-            x=alt.X("time:T", title=None, scale=alt.Scale(type="utc")),
+            x=alt.X("time:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(tickCount=6)),
             y=alt.Y("value:Q", title=unit or None, scale=alt.Scale(zero=True)),
             color=alt.Color(
                 "series:N",

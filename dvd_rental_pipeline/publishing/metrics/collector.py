@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from dvd_rental_pipeline.automation.alert_sensor import read_cursor
 from dvd_rental_pipeline.core.private_api.dagster import (
+    AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
     InstigatorType,
     SensorInstigatorData,
@@ -103,10 +104,9 @@ class PlatformCollector(Collector):
             name: GaugeMetricFamily(metric, text, labels=["asset"])
             for name, (metric, text) in MEASUREMENTS.items()
         }
-        latest = self._instance.event_log_storage.get_latest_asset_check_execution_by_key(list(self._blocking))
-        for key, record in latest.items():
+        for key, record in self._last_evaluations():
             evaluation = record.evaluation
-            if record.status not in _EVALUATED or evaluation is None:
+            if evaluation is None:
                 continue
             asset = key.asset_key.to_user_string()
             is_passed = record.status is AssetCheckExecutionRecordStatus.SUCCEEDED
@@ -119,6 +119,16 @@ class PlatformCollector(Collector):
                 if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue) and value.value is not None:
                     family.add_metric([asset], value.value)
         yield from (passed, failing, *measured.values())
+
+    def _last_evaluations(self) -> Iterator[tuple[dg.AssetCheckKey, AssetCheckExecutionRecord]]:
+        """The last evaluation of each check: a run that has only planned the next one does not hide it."""
+        storage = self._instance.event_log_storage
+        for key, record in storage.get_latest_asset_check_execution_by_key(list(self._blocking)).items():
+            if record.status in _EVALUATED:
+                yield key, record
+            else:
+                evaluated = storage.get_asset_check_execution_history(key, limit=1, status=_EVALUATED)
+                yield from ((key, before) for before in evaluated)
 
     def _runs(self) -> Iterator[Metric]:
         counts = GaugeMetricFamily(
@@ -146,7 +156,7 @@ class PlatformCollector(Collector):
 
     def _alerts(self) -> Iterator[Metric]:
         opened = GaugeMetricFamily(
-            "dvd_rental_open_alerts", "Alerts that were sent and are not resolved", labels=["sensor"]
+            "dvd_rental_open_alerts", "Subjects whose alert was sent and is not resolved", labels=["sensor"]
         )
         states = self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
         # A code location that moved has left states behind: the last evaluation counts.

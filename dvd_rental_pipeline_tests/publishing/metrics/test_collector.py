@@ -47,7 +47,7 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 
-def build_cinema(rows: int = 7) -> dg.Definitions:
+def build_cinema(rows: int = 7, on_build: Callable[[], None] = lambda: None) -> dg.Definitions:
     """A graph with an asset, a blocking check that fails, and one that passes."""
 
     @dg.asset(
@@ -59,6 +59,7 @@ def build_cinema(rows: int = 7) -> dg.Definitions:
         ],
     )
     def tickets() -> dg.MaterializeResult:  # type: ignore[type-arg]
+        on_build()
         return dg.MaterializeResult(
             metadata={"dagster/row_count": rows, "data_as_of": dg.MetadataValue.timestamp(1_700_000_000.0)},
             check_results=[
@@ -164,6 +165,16 @@ def test_runs_assets_and_checks_are_measured(instance: dg.DagsterInstance) -> No
         ("dvd_rental_runs", ("cinema", "failure")): 1,
         ("dvd_rental_runs", ("other", "failure")): 1,
     }
+
+
+def test_a_run_that_has_not_evaluated_a_check_does_not_hide_its_result(instance: dg.DagsterInstance) -> None:
+    seen: list[dict[tuple[str, tuple[str, ...]], float]] = []
+    definitions = build_cinema(on_build=lambda: seen.append(samples(registry)))
+    registry = registry_of(definitions, instance)
+    for _ in range(2):
+        definitions.resolve_job_def("cinema").execute_in_process(instance=instance, raise_on_error=False)
+    no_gaps = ("dvd_rental_check_passed", ("cinema/tickets", "true", "no_gaps"))
+    assert [found.get(no_gaps) for found in seen] == [None, 0]
 
 
 def test_open_alerts_are_counted_once_the_sensor_has_run(instance: dg.DagsterInstance) -> None:
