@@ -11,10 +11,22 @@ import altair
 import duckdb
 import pytest
 
-from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
+from dvd_rental_pipeline.publishing.report_pages.charts import bars
+from dvd_rental_pipeline.publishing.report_pages.content import (
+    Chart,
+    ChartColumn,
+    Content,
+    Dataset,
+    Filter,
+    Kind,
+    Option,
+    PageDeclaration,
+    PageSection,
+)
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.rendering import write_images, write_page
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
+from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, PERSON, ReportTables, fill
 
@@ -174,6 +186,43 @@ def test_ten_thousand_countries_fit_into_a_page(manifest: Manifest, tmp_path: Pa
     cube = sales["datasets"][sales["charts"][0]["data"]]["columns"]
     assert sum(cube["revenue"]) == pytest.approx(float(total)), "smaller countries are summed, not dropped"
     assert len(set(cube["country"])) == 40
+
+
+def test_an_emoji_anywhere_in_a_long_label_does_not_stop_an_image(tmp_path: Path) -> None:
+    titles = ["m" * length + "🎬" * 60 for length in range(60)]
+    data = Dataset("top_films", ["title", "rentals"], [[title, 1] for title in titles])
+    film, rentals = ChartColumn("title", "Film"), ChartColumn("rentals", "Rentals", Kind.COUNT)
+    chart = Chart("films", "Which?", "", data, [film, rentals], spec=bars(film, rentals, []), is_key=True)
+    (image,) = write_images(Content(None, [PageSection("", [chart])]), tmp_path)
+    assert image.png.startswith(b"\x89PNG")
+
+
+def test_images_show_what_the_page_shows_before_a_filter_is_used(business: ReportTables) -> None:
+    content = business.content(next(page for page in REPORT_PAGES if page.name == "films"))
+    (chart,) = (chart for chart in content.charts if chart.name == "top_films")
+    rows = shown_rows(chart, content.filters)
+    expected = business.query("select title, rentals from reports.top_films order by rental_rank limit 20")
+    assert [(row["title"], row["rentals"]) for row in rows] == expected
+
+
+def test_rows_are_summed_and_ordered_as_in_the_browser() -> None:
+    data = Dataset(
+        "any", ["store", "month", "revenue", "rentals"],
+        [["A", 1, 0.1, 1], ["A", 2, 0.2, 1], ["Other", 1, 9.0, 3], ["B", 1, 5.0, None], ["B", 2, 7.0, 2]],
+    )  # fmt: skip
+    chart = Chart(
+        "c", "?", "", data, [], group=["store"], sums=["revenue", "rentals"], order="-revenue", last="Other",
+        ratios={"average": ("revenue", "rentals", 1)}, filters=["period"], limit=3,
+    )  # fmt: skip
+    all_months, first = Option("All", None), Option("First", [1])
+    period, other = Filter("period", "", "month", [first, all_months]), Filter("x", "", "store", [first])
+    assert shown_rows(chart, [period, other]) == [
+        {"store": "B", "revenue": 5.0, "rentals": 0, "average": None},
+        {"store": "A", "revenue": 0.1, "rentals": 1, "average": 0.1},
+        {"store": "Other", "revenue": 9.0, "rentals": 3, "average": 3.0},
+    ]
+    everything = shown_rows(chart, [Filter("period", "", "month", [all_months, first])])
+    assert [(row["store"], row["revenue"]) for row in everything] == [("B", 12.0), ("A", 0.3), ("Other", 9.0)]
 
 
 def test_key_charts_are_images_as_well(business: ReportTables, tmp_path: Path) -> None:

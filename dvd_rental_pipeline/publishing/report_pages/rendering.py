@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from dvd_rental_pipeline.publishing.report_pages.charts import CHART_CONFIG
 from dvd_rental_pipeline.publishing.report_pages.content import Chart, Content, Dataset, PageDeclaration
+from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import vega_path
 from dvd_rental_pipeline.publishing.search_index import SearchEntry, write_search_index
 from dvd_rental_pipeline.publishing.spreadsheet_text import safe_cell
@@ -25,6 +27,7 @@ PAGE_FILES = ("index.html", *STATIC_FILES)
 """What a browser loads of a page, in its folder."""
 VEGA_LITE_VERSION = "6.4"
 IMAGE_WIDTH = 760
+_ABOVE_FFFF = re.compile("[\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def write_images(content: Content, folder: Path) -> Sequence[ChartImage]:
             continue
         spec = {
             **_with_width(chart.spec),
-            "data": {"values": chart.data.records()},
+            "data": {"values": [_measurable(row) for row in shown_rows(chart, content.filters)]},
             "background": "white",
             "padding": 12,
             "title": {"text": chart.question, "anchor": "start", "fontSize": 15, "offset": 12},
@@ -98,6 +101,17 @@ def write_images(content: Content, folder: Path) -> Sequence[ChartImage]:
         (folder / "charts" / f"{chart.name}.png").write_bytes(png)
         images.append(ChartImage(chart.question, chart.name, png))
     return images
+
+
+def _measurable(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`row` with a box for each character above U+FFFF, such as an emoji.
+
+    Vega may cut a long label between the two halves of one in UTF-16, and vl-convert fails to measure a half.
+    """
+    return {
+        name: _ABOVE_FFFF.sub("\u25a1", value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
 
 
 def _with_width(spec: Mapping[str, Any]) -> Mapping[str, Any]:
