@@ -149,7 +149,7 @@ def _payments(reports: ReportReader) -> list[Chart]:
     return [
         Chart(
             "overdue_payments",
-            "With whom are payments overdue?",
+            "Which counterparties have overdue payments?",
             f"Amount that was due before the last day of the data, in both directions; the first {SHOWN}.",
             due,
             [counterparty, overdue, amount],
