@@ -66,7 +66,8 @@ class DevServer:
 
 
 def wait_for(client: DagsterGraphQLClient, run_id: str) -> DagsterRunStatus:
-    deadline = time.monotonic() + 240
+    # Two runs share two cores with the gate's other tests: only a run that hangs takes this long.
+    deadline = time.monotonic() + 900
     while (status := client.get_run_status(run_id)) not in FINISHED and time.monotonic() < deadline:
         time.sleep(1)
     return status
@@ -79,7 +80,7 @@ def server(dvd_rental: CommandLine) -> Iterator[DevServer]:
     server.stop()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_two_runs_at_once_from_an_empty_home_both_succeed(server: DevServer, dvd_rental: CommandLine) -> None:
     client = server.client()
     runs = [client.submit_job_execution("dvd_rental"), client.submit_job_execution("dvd_rental")]
