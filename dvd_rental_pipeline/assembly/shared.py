@@ -18,6 +18,7 @@ from dvd_rental_pipeline.publishing.check_report.declared_checks import declared
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
 from dvd_rental_pipeline.publishing.extracts.asset import build_extracts_asset
+from dvd_rental_pipeline.publishing.page_verdicts import read_lineage
 from dvd_rental_pipeline.publishing.report_pages.assets import build_page_asset, page_key
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.quality.data_lag import TrackedTable, build_data_lag_checks
@@ -83,6 +84,7 @@ def build_shared_definitions(
     data_lag = build_data_lag_checks(tracked_tables)
     parts = [part for each in own for part in (*(each.assets or ()), *(each.asset_checks or ()))]
     reported = [part for part in (*parts, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
+    external = [part for part in parts if isinstance(part, dg.AssetSpec)]
     return dg.Definitions(
         assets=[
             *models,
@@ -93,6 +95,7 @@ def build_shared_definitions(
                 declared_checks(reported),
                 LAYER_FRESHNESS["checks"],
                 after_any_of(_trigger_assets(pipelines, asset_pipelines)),
+                lineage=read_lineage([*reported, *external]),
             ),
         ],
         asset_checks=[data_lag],

@@ -24,7 +24,12 @@ from dvd_rental_pipeline.publishing.check_report.reading import read_data_as_of,
 from dvd_rental_pipeline.publishing.check_report.records import Outcome
 from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
 from dvd_rental_pipeline.publishing.home_page import publish_home
-from dvd_rental_pipeline.publishing.page_verdicts import STATUS_FILE, read_publication_times, write_status
+from dvd_rental_pipeline.publishing.page_verdicts import (
+    STATUS_FILE,
+    Lineage,
+    read_publication_times,
+    write_status,
+)
 from dvd_rental_pipeline.publishing.report_pages.pdf import find_browser, publish_pdf
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
@@ -48,10 +53,13 @@ def build_checks_asset(
     checks: Sequence[DeclaredCheck],
     freshness_policy: dg.FreshnessPolicy,
     automation_condition: dg.AutomationCondition[Any],
+    *,
+    lineage: Lineage,
 ) -> dg.AssetsDefinition:
     """The asset ["site", "checks"]: the report on `checks`.
 
-    Samples of rows leave out the private columns of `project` and `domains`.
+    Samples of rows leave out the private columns of `project` and `domains`. `lineage` says which of the
+    checks concern a page.
     """
 
     @dg.asset(
@@ -88,7 +96,7 @@ def build_checks_asset(
             write_status(
                 report,
                 REPORT_PAGES,
-                manifest,
+                lineage,
                 published,
                 pages,
                 pdf_of=PRINTED_PAGE if find_browser() is not None else None,

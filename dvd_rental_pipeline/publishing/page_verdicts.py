@@ -6,7 +6,7 @@ verdict cannot be part of the page.
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,15 +15,17 @@ import dagster as dg
 from dvd_rental_pipeline.publishing.check_report.records import CheckReport, Urgency
 from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
 from dvd_rental_pipeline.publishing.report_pages.reports import REPORTS_SCHEMA
-from dvd_rental_pipeline.transform.manifest import Manifest
 
 STATUS_FILE = "status.js"
+
+Lineage = Mapping[str, frozenset[str]]
+"""The keys of the assets that each asset is built from, as text: schema/table."""
 
 
 def write_status(
     report: CheckReport,
     pages: Sequence[PageDeclaration],
-    manifest: Manifest,
+    lineage: Lineage,
     published: Mapping[str, float],
     folder: Path,
     *,
@@ -32,12 +34,13 @@ def write_status(
     """Write the verdicts into `folder`.
 
     Args:
+        lineage: what `read_lineage` returned of all assets.
         published: when each page was last published, and each report last built, in seconds since the epoch, by
             the text of their keys; those that never were are missing.
         pdf_of: the page that is also printed as PAGE.pdf.
     """
     statuses = {
-        page.name: _page_status(report, page, upstream_tables(page, manifest), published) for page in pages
+        page.name: _page_status(report, page, upstream_tables(page, lineage), published) for page in pages
     }
     statuses["checks"] = _status(report)
     if pdf_of is not None:
@@ -46,18 +49,29 @@ def write_status(
     (folder / STATUS_FILE).write_text(f"window.siteStatus={text};\n", encoding="utf-8")
 
 
-def upstream_tables(page: PageDeclaration, manifest: Manifest) -> frozenset[str]:
+def read_lineage(assets: Iterable[dg.AssetsDefinition | dg.AssetSpec]) -> Lineage:
+    """What each of `assets` is built from, whether or not it is a dbt model."""
+    lineage: dict[str, frozenset[str]] = {}
+    for definition in assets:
+        if isinstance(definition, dg.AssetSpec):
+            parents = {definition.key: {dep.asset_key for dep in definition.deps}}
+        else:
+            parents = {key: set(keys) for key, keys in definition.asset_deps.items()}
+        for key, keys in parents.items():
+            lineage[key.to_user_string()] = frozenset(parent.to_user_string() for parent in keys)
+    return lineage
+
+
+def upstream_tables(page: PageDeclaration, lineage: Lineage) -> frozenset[str]:
     """Everything that the reports of `page` are built from, and the reports: schema/table."""
-    by_key = {model.key: unique_id for unique_id, model in manifest.models.items()}
-    pending = [by_key[REPORTS_SCHEMA, report] for report in page.reports]
+    pending = [f"{REPORTS_SCHEMA}/{report}" for report in page.reports]
     seen: set[str] = set()
     while pending:
-        unique_id = pending.pop()
-        if unique_id not in seen:
-            seen.add(unique_id)
-            if unique_id in manifest.models:
-                pending.extend(manifest.models[unique_id].parents)
-    return frozenset("/".join(manifest.table(unique_id).key) for unique_id in seen)
+        table = pending.pop()
+        if table not in seen:
+            seen.add(table)
+            pending.extend(lineage.get(table, ()))
+    return frozenset(seen)
 
 
 def _page_status(

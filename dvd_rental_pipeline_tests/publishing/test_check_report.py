@@ -267,6 +267,7 @@ def test_the_page_is_published_by_a_run_with_a_failed_blocking_check(parsed_home
         checks,
         LAYER_FRESHNESS["checks"],
         after_any_of([CHECKS_KEY]),
+        lineage={},
     )
     resources = {
         "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),

@@ -11,10 +11,16 @@ import pytest
 from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS
 from dvd_rental_pipeline.automation.freshness import LAYER_FRESHNESS
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.publishing.check_report.records import CheckRecord, CheckReport, Outcome
 from dvd_rental_pipeline.publishing.home_page import publish_home
 from dvd_rental_pipeline.publishing.navigation import SITE_PARTS
-from dvd_rental_pipeline.publishing.page_verdicts import upstream_tables, write_status
+from dvd_rental_pipeline.publishing.page_verdicts import (
+    Lineage,
+    read_lineage,
+    upstream_tables,
+    write_status,
+)
 from dvd_rental_pipeline.publishing.report_pages.assets import build_page_asset
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.service import SERVICE
@@ -22,6 +28,7 @@ from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.publishing.report_tables import ReportTables, fill
 
 BUILT, PUBLISHED = 1_700_000_000.0, 1_700_000_100.0
@@ -49,12 +56,19 @@ def record(asset: str, outcome: Outcome, *, blocking: bool = True) -> CheckRecor
     )
 
 
-def statuses(manifest: Manifest, folder: Path, times: dict[str, float], *records: CheckRecord) -> Any:
+def statuses(lineage: Lineage, folder: Path, times: dict[str, float], *records: CheckRecord) -> Any:
     """The status of every page as the browser reads it."""
     report = CheckReport(records=records, unit_tests=[], made_at=datetime.now(UTC), data_as_of=None)
-    write_status(report, REPORT_PAGES, manifest, times, folder)
+    write_status(report, REPORT_PAGES, lineage, times, folder)
     text = (folder / "status.js").read_text(encoding="utf-8")
     return json.loads(text.removeprefix("window.siteStatus=").removesuffix(";\n"))["pages"]
+
+
+@pytest.fixture(scope="module")
+def lineage(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Lineage:
+    """That of the whole graph."""
+    settings = Settings(home=parsed_project.prepare(tmp_path_factory.mktemp("home")))
+    return read_lineage(build_definitions(settings).resolve_asset_graph().assets_defs)
 
 
 @pytest.fixture
@@ -64,17 +78,17 @@ def times() -> dict[str, float]:
     return reports | {f"site/{page.name}": PUBLISHED for page in REPORT_PAGES}
 
 
-def test_a_page_depends_on_everything_upstream_of_its_reports(manifest: Manifest) -> None:
-    tables = upstream_tables(SERVICE, manifest)
+def test_a_page_depends_on_everything_upstream_of_its_reports(lineage: Lineage) -> None:
+    tables = upstream_tables(SERVICE, lineage)
     assert {"reports/late_returns", "marts/fct_rental", "dvd_rental/rental"} <= tables
     assert "reports/cohort_retention" not in tables
 
 
 def test_a_failed_blocking_check_holds_only_the_pages_downstream(
-    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+    lineage: Lineage, tmp_path: Path, times: dict[str, float]
 ) -> None:
     pages = statuses(
-        manifest,
+        lineage,
         tmp_path,
         times,
         record("reports/late_returns", Outcome.FAILED),
@@ -87,32 +101,47 @@ def test_a_failed_blocking_check_holds_only_the_pages_downstream(
 
 
 def test_a_fault_of_a_source_table_concerns_every_page_of_its_pipeline(
-    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+    lineage: Lineage, tmp_path: Path, times: dict[str, float]
 ) -> None:
-    pages = statuses(manifest, tmp_path, times, record("dvd_rental/rental", Outcome.ERRORED))
+    pages = statuses(lineage, tmp_path, times, record("dvd_rental/rental", Outcome.ERRORED))
     assert {name for name, page in pages.items() if page["state"] != "blocking"} == {
         "wholesale",
         "product_sales",
     }
 
 
-def test_without_checks_there_is_no_passing_verdict(
-    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+@pytest.mark.parametrize(
+    ("asset", "page"),
+    [
+        ("totesys_processed/fact_sales_order", "wholesale"),
+        ("totesys_landing/sales_order", "wholesale"),
+        ("sales/quarantine", "product_sales"),
+    ],
+)
+def test_a_check_of_an_asset_that_is_no_model_concerns_the_pages_downstream(
+    lineage: Lineage, tmp_path: Path, times: dict[str, float], asset: str, page: str
 ) -> None:
-    pages = statuses(manifest, tmp_path, times)
+    pages = statuses(lineage, tmp_path, times, record(asset, Outcome.WARNED, blocking=False))
+    assert {name for name, status in pages.items() if status["state"] == "warned"} == {page, "checks"}
+
+
+def test_without_checks_there_is_no_passing_verdict(
+    lineage: Lineage, tmp_path: Path, times: dict[str, float]
+) -> None:
+    pages = statuses(lineage, tmp_path, times)
     assert {page["state"] for page in pages.values()} == {"unknown"}
 
 
 def test_a_page_older_than_its_reports_says_so(
-    manifest: Manifest, tmp_path: Path, times: dict[str, float]
+    lineage: Lineage, tmp_path: Path, times: dict[str, float]
 ) -> None:
     passed = record("reports/late_returns", Outcome.PASSED)
     late = times | {f"reports/{report}": PUBLISHED + 1 for report in SERVICE.reports}
-    pages = statuses(manifest, tmp_path, late, passed)
+    pages = statuses(lineage, tmp_path, late, passed)
     assert pages["service"]["state"] == "stale"
     assert "older than its reports" in pages["service"]["text"]
     never = {key: at for key, at in times.items() if key != "site/service"}
-    assert "never published" in statuses(manifest, tmp_path, never, passed)["service"]["text"]
+    assert "never published" in statuses(lineage, tmp_path, never, passed)["service"]["text"]
 
 
 def test_a_page_that_cannot_be_built_keeps_its_last_state(manifest: Manifest, parsed_home: Path) -> None:

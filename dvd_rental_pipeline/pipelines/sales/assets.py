@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,12 @@ JOB = "sales"
 FILES_SENSOR = "sales_files_arrived"
 SENSOR_SECONDS = 30
 MAX_QUARANTINED_SHARE = 0.01
+# The valid lines of a file are those that are not in quarantine. In an order in which each follows its inputs.
+INPUTS: Mapping[str, Sequence[str]] = {
+    "files": (),
+    "quarantine": ("files",),
+    "order_lines": ("files", "quarantine"),
+}
 # A file comes once a month.
 MAX_AGE = timedelta(days=35)
 
@@ -88,7 +94,8 @@ def _build_raw_assets() -> dg.AssetsDefinition:
             metadata["files"] = dg.MetadataValue.md("\n".join(f"- {outcome}" for outcome in outcomes))
         notice = {} if counts["files"] else {NOTICE: _no_files(sales_files.location)}
         # All tables are loaded together, whatever is selected.
-        for number, key in enumerate(sorted(context.selected_asset_keys)):
+        keys = [_key(name) for name in INPUTS if _key(name) in context.selected_asset_keys]
+        for number, key in enumerate(keys):
             yield dg.MaterializeResult(
                 asset_key=key,
                 metadata={
@@ -106,10 +113,15 @@ def _no_files(location: str) -> str:
     return f"There is no complete sales file in {location}.{samples}"
 
 
+def _key(table: str) -> dg.AssetKey:
+    return dg.AssetKey([SALES.name, table])
+
+
 def _asset_spec(table: Table) -> dg.AssetSpec:
     is_private = any(column.privacy is not Privacy.PUBLIC for column in table.columns)
     return dg.AssetSpec(
-        key=dg.AssetKey([SALES.name, table.name]),
+        key=_key(table.name),
+        deps=[_key(name) for name in INPUTS[table.name]],
         group_name=GROUP,
         description=f"Raw table of the sales files: {table.grain}.",
         owners=[SALES.owner],
@@ -144,20 +156,20 @@ def _build_checks() -> dg.AssetChecksDefinition:
     specs = [
         dg.AssetCheckSpec(
             "every_record_is_accounted_for",
-            asset=dg.AssetKey([SALES.name, "order_lines"]),
+            asset=_key("order_lines"),
             blocking=True,
             description="Every record of the loaded files is one order line or one row of the quarantine.",
             metadata={RUNBOOK: Section.SALES_RECORDS.reference},
         ),
         dg.AssetCheckSpec(
             "few_records_are_quarantined",
-            asset=dg.AssetKey([SALES.name, "quarantine"]),
+            asset=_key("quarantine"),
             description=f"Of a loaded file, at most {MAX_QUARANTINED_SHARE:.0%} is quarantined.",
             metadata={RUNBOOK: Section.SALES_QUARANTINE.reference},
         ),
         dg.AssetCheckSpec(
             "no_file_is_rejected",
-            asset=dg.AssetKey([SALES.name, "files"]),
+            asset=_key("files"),
             description="Every file has a header from which it can be loaded.",
             metadata={RUNBOOK: Section.SALES_FILES.reference},
         ),
