@@ -51,6 +51,7 @@ class Section(StrEnum):
     SALES_RECORDS = "sales-records"
     SALES_QUARANTINE = "sales-quarantine"
     SALES_FILES = "sales-files"
+    NEW_USERS = "new-users"
     LANDING = "landing"
     PROCESSED = "processed"
     STAR_RULES = "star-rules"

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from dagster import EventLogEntry
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
 
 from dvd_rental_pipeline.core.private_api.dagster_storage import (
     ConfigurableClassData,
@@ -25,6 +25,7 @@ from dvd_rental_pipeline.core.private_api.dagster_storage import (
     SqliteEventLogStorage,
     SqliteRunStorage,
     SqliteScheduleStorage,
+    delete_check_results,
 )
 
 # Files that stay open: the index of all runs, and the runs used last.
@@ -78,14 +79,7 @@ class EventLog(SqliteEventLogStorage):
         Dagster would empty the file and keep it, with all results of checks.
         """
         super().delete_events(run_id)
-        with self.index_connection() as connection:
-            connection.execute(
-                text(
-                    "delete from asset_check_executions where run_id = :run_id and id not in"
-                    " (select max(id) from asset_check_executions group by asset_key, check_name)"
-                ),
-                {"run_id": run_id},
-            )
+        delete_check_results(self, run_id)
         with self._db_lock:
             engine = self._engines.pop(run_id, None)
             if engine is not None:

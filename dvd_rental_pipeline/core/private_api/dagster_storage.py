@@ -6,7 +6,8 @@ Where only an annotation needs a name, import it under `TYPE_CHECKING`.
 # No public alternative: what `DagsterInstance.get_asset_records()` returns.
 # No public alternative: `storage: sqlite:` in a dagster.yaml configures these, and no option keeps their files
 # open or sets how long they wait for a lock.
-from dagster._core.storage.event_log.base import AssetRecord
+from dagster._core.storage.event_log.base import AssetRecord, EventLogStorage
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
 # No public alternative: a dagster.yaml names its class, and only local files may be deleted with their run.
@@ -17,6 +18,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 # No public alternative: the entry of a dagster.yaml, passed to every class that it configures.
 from dagster._serdes import ConfigurableClassData
+from sqlalchemy import text
 
 __all__ = [
     "AssetRecord",
@@ -26,4 +28,21 @@ __all__ = [
     "SqliteEventLogStorage",
     "SqliteRunStorage",
     "SqliteScheduleStorage",
+    "delete_check_results",
 ]
+
+
+def delete_check_results(storage: EventLogStorage, run_id: str) -> None:
+    """Delete the results of checks of a deleted run, except the last one of each check.
+
+    Dagster's own storages keep all of them. No public alternative: nothing else deletes them.
+    """
+    if isinstance(storage, SqlEventLogStorage):
+        with storage.index_connection() as connection:
+            connection.execute(
+                text(
+                    "delete from asset_check_executions where run_id = :run_id and id not in"
+                    " (select max(id) from asset_check_executions group by asset_key, check_name)"
+                ),
+                {"run_id": run_id},
+            )

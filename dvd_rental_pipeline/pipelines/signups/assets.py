@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
@@ -10,12 +11,14 @@ from dagster import DagsterRunStatus, RunsFilter
 from dvd_rental_pipeline.automation.schedules import unfinished_run_of
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.run_tags import CAUSE, INCIDENT_KEY
+from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE, Section
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.pipelines.signups.load import load_due_minutes
 from dvd_rental_pipeline.pipelines.signups.resources import SignupsApiResource, SignupsDatabaseResource
 from dvd_rental_pipeline.pipelines.signups.store import SignupsStore
 from dvd_rental_pipeline.pipelines.signups.store_checks import STORE_CHECKS
+from dvd_rental_pipeline.quality.row_checks import check_spec
 
 USERS = dg.AssetKey(["signups_postgres", "users"])
 JOB = "signups_load"
@@ -35,7 +38,8 @@ KEPT_RUNS = 60
         warn_window=timedelta(minutes=5), fail_window=timedelta(minutes=15)
     ),
     check_specs=[
-        dg.AssetCheckSpec(check.name, asset=USERS, description=check.description) for check in STORE_CHECKS
+        check_spec(USERS, check.name, check.description, Section.NEW_USERS, blocking=False)
+        for check in STORE_CHECKS
     ],
 )
 def signups_postgres_users(
@@ -75,13 +79,18 @@ def _evaluate(store: SignupsStore) -> Sequence[dg.AssetCheckResult]:
     results = []
     for check in STORE_CHECKS:
         problem = check.find_problem(store)
+        metadata: dict[str, Any] = {FAILED_ROWS: problem.rows if problem else 0}
+        if problem and problem.sample:
+            rows = [{name: str(value) for name, value in row.items()} for row in problem.sample]
+            metadata[SAMPLE] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
         results.append(
             dg.AssetCheckResult(
                 check_name=check.name,
                 passed=problem is None,
                 # A warning: what has been loaded is valid, and no further table should wait for it.
                 severity=dg.AssetCheckSeverity.WARN,
-                description=problem,
+                description=problem.text if problem else None,
+                metadata=metadata,
             )
         )
     return results
@@ -115,12 +124,16 @@ def delete_old_runs(instance: dg.DagsterInstance, keep: int = KEPT_RUNS, at_most
     successful = RunsFilter(job_name=JOB, statuses=[DagsterRunStatus.SUCCESS], tags={CAUSE: "schedule"})
     records = instance.get_run_records(successful, limit=keep + at_most)
     # SQLAlchemy takes a third of a second to import.
-    from dvd_rental_pipeline.core.private_api.dagster_storage import LocalComputeLogManager  # noqa: PLC0415
+    from dvd_rental_pipeline.core.private_api.dagster_storage import (  # noqa: PLC0415
+        LocalComputeLogManager,
+        delete_check_results,
+    )
 
     for run_id in (record.dagster_run.run_id for record in records[keep:]):
         # Another process may have deleted it.
         with suppress(dg.DagsterRunNotFoundError):
             instance.delete_run(run_id)
+            delete_check_results(instance.event_log_storage, run_id)
             # A bucket has rules of its own for old logs, and the pipeline may have no right to delete there.
             if isinstance(instance.compute_log_manager, LocalComputeLogManager):
                 instance.compute_log_manager.delete_logs(prefix=[run_id])

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.pipelines.signups.validation import Rejection, User
+from dvd_rental_pipeline.warehouse.interface import Rows
 
 KEPT_DAYS = 30
 """How long the minutes that were loaded, and the rejected records, are kept."""
@@ -51,15 +52,15 @@ class SignupsStore:
         # In the time zone of the session.
         return row[0].astimezone(UTC) if row and row[0] else None
 
-    def query_number(self, statement: str) -> float:
-        """Return the number that `statement`, a constant of the code, selects.
+    def query(self, statement: str) -> Rows:
+        """Return what `statement`, a constant of the code, selects.
 
         Raises:
             SignupsStoreError: the database cannot be read.
         """
         with _translated_errors():
-            row = self._connection.execute(statement.encode()).fetchone()
-        return float(row[0]) if row else 0.0
+            cursor = self._connection.execute(statement.encode())
+            return Rows([column.name for column in cursor.description or ()], cursor.fetchall())
 
     def load(self, minute: datetime, users: Sequence[User], rejections: Sequence[Rejection]) -> LoadedBatch:
         """Write the batch of `minute` in one transaction; loading a minute again changes nothing.

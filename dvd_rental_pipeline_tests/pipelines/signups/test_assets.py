@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import dagster as dg
 import psycopg
 import pytest
 
 from dvd_rental_pipeline.core.run_tags import CAUSE
+from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.core.settings import Deployment, Settings
 from dvd_rental_pipeline.pipelines.signups.assets import (
     JOB,
@@ -76,7 +78,7 @@ def test_production_without_the_url_of_the_api_is_a_message(
     assert "DVD_RENTAL_SIGNUPS_API_URL" in str(failure.event_specific_data)
 
 
-def test_a_check_names_what_is_wrong(database_url: str) -> None:
+def test_a_check_names_what_is_wrong_without_personal_data(database_url: str) -> None:
     child = change(record(1), "dob.date", "2025-01-01T00:00:00Z")
     same_email = change(record(2), "email", record(1)["email"].upper())
     abroad = change(record(3), "location.country", "Elsewhere")
@@ -85,16 +87,57 @@ def test_a_check_names_what_is_wrong(database_url: str) -> None:
         store.load(NOON, users, rejections)
         with psycopg.connect(database_url) as connection:
             connection.execute("update signups.loaded_batches set minute = now()")
+            connection.execute("update signups.rejected_records set minute = now()")
         problems = {check.name: check.find_problem(store) for check in STORE_CHECKS}
         with psycopg.connect(database_url) as connection:
             connection.execute("update signups.loaded_batches set rejected = received")
         (minutes,) = [check for check in STORE_CHECKS if check.name == "minutes_without_users"]
-        assert minutes.find_problem(store) == "1 minutes of the last day were loaded without a valid user."
-    assert problems["minutes_without_users"] is None
-    assert str(problems["rejected_share"]).startswith("25.0 % of the records")
-    assert problems["one_country_per_nationality"] == "1 nationalities have users in several countries."
-    assert problems["plausible_age"] == "1 users are younger than 13 or older than 110."
-    assert problems["email_used_once"] == "1 e-mail addresses belong to several users."
+        empty = minutes.find_problem(store)
+    assert empty is not None
+    assert empty.text == "1 minutes of the last day were loaded without a valid user."
+    assert [(row["received"], row["rejected"]) for row in empty.sample] == [(4, 4)]
+    assert problems.pop("minutes_without_users") is None
+    found = {name: problem for name, problem in problems.items() if problem is not None}
+    assert {name: problem.text for name, problem in found.items()} == {
+        "rejected_share": "25.0 % of the records of the last day were rejected, for the reasons in "
+        "`signups.rejected_records`.",
+        "one_country_per_nationality": "1 nationalities have users in several countries.",
+        "plausible_age": "1 users are younger than 13 or older than 110.",
+        "email_used_once": "1 e-mail addresses belong to several users.",
+    }
+    assert {problem.rows for problem in found.values()} == {1}
+    (reason,) = found["rejected_share"].sample
+    assert (reason["path"], reason["records"]) == ("$", 1)
+    assert found["one_country_per_nationality"].sample == [
+        {"nationality": "DE", "countries": "Elsewhere, Germany"}
+    ]
+    assert [row["user_uuid"] for row in found["plausible_age"].sample] == [UUID(child["login"]["uuid"])]
+    (shared,) = found["email_used_once"].sample
+    assert shared["user_uuids"] == ", ".join(sorted(each["login"]["uuid"] for each in (child, same_email)))
+    shown = str([problem.sample for problem in found.values()]).lower()
+    assert not [
+        value
+        for each in (child, same_email, abroad)
+        for value in (each["email"], each["login"]["username"], each["name"]["last"], "2025-01-01")
+        if value.lower() in shown
+    ]
+
+
+def test_a_run_with_a_warning_shows_rows_of_what_is_wrong(
+    database_url: str, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    job = _job(_settings(database_url, home=tmp_path))
+    assert job.execute_in_process(instance=instance).success
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update signups.users set date_of_birth = current_date")
+    result = job.execute_in_process(instance=instance)
+    assert result.success
+    (warning,) = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert warning.check_name == "plausible_age"
+    assert warning.metadata[FAILED_ROWS].value == 3
+    sample = warning.metadata[SAMPLE]
+    assert isinstance(sample, dg.TableMetadataValue)
+    assert {name for row in sample.records for name in row.data} == {"user_uuid", "first_seen_at"}
 
 
 def _tick(instance: dg.DagsterInstance) -> object:
@@ -132,12 +175,29 @@ def test_the_run_history_is_bounded(instance: dg.DagsterInstance) -> None:
     assert {run.run_id for run in kept} <= remaining
 
 
-def test_deleting_a_run_keeps_the_last_result_of_the_asset(
-    database_url: str, tmp_path: Path, instance: dg.DagsterInstance
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+def test_deleting_runs_keeps_only_the_last_result_of_the_asset_and_its_checks(
+    storage: str, database_url: str, tmp_path: Path
 ) -> None:
     job = _job(_settings(database_url, home=tmp_path))
-    for _ in range(2):
-        assert job.execute_in_process(instance=instance, tags={CAUSE: "schedule"}).success
-    delete_old_runs(instance, keep=1)
-    assert instance.get_runs_count() == 1
-    assert instance.get_latest_materialization_event(USERS) is not None
+    # As in deploy/: with psycopg 3, Dagster's NOTIFY does not work.
+    url = database_url.replace("postgresql:", "postgresql+psycopg2:")
+    postgres = {"storage": {"postgres": {"postgres_url": url}}}
+    with dg.instance_for_test(overrides=postgres if storage == "postgresql" else None) as instance:
+        for _ in range(3):
+            assert job.execute_in_process(instance=instance, tags={CAUSE: "schedule"}).success
+        delete_old_runs(instance, keep=1)
+        (run,) = instance.get_runs()
+        materialization = instance.get_latest_materialization_event(USERS)
+        assert materialization is not None
+        assert materialization.run_id == run.run_id
+        for check in STORE_CHECKS:
+            key = dg.AssetCheckKey(USERS, check.name)
+            results = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+            assert [result.run_id for result in results] == [run.run_id]
+        delete_old_runs(instance, keep=0)
+        assert instance.get_runs_count() == 0
+        for check in STORE_CHECKS:
+            key = dg.AssetCheckKey(USERS, check.name)
+            results = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+            assert [result.run_id for result in results] == [run.run_id]
