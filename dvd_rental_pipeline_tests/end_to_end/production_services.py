@@ -71,8 +71,11 @@ class ConfiguredDestination:
 
     def write(self, schema: str, table: FinalTable, rows: pa.Table, *, replace: bool) -> None:
         assert self.workspace is not None
-        (destination,) = self.workspace.destinations.values()
-        configuration = destination.configuration
+        (configuration,) = [
+            destination.configuration
+            for destination in self.workspace.destinations.values()
+            if destination.configuration["schema"] == schema
+        ]
         credentials = configuration["credentials"]
         key = serialization.load_pem_private_key(
             credentials["private_key"].encode(), credentials["private_key_password"].encode()

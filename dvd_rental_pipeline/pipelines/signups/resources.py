@@ -12,17 +12,24 @@ from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, 
 from dvd_rental_pipeline.ingestion.http.json_client import JsonClient
 from dvd_rental_pipeline.pipelines.signups.store import SignupsStore, open_store
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline.sample.signups_api.customers import read_customer_emails
 from dvd_rental_pipeline.sample.signups_api.server import running_signups_api
 
 _DATABASE = "signups"
 
 
 class SignupsApiResource(dg.ConfigurableResource[Any]):
-    """The API at `url`; without one, a local server of sample users if `is_local`."""
+    """The API at `url`; without one, a local server of sample users if `is_local`.
+
+    Some of the sample users are customers in the rental database of the embedded server in `postgres_dir`, if
+    users are stored on that server.
+    """
 
     url: str | None
     batch_size: int
     nationalities: str | None
+    postgres_dir: str | None
+    port: int | None
     is_local: bool
 
     @contextmanager
@@ -31,6 +38,7 @@ class SignupsApiResource(dg.ConfigurableResource[Any]):
 
         Raises:
             SettingsError: the deployment has no URL.
+            SourceError: the embedded server cannot be started.
         """
         if self.url is not None:
             yield JsonClient(self.url, on_retry=on_retry)
@@ -38,6 +46,9 @@ class SignupsApiResource(dg.ConfigurableResource[Any]):
         if not self.is_local:
             raise _missing("signups_api_url")
         with running_signups_api() as api:
+            if self.postgres_dir is not None:
+                with EmbeddedPostgres(Path(self.postgres_dir), port=self.port).lease() as rentals:
+                    api.customers = read_customer_emails(rentals)
             yield JsonClient(api.url, on_retry=on_retry)
 
 
@@ -81,6 +92,8 @@ def resource_factories(settings: Settings) -> Mapping[str, Callable[[], Any]]:
             url=settings.signups_api_url,
             batch_size=settings.signups_batch_size,
             nationalities=settings.signups_nationalities,
+            postgres_dir=str(settings.postgres_dir) if url is None else None,
+            port=settings.source_port,
             is_local=is_local,
         ),
         "signups_database": lambda: SignupsDatabaseResource(

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,13 +25,15 @@ class SignupsApi:
     """A running server.
 
     The next responses have the `faults`, one each, in order. `limit` users are given within five minutes, as by
-    the real API; `requests` counts the requests.
+    the real API; `requests` counts the requests. `customers` are e-mail addresses, with which some of the users
+    sign up.
     """
 
     url: str = ""
     faults: deque[Fault] = field(default_factory=deque)
     retry_after: str = "0"
     limit: int = 20_000
+    customers: Sequence[str] = ()
     requests: int = 0
     _given: deque[tuple[float, int]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,7 +58,14 @@ class SignupsApi:
                 {"error": "You have exceeded the number of users per 5 minutes"},
                 {"Retry-After": str(math.ceil(wait))},
             )
-        document = build_page(query.get("seed", "none"), page, results, nationalities, datetime.now(UTC))
+        document = build_page(
+            query.get("seed", "none"),
+            page,
+            results,
+            nationalities,
+            datetime.now(UTC),
+            customers=self.customers,
+        )
         _select_fields(document, query)
         return misbehave(fault, document, retry_after=self.retry_after) if fault else as_json(200, document)
 

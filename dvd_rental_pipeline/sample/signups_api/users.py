@@ -3,6 +3,7 @@
 import hashlib
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ COUNTRIES = {
 }
 """Country, city and state by the nationality that a request may ask for."""
 
+_USERS_PER_CUSTOMER = 20
 _TEXT_POSTCODES = {"GB": "PR8 1AA", "CA": "T1H 0A1"}
 _WITHOUT_ID = {"IR", "NZ", "TR", "UA"}
 _NAMES = {
@@ -103,13 +105,35 @@ def build_user(random_: random.Random, nationality: str, now: datetime) -> dict[
     }
 
 
-def build_page(seed: str, page: int, results: int, nationalities: list[str], now: datetime) -> dict[str, Any]:
-    """Return the document of one page: `results` users of `nationalities`, and its `info`."""
+def build_page(
+    seed: str,
+    page: int,
+    results: int,
+    nationalities: Sequence[str],
+    now: datetime,
+    *,
+    customers: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the document of one page: `results` users of `nationalities`, and its `info`.
+
+    One user in 20 is a customer, if `customers` has the e-mail addresses of some.
+    """
     random_ = random.Random(f"{seed}/{page}/{','.join(nationalities)}")
+    users = [build_user(random_, random_.choice(nationalities), now) for _ in range(results)]
+    if customers:
+        for number in range(results):
+            if (page * results + number) % _USERS_PER_CUSTOMER == 0:
+                users[number] = _build_customer(random_.choice(customers), nationalities, now)
     return {
-        "results": [build_user(random_, random_.choice(nationalities), now) for _ in range(results)],
+        "results": users,
         "info": {"seed": seed, "results": results, "page": page, "version": "1.4"},
     }
+
+
+def _build_customer(email: str, nationalities: Sequence[str], now: datetime) -> dict[str, Any]:
+    """The same user whenever the customer is given again: nobody signs up twice."""
+    random_ = random.Random(f"{email}/{','.join(nationalities)}")
+    return {**build_user(random_, random_.choice(nationalities), now), "email": email}
 
 
 def _iso(moment: datetime) -> str:
