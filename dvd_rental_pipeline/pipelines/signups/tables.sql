@@ -26,6 +26,10 @@ create table if not exists signups.users (
     updated_at timestamptz not null
 );
 
+-- For the checks after each load.
+create index if not exists users_updated_at on signups.users (updated_at);
+create index if not exists users_email on signups.users (lower(email));
+
 -- Invalid records, without their values.
 create table if not exists signups.rejected_records (
     minute timestamptz not null,

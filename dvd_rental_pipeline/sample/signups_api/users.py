@@ -61,7 +61,8 @@ def build_user(random_: random.Random, nationality: str, now: datetime) -> dict[
     first, last = random_.choice(first_names), random_.choice(_LAST_NAMES)
     born = datetime(1945, 1, 1, tzinfo=UTC) + timedelta(seconds=random_.randrange(60 * 365 * 86_400))
     registered = datetime(2005, 1, 1, tzinfo=UTC) + timedelta(seconds=random_.randrange(17 * 365 * 86_400))
-    username = f"user{random_.randrange(10**9)}"
+    # No two of them have the same, in years.
+    username = f"user{random_.randrange(10**14)}"
     password, salt = f"{random_.getrandbits(40):010x}", f"{random_.getrandbits(32):08x}"
     portrait = f"{'women' if gender == 'female' else 'men'}/{random_.randrange(100)}.jpg"
     return {

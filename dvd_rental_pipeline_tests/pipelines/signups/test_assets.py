@@ -1,6 +1,7 @@
 """The asset, its checks and its schedule, on the embedded PostgreSQL and the local server of the API."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -101,9 +102,9 @@ def test_a_check_names_what_is_wrong_without_personal_data(database_url: str) ->
     assert {name: problem.text for name, problem in found.items()} == {
         "rejected_share": "25.0 % of the records of the last day were rejected, for the reasons in "
         "`signups.rejected_records`.",
-        "one_country_per_nationality": "1 nationalities have users in several countries.",
-        "plausible_age": "1 users are younger than 13 or older than 110.",
-        "email_used_once": "1 e-mail addresses belong to several users.",
+        "one_country_per_nationality": "1 nationalities have new users in several countries.",
+        "plausible_age": "1 new users are younger than 13 or older than 110.",
+        "email_used_once": "1 e-mail addresses of new users belong to several users.",
     }
     assert {problem.rows for problem in found.values()} == {1}
     (reason,) = found["rejected_share"].sample
@@ -121,6 +122,23 @@ def test_a_check_names_what_is_wrong_without_personal_data(database_url: str) ->
         for value in (each["email"], each["login"]["username"], each["name"]["last"], "2025-01-01")
         if value.lower() in shown
     ]
+
+
+def test_the_checks_read_the_last_day_alone(database_url: str) -> None:
+    """With every minute, reading all users would take longer."""
+    child = change(record(1), "dob.date", "2025-01-01T00:00:00Z")
+    users, _ = validate([child, change(record(2), "location.country", "Elsewhere"), record(3)])
+    with open_store(database_url) as store:
+        store.load(NOON, users, [])
+        with psycopg.connect(database_url) as connection:
+            connection.execute("update signups.users set updated_at = now() - interval '25 hours'")
+        assert {check.name: check.find_problem(store) for check in STORE_CHECKS} == dict.fromkeys(
+            check.name for check in STORE_CHECKS
+        )
+        same_email = change(record(4), "email", child["email"])
+        store.load(NOON + timedelta(minutes=1), validate([same_email])[0], [])
+        problems = {check.name: check.find_problem(store) for check in STORE_CHECKS}
+    assert [name for name, problem in problems.items() if problem] == ["email_used_once"], "of an older user"
 
 
 def test_a_run_with_a_warning_shows_rows_of_what_is_wrong(
