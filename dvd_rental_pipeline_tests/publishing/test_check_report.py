@@ -296,6 +296,13 @@ def test_the_page_is_published_by_a_run_with_a_failed_blocking_check(parsed_home
     }
 
 
+def test_a_passed_check_that_measures_shows_what_it_found() -> None:
+    latency = "The slowest change of the last day took 1.5 minutes."
+    shown = render_html(report(record(Outcome.PASSED, found=latency, numbers={"latency_minutes": 1.5})), {})
+    assert f"<small>{latency}</small>" in shown
+    assert latency not in render_html(report(record(Outcome.PASSED, found=latency, numbers={})), {})
+
+
 def test_a_record_without_runbook_owners_and_sample_is_shown() -> None:
     alone = report(replace(record(Outcome.FAILED), runbook=None, description="", sample=[], owners=[]))
     text = render_html(alone, {})
