@@ -23,9 +23,12 @@ locals {
       DVD_RENTAL_SITE_BUCKET  = aws_s3_bucket.this["site"].id
       DVD_RENTAL_LANDING      = "s3://${aws_s3_bucket.this["landing"].id}"
       DVD_RENTAL_PROCESSED    = "s3://${aws_s3_bucket.this["processed"].id}"
+      DVD_RENTAL_SALES_FILES  = "s3://${aws_s3_bucket.this["landing"].id}/sales_files"
       DVD_RENTAL_ALERTS_TOPIC = aws_sns_topic.alerts.arn
       DVD_RENTAL_LOG_GROUP    = aws_cloudwatch_log_group.this["runs"].name
     },
+    # The run history of `scheduled` ends with its task.
+    local.services ? {} : { DVD_RENTAL_METRIC_HISTORY = "s3://${aws_s3_bucket.this["processed"].id}/_metric_history" },
     var.snowflake_reader == null ? {} : { DVD_RENTAL_SNOWFLAKE_STORAGE_ROLE = aws_iam_role.snowflake[0].arn },
     var.site_url == "" ? {} : { DVD_RENTAL_SITE_URL = var.site_url },
     var.dagster_url == "" ? {} : { DVD_RENTAL_DAGSTER_URL = var.dagster_url },

@@ -17,6 +17,7 @@ from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.ingestion.unavailable import UnavailableIngestion
 from dvd_rental_pipeline.publishing.s3_site import S3Site
 from dvd_rental_pipeline.publishing.site import FolderSite, Site
+from dvd_rental_pipeline.quality.metric_history import MetricHistory
 from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 
@@ -33,6 +34,7 @@ def resource_factories(
         **{key: make for each in asset_pipelines for key, make in each.resource_factories(settings).items()},
         "warehouse": lambda: build_warehouse_resource(settings),
         "dbt": lambda: build_dbt_resource(dbt_project),
+        "metric_history": lambda: MetricHistory(location=settings.metric_history),
         "site": lambda: _site(settings),
         "alerts": lambda: _alerts(settings),
     }

@@ -84,6 +84,11 @@ class Settings(
         pattern=r"^https://[^@]+$",
         description="address of the repository, on GitHub or GitLab, for links to the code of assets",
     )
+    metric_history: str | None = Field(
+        None,
+        description="folder, or s3://BUCKET/PREFIX, of the past values from which checks learn bounds; unset "
+        "means the run history of Dagster",
+    )
     dump: Path | None = Field(None, description="the real dvdrental.tar, for the tests that compare with it")
 
     @field_validator("deployment", mode="before")

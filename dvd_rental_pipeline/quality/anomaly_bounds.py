@@ -12,11 +12,11 @@ from statistics import median
 import dagster as dg
 
 from dvd_rental_pipeline.core.runbook import RUNBOOK, Section
+from dvd_rental_pipeline.quality.metric_history import MetricHistory, last_full_copy
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 # With fewer runs there is too little to learn from.
 MIN_HISTORY = 5
-MAX_HISTORY = 30
 ANOMALY_BOUNDS = "learnt_bounds"
 """Name of the step, which run configurations use."""
 # How many spreads beyond the typical step, and which share of the last value, are still usual.
@@ -100,14 +100,23 @@ def build_anomaly_checks(
 
     @dg.multi_asset_check(name=ANOMALY_BOUNDS, specs=[metric.spec for metric in metrics], can_subset=True)
     def anomaly_bounds(
-        context: dg.AssetCheckExecutionContext, config: AnomalyBoundsConfig, warehouse: WarehouseResource
+        context: dg.AssetCheckExecutionContext,
+        config: AnomalyBoundsConfig,
+        warehouse: WarehouseResource,
+        metric_history: MetricHistory,
     ) -> Iterator[dg.AssetCheckResult]:
-        since = _last_full_copy(context.instance, copied_asset)
+        since = last_full_copy(context.instance, copied_asset)
         selected = [by_key[key] for key in by_key if key in context.selected_asset_check_keys]
         values = _read_values(warehouse, selected)
-        for metric in selected:
-            history = _read_history(context.instance, metric.spec.key, since)
-            yield evaluate_metric(metric, values[metric.spec.key], history, accept=config.accept)
+        past = metric_history.read(context.instance, list(values), since=since)
+        results = {
+            metric.spec.key: evaluate_metric(
+                metric, values[metric.spec.key], past[metric.spec.key], accept=config.accept
+            )
+            for metric in selected
+        }
+        metric_history.add({key: values[key] for key, result in results.items() if result.passed}, since=since)
+        yield from results.values()
 
     return anomaly_bounds
 
@@ -152,30 +161,3 @@ def _read_values(
     selects = [f"select {position} as n, ({metric.sql}) as v" for position, metric in enumerate(metrics)]
     rows = warehouse.query(" union all ".join(selects)).values if selects else []
     return {metrics[int(position)].spec.key: float(value) for position, value in rows}
-
-
-def _last_full_copy(instance: dg.DagsterInstance, asset: dg.AssetKey) -> float:
-    """When `asset` was last copied in full, in seconds since 1970; 0 when that is not known."""
-    for record in instance.fetch_materializations(asset, limit=MAX_HISTORY).records:
-        materialization = record.asset_materialization
-        mode = materialization.metadata.get("sync_mode") if materialization else None
-        if mode is not None and mode.value == "snapshot":
-            return record.timestamp
-    return 0.0
-
-
-def _read_history(instance: dg.DagsterInstance, key: dg.AssetCheckKey, since: float) -> list[float]:
-    """Values that passed after `since`, oldest first; values that failed are not learned from."""
-    values = []
-    for record in instance.event_log_storage.get_asset_check_execution_history(key, limit=MAX_HISTORY):
-        evaluation = record.evaluation
-        # A planned check has no evaluation yet.
-        if (
-            isinstance(evaluation, dg.AssetCheckEvaluation)
-            and evaluation.passed
-            and record.create_timestamp >= since
-        ):
-            value = evaluation.metadata.get("value")
-            if isinstance(value, dg.FloatMetadataValue) and value.value is not None:
-                values.append(value.value)
-    return values[::-1]

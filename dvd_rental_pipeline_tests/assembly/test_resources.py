@@ -57,6 +57,12 @@ def test_alerts_link_to_the_ui(tmp_path: Path) -> None:
     assert (sns.topic, sns.dagster_url) == (topic, "https://dagster.example")
 
 
+def test_the_history_of_metrics(tmp_path: Path) -> None:
+    assert make(Settings(home=tmp_path), "metric_history").location is None
+    bucket = Settings(home=tmp_path, metric_history="s3://processed/_metric_history")
+    assert make(bucket, "metric_history").location == "s3://processed/_metric_history"
+
+
 def test_the_site(tmp_path: Path) -> None:
     folder = make(Settings(home=tmp_path), "site")
     assert isinstance(folder, FolderSite)
