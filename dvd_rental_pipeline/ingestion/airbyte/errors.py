@@ -48,6 +48,17 @@ class AirbyteUnreachableError(AirbyteError):
     """Airbyte did not answer, or answered that it is temporarily unavailable."""
 
 
+class AirbyteRateLimitError(AirbyteUnreachableError):
+    """Airbyte refused a request beyond its rate limit, and did not carry it out.
+
+    `retry_after` is the number of seconds after which it accepts requests again, None if it does not say.
+    """
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 def is_outage(status: int) -> bool:
     """Whether a response with this HTTP status is worth a retry."""
     return status == 429 or status >= 500

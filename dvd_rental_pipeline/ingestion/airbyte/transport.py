@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -15,15 +16,19 @@ from requests.auth import AuthBase, HTTPBasicAuth
 
 from dvd_rental_pipeline.ingestion.airbyte.errors import (
     AirbyteError,
+    AirbyteRateLimitError,
     AirbyteRefusedError,
     AirbyteUnreachableError,
     is_outage,
 )
+from dvd_rental_pipeline.ingestion.http.retry_after import parse_retry_after
 
 JsonObject = Mapping[str, Any]
 
 # A token is valid for 180 s.
 _TOKEN_SECONDS = 150.0
+# A longer Retry-After is not respected.
+_MAX_RETRY_AFTER = 300.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ class AirbyteTransport:
     ) -> JsonObject:
         """Send a request and return the JSON object of its response.
 
-        Without `retry` there is one attempt, for requests that must not be carried out twice.
+        Without `retry` there is one attempt, for requests that must not be carried out twice, unless Airbyte
+        refuses it for its rate limit.
 
         Raises:
             AirbyteRefusedError: HTTP 4xx other than 429.
@@ -110,18 +116,21 @@ class AirbyteTransport:
             try:
                 return self._attempt(method, url, json, params)
             except AirbyteUnreachableError as error:
-                if not retry:
+                delay = self.retries.delay
+                if isinstance(error, AirbyteRateLimitError):
+                    delay = max(delay, min(error.retry_after or 0.0, _MAX_RETRY_AFTER))
+                elif not retry:
                     raise
                 seconds = time.monotonic() - started
-                if retries_left == 0 or seconds + self.retries.delay > self.retries.max_seconds:
+                if retries_left == 0 or seconds + delay > self.retries.max_seconds:
                     raise AirbyteUnreachableError(
                         f"{error} The outage has lasted {seconds:.0f} s. Check that Airbyte is up at "
                         f"{self._site_url} and that DVD_RENTAL_AIRBYTE_URL is correct, then try again: a run "
                         "attaches to a job that is still running."
                     ) from None
-                self._on_retry(f"{error} Retrying in {self.retries.delay:g} s.")
+                self._on_retry(f"{error} Retrying in {delay:g} s.")
             retries_left -= 1
-            time.sleep(self.retries.delay)
+            time.sleep(delay)
 
     def _attempt(self, method: str, url: str, json: JsonObject | None, params: JsonObject | None) -> JsonObject:
         had_token = self._token is not None
@@ -179,6 +188,11 @@ class AirbyteTransport:
             raise AirbyteError(f"The request to Airbyte at {url} failed: {error}") from None
 
     def _json_object(self, response: requests.Response) -> JsonObject:
+        if response.status_code == requests.codes.too_many_requests:
+            raise AirbyteRateLimitError(
+                f"Airbyte at {self._site_url} has received more requests than it accepts (HTTP 429).",
+                parse_retry_after(response.headers.get("Retry-After"), datetime.now(UTC)),
+            )
         if is_outage(response.status_code):
             raise AirbyteUnreachableError(
                 f"Airbyte at {self._site_url} is temporarily unavailable (HTTP {response.status_code})."

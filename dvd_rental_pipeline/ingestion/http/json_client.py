@@ -1,18 +1,17 @@
 """A client of JSON APIs: limits on time and size, retries with back-off and jitter, Retry-After."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import tenacity
 
 from dvd_rental_pipeline.core.errors import PipelineError
+from dvd_rental_pipeline.ingestion.http.retry_after import parse_retry_after
 
 
 class HttpError(PipelineError):
@@ -164,22 +163,6 @@ def _require_success(url: str, response: httpx.Response) -> None:
     if response.is_redirect:
         raise HttpError(f"{url}: HTTP {status}, a redirect. Set the URL of the API to where it moved.")
     raise HttpError(f"{url}: HTTP {status}. Check the URL of the API and the parameters.")
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the delay in seconds of a Retry-After header, a number or a date; None without a usable one."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        # A date in the zone -0000 has no zone in Python.
-        seconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def _error(state: tenacity.RetryCallState) -> TransientHttpError:

@@ -12,6 +12,7 @@ from dvd_rental_pipeline.ingestion.airbyte.client import AirbyteClient
 from dvd_rental_pipeline.ingestion.airbyte.errors import AirbyteRefusedError, AirbyteUnreachableError
 from dvd_rental_pipeline.ingestion.airbyte.transport import RetryPolicy
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock
+from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import RateLimit
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 UNREACHABLE = "http://127.0.0.1:1"
@@ -78,6 +79,43 @@ def test_a_request_that_creates_an_object_is_not_repeated(airbyte: AirbyteStandI
     with pytest.raises(AirbyteUnreachableError, match="HTTP 503"):
         client.create_source("one", SOURCE)
     assert len(airbyte.workspace.sources) == 1
+
+
+def test_a_rate_limit_is_waited_out_as_long_as_airbyte_says(
+    airbyte: AirbyteStandIn, settings_with: Any, clock: FakeClock
+) -> None:
+    airbyte.rate_limit = RateLimit(requests=2, seconds=20, now=clock.monotonic)
+    messages: list[str] = []
+    client = AirbyteClient.from_settings(settings_with())
+    client.transport._on_retry = messages.append
+    for _ in range(3):
+        client.sources()
+    # The token and the first listing fill the limit; each pair after it waits once.
+    assert airbyte.rate_limit.refused == 1
+    assert clock.now == 20
+    assert messages == [
+        f"Airbyte at {airbyte.url} has received more requests than it accepts (HTTP 429). Retrying in 20 s."
+    ]
+
+
+def test_a_creation_beyond_the_rate_limit_is_repeated_as_it_was_not_carried_out(
+    airbyte: AirbyteStandIn, settings_with: Any, clock: FakeClock
+) -> None:
+    airbyte.rate_limit = RateLimit(requests=2, seconds=5, now=clock.monotonic)
+    client = AirbyteClient.from_settings(settings_with())
+    client.sources()
+    client.create_source("one", SOURCE)
+    assert len(airbyte.workspace.sources) == 1
+    assert clock.now == 5
+
+
+def test_a_command_does_not_wait_for_a_rate_limit_beyond_its_patience(
+    airbyte: AirbyteStandIn, settings_with: Any, clock: FakeClock
+) -> None:
+    airbyte.rate_limit = RateLimit(requests=1, seconds=3600, now=clock.monotonic)
+    with pytest.raises(AirbyteUnreachableError, match="more requests than it accepts"):
+        AirbyteClient.from_settings(settings_with()).sources()
+    assert clock.now == 0
 
 
 def test_a_page_of_a_proxy_is_an_outage(settings_with: Any, proxy_url: str, clock: FakeClock) -> None:

@@ -17,8 +17,8 @@ from dvd_rental_pipeline.ingestion.http.json_client import (
     Limits,
     TransientHttpError,
     decode_json,
-    parse_retry_after,
 )
+from dvd_rental_pipeline.ingestion.http.retry_after import parse_retry_after
 from dvd_rental_pipeline.sample.signups_api.faults import Fault
 from dvd_rental_pipeline.sample.signups_api.server import PATH, SignupsApi, running_signups_api
 

@@ -1,7 +1,10 @@
-"""Faults that a test injects: error responses, delays and expired tokens."""
+"""Faults that a test injects: error responses, delays, a rate limit and expired tokens."""
 
+import math
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -39,6 +42,26 @@ class Faults:
                     fault.times -= 1
                     return fault
         return None
+
+
+class RateLimit:
+    """At most `requests` in any `seconds`, measured by `now`. Airbyte publishes no figure: a test sets one."""
+
+    def __init__(self, requests: int, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._requests, self._seconds, self._now = requests, seconds, now
+        self._accepted: deque[float] = deque()
+        self.refused = 0
+
+    def retry_after(self) -> int | None:
+        """Whole seconds until a request is accepted; None if this one is."""
+        now = self._now()
+        while self._accepted and self._accepted[0] + self._seconds <= now:
+            self._accepted.popleft()
+        if len(self._accepted) < self._requests:
+            self._accepted.append(now)
+            return None
+        self.refused += 1
+        return math.ceil(self._accepted[0] + self._seconds - now)
 
 
 class Tokens:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from dvd_rental_pipeline_tests.stand_ins.airbyte import contracts, public_api
 from dvd_rental_pipeline_tests.stand_ins.airbyte.configuration_api import ConfigurationApi
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
-from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import Fault, Faults, Tokens
+from dvd_rental_pipeline_tests.stand_ins.airbyte.faults import Fault, Faults, RateLimit, Tokens
 from dvd_rental_pipeline_tests.stand_ins.airbyte.jobs import JobRunner, JobScript
 from dvd_rental_pipeline_tests.stand_ins.airbyte.public_api import PublicApi, RefusedError, problem_response
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Actor, Connection, Job, Workspace, new_id
@@ -55,6 +55,7 @@ class AirbyteStandIn:
         self.workspace = Workspace()
         self.faults = Faults()
         self.tokens = Tokens()
+        self.rate_limit: RateLimit | None = None
         self.calls: list[tuple[str, str]] = []
         self.violations: list[str] = []
         self.forbidden = False
@@ -177,6 +178,10 @@ class AirbyteStandIn:
             await asyncio.sleep(fault.seconds)
             if fault.status is not None:
                 return problem_response(fault.status, "A fault of the test")
+        if self.rate_limit is not None and (seconds := self.rate_limit.retry_after()) is not None:
+            refusal = problem_response(429, "Too many requests")
+            refusal.headers["Retry-After"] = str(seconds)
+            return refusal
         if not path.endswith("/applications/token"):
             if not self._is_authorized(request.headers.get("authorization", "")):
                 return problem_response(401, "Unauthorized")
