@@ -1,6 +1,7 @@
 """Conventions that CONTRIBUTING.md states and no linter checks."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_every_folder_of_the_package_says_what_belongs_there() -> None:
         if not (folder / "__init__.py").exists() or not ast.get_docstring(parse(folder / "__init__.py"))
     ]
     assert without == []
+
+
+def test_nothing_listens_beyond_this_machine_by_default() -> None:
+    """Other addresses are what a user asks for, or a container, which is behind Compose or ECS."""
+    default = re.compile(r"""["'](0\.0\.0\.0|::)["']""")
+    assert [
+        relative(path) for path in modules(PACKAGE) if default.search(path.read_text(encoding="utf-8"))
+    ] == []
 
 
 def test_every_module_has_a_docstring() -> None:

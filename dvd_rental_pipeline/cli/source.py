@@ -113,7 +113,10 @@ def generate(
 
 @app.command()
 def restore(paths: source_restore.Paths) -> None:
-    """Replace the data of the embedded PostgreSQL by a dump, once it is restored completely."""
+    """Replace the data of the embedded PostgreSQL by a dump, once it is restored completely.
+
+    A dump is a program that the database runs: restore only dumps that you trust.
+    """
     source_restore.restore_dumps(open_source(), paths)
 
 

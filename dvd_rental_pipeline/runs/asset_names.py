@@ -14,6 +14,7 @@ from pathlib import Path
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 
+_MAX_QUOTE = 300
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/]*")
 # The tokens of a selection: a quoted text, an attribute with its value, a function, or a name.
 _TOKEN = re.compile(
@@ -42,7 +43,7 @@ class AssetNames:
         for attribute, quoted, bare in _ATTRIBUTE.findall(selection):
             known, name = (self.keys if attribute == "key" else self.groups), quoted or bare
             if name not in known:
-                raise PipelineError(f"No asset has the {attribute} {name!r}. {_nearest(name, known)}")
+                raise PipelineError(f"No asset has the {attribute} {in_quotes(name)}. {_nearest(name, known)}")
         return _TOKEN.sub(self._expand_token, selection)
 
     def _expand_token(self, token: re.Match[str]) -> str:
@@ -58,7 +59,17 @@ class AssetNames:
             raise PipelineError(
                 f"{name!r} is the name of {len(found)} assets: {', '.join(found)}. Name one of them."
             )
-        raise PipelineError(f"There is no asset {name!r}. {_nearest(name, self.keys)}")
+        raise PipelineError(f"There is no asset {in_quotes(name)}. {_nearest(name, self.keys)}")
+
+
+def in_quotes(text: str) -> str:
+    """`text` in quotes, for a message; a long one in part."""
+    return shortened(repr(text))
+
+
+def shortened(text: str) -> str:
+    """`text`, or its beginning if it is long."""
+    return text if len(text) <= _MAX_QUOTE else f"{text[:_MAX_QUOTE]}…"
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

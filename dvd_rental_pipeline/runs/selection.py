@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dvd_rental_pipeline.core.errors import PipelineError
-from dvd_rental_pipeline.runs.asset_names import AssetNames
+from dvd_rental_pipeline.runs.asset_names import AssetNames, in_quotes, shortened
 
 
 def asset_names(definitions: dg.Definitions) -> AssetNames:
@@ -39,12 +39,15 @@ def select_assets(
             # Dagster's own parsing of `group:` uses a parameter that is in beta.
             warnings.simplefilter("ignore", dg.BetaWarning)
             keys = dg.AssetSelection.from_string(selection).resolve(graph)
-    except (dg.DagsterError, ValueError) as error:
-        raise PipelineError(f"Cannot parse the selection {selection!r}: {error}") from error
+    except (dg.DagsterError, ValueError, RecursionError) as error:
+        # Dagster's message quotes the selection, too.
+        raise PipelineError(
+            f"Cannot parse the selection {in_quotes(selection)}: {shortened(str(error))}"
+        ) from error
     executable = sorted(keys & graph.executable_asset_keys)
     if not executable:
         raise PipelineError(
-            f"The selection {selection!r} selects nothing that can be run. Try `group:marts`, "
+            f"The selection {in_quotes(selection)} selects nothing that can be run. Try `group:marts`, "
             '`key:"marts/fct_rental"` or `+key:"reports/top_films"`.'
         )
     return executable

@@ -74,6 +74,32 @@ def test_a_malformed_file_is_refused_by_name(env_file: Path, content: bytes) -> 
         Settings.load(env_file)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TIME_ZONE", "UTC'; drop schema marts; --"),
+        ("TIME_ZONE", "../../../etc/passwd"),
+        ("REPLICATION_SLOT", "a'); drop table film; --"),
+        ("SNOWFLAKE_DATABASE", 'X"; drop database DVD_RENTALS'),
+        ("SNOWFLAKE_ROLE", "X; use role ACCOUNTADMIN"),
+        ("SNOWFLAKE_STORAGE_ROLE", "arn:aws:iam::123456789012:role/x' enabled = false"),
+        ("SNOWFLAKE_BRANCH", "';\"/*"),
+        ("SIGNUPS_NATIONALITIES", "DE&inc=login"),
+        ("SIGNUPS_API_URL", "file:///etc/passwd"),
+        ("SIGNUPS_BATCH_SIZE", "9" * 5_000),
+        ("SOURCE_PORT", "-1"),
+        ("CODE_URL", "javascript:alert(1)"),
+    ],
+)
+def test_a_value_that_would_change_a_statement_or_a_request_is_refused(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"DVD_RENTAL_{name}", value)
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load(env_file).export()
+    assert len(str(refusal.value)) < 1_000
+
+
 def test_no_message_contains_a_secret(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVD_RENTAL_SOURCE_URL", "postgresql://user:planted-secret@host/db")
     monkeypatch.setenv("DVD_RENTAL_SOURCE_PORT", "planted-secret")

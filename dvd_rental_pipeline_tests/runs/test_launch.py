@@ -95,6 +95,25 @@ def test_an_invalid_or_empty_selection_is_refused(settings: Settings, selection:
         run(settings, selection)
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [
+        pytest.param("(" * 3_000 + "key:films" + ")" * 3_000, id="deeply nested"),
+        pytest.param("not " * 3_000 + "key:films", id="deeply negated"),
+        pytest.param("key:none or " * 500 + "key:none", id="long"),
+        pytest.param("9" * 5_000 + "+key:films", id="huge number"),
+        pytest.param('key:"' + "a" * 100_000 + '"', id="long name"),
+        pytest.param("key:films\0", id="zero byte"),
+        pytest.param("key:films'; drop table films; --", id="SQL"),
+        pytest.param("key:$(touch films)", id="shell"),
+    ],
+)
+def test_a_hostile_selection_is_refused_in_one_short_message(settings: Settings, selection: str) -> None:
+    with pytest.raises(PipelineError, match=r"selection|asset") as refusal:
+        run(settings, selection)
+    assert len(str(refusal.value)) < 2_000
+
+
 def test_runs_are_kept_between_processes(settings: Settings) -> None:
     summary = run(settings, "key:films")
     with open_instance(settings) as instance:

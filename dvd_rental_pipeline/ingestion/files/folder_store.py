@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dvd_rental_pipeline.ingestion.files.object_store import ObjectExistsError, ObjectStore, ObjectStoreError
@@ -19,7 +19,10 @@ _PARTIAL_PREFIX = ".partial-"
 
 @dataclass(frozen=True)
 class FolderStore(ObjectStore):
-    """The files under `folder`. A file appears under its name when it is complete."""
+    """The files under `folder`. A file appears under its name when it is complete.
+
+    A key that leads out of the folder, as in a manifest that someone changed, is refused.
+    """
 
     folder: Path
 
@@ -58,6 +61,8 @@ class FolderStore(ObjectStore):
         """Nothing to do: DuckDB reads local files."""
 
     def _path(self, key: str) -> Path:
+        if ".." in PurePosixPath(key).parts or PurePosixPath(key).is_absolute():
+            raise ObjectStoreError(f"The key {key!r} leads out of {self.folder}. It is not read or written.")
         return self.folder / key
 
     @contextmanager

@@ -75,6 +75,23 @@ def test_missing_object_is_reported_with_its_address(store: ObjectStore) -> None
         store.read("absent")
 
 
+@pytest.mark.parametrize("key", ["../secret", "a/../../secret", "/etc/passwd"])
+def test_no_key_leads_out_of_a_folder(tmp_path: Path, file: Path, key: str) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    store = open_store(str(tmp_path / "store"))
+    for request in (
+        lambda: store.read(key),
+        lambda: store.replace(key, file),
+        lambda: store.put_new(key, file),
+        lambda: store.delete(key),
+        lambda: store.address(key),
+        lambda: store.keys(f"{key}/"),
+    ):
+        with pytest.raises(ObjectStoreError, match="leads out of"):
+            request()
+    assert (tmp_path / "secret").read_bytes() == b"secret"
+
+
 def test_parquet_is_read_where_it_is(store: ObjectStore) -> None:
     columns = (Column("id", "integer", ""), Column("it's", "text", ""))
     with open_parquet_session() as session:
