@@ -60,6 +60,14 @@ def test_every_report_has_a_group_and_an_owner(reports: Mapping[str, Node]) -> N
     assert missing == [], "config.meta.dagster needs `group` and `owners` in these files"
 
 
+def test_rows_are_counted_after_the_hook_that_deletes_some(models: Mapping[str, Node]) -> None:
+    """The last count in dbt's log is the one that is recorded."""
+    hooks = {name: [hook["sql"] for hook in node["config"]["post-hook"]] for name, node in models.items()}
+    deleting = {name for name, each in hooks.items() if any("delete_rows" in sql for sql in each)}
+    assert deleting == {"fct_payment", "fct_rental"}
+    assert {name for name in deleting if "log_row_count" not in hooks[name][-1]} == set()
+
+
 def test_every_model_has_its_yaml_beside_it(models: Mapping[str, Node]) -> None:
     elsewhere = [
         f"{_yaml_file(node)} (not {node['patch_path']})"
