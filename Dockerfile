@@ -18,8 +18,10 @@ RUN /venv/bin/pip install --no-cache-dir --compile -c constraints.txt -e ".[${EX
 
 # hadolint ignore=DL3006
 FROM ${BASE}
+# The folders of volumes must exist: Docker would create them for root.
 RUN useradd --uid 10001 --create-home dagster \
-    && install -d -o dagster -g dagster /var/lib/dvd-rental /var/lib/dagster
+    && install -d -o dagster -g dagster /var/lib/dagster /var/lib/dvd-rental \
+        /var/lib/dvd-rental/site /var/lib/dvd-rental/lake /var/lib/dvd-rental/sales_files
 WORKDIR /app
 COPY --from=build /venv /venv
 COPY --from=build /app/dvd_rental_pipeline.egg-info ./dvd_rental_pipeline.egg-info

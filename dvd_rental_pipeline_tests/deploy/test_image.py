@@ -74,6 +74,15 @@ def test_compose_runs_three_roles_and_postgres() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports), ports
 
 
+def test_the_image_has_the_folder_of_every_volume_for_its_user() -> None:
+    """Docker gives a folder that the image lacks to root."""
+    compose = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text())
+    targets = {volume.rpartition(":")[2] for volume in compose["x-dagster"]["volumes"]}
+    dockerfile = (PROJECT_ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    (folders,) = re.findall(r"install -d -o dagster -g dagster ([^\n&]+)", dockerfile)
+    assert targets == set(folders.split()) - {"/var/lib/dvd-rental"}
+
+
 def test_docker_compose_accepts_its_file(tmp_path: Path) -> None:
     compose = shutil.which("docker-compose")
     if compose is None:

@@ -24,6 +24,7 @@ class TotesysLake(dg.ConfigurableResource):  # type: ignore[type-arg]
     postgres_dir: str = Field(description="Folder of the embedded PostgreSQL")
     source_url: str | None = Field(None, description="An external PostgreSQL instead of the embedded one")
     source_port: int | None = Field(None, description="TCP port of the embedded PostgreSQL; unset: a free one")
+    is_local: bool = Field(True, description="Whether there is an embedded PostgreSQL")
     writable: bool = Field(True, description="Whether this deployment may ingest, transform and load")
 
     @property
@@ -53,8 +54,14 @@ class TotesysLake(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Yield the URL of the source; an embedded one runs meanwhile, and is filled first if it is empty.
 
         Raises:
+            SettingsError: the deployment has no embedded server, and no URL.
             SourceError: the embedded server cannot be started, or its database cannot be filled.
         """
+        if self.source_url is None and not self.is_local:
+            raise SettingsError(
+                "totesys needs DVD_RENTAL_TOTESYS_SOURCE_URL: there is no local server in this deployment. "
+                "`dvd-rental source setup reader` prints the SQL of its role."
+            )
         source = Source(
             Path(self.postgres_dir), sample_database(TOTESYS.name), self.source_url, port=self.source_port
         )
@@ -72,5 +79,6 @@ def build_lake(settings: Settings) -> TotesysLake:
         postgres_dir=str(settings.postgres_dir),
         source_url=url,
         source_port=settings.source_port,
+        is_local=settings.deployment is Deployment.LOCAL,
         writable=settings.deployment is not Deployment.BRANCH,
     )
