@@ -15,6 +15,8 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
+    from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+
 
 @dataclass(frozen=True)
 class TierFreshness:
@@ -96,6 +98,8 @@ class AssetPipeline:
         freshness: how soon its models must be built again; None: as soon as those of their layer.
         loaded_schemas: the schemas of the warehouse whose tables it loads.
         record_schemas: files with the JSON Schemas of the records that it accepts, for the documentation.
+        read_versions: reads the data version of each table that it loads, which changes with every change of
+            the table; may raise WarehouseError. None: every run builds the models that read its tables.
     """
 
     name: str
@@ -105,3 +109,4 @@ class AssetPipeline:
     freshness: timedelta | None = None
     loaded_schemas: Sequence[str] = ()
     record_schemas: Sequence[Path] = ()
+    read_versions: Callable[["Warehouse"], Mapping["TableName", str]] | None = None

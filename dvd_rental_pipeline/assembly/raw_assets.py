@@ -14,6 +14,7 @@ from dvd_rental_pipeline.automation.conditions import catch_up
 from dvd_rental_pipeline.core.catalog import Column, Privacy, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
+from dvd_rental_pipeline.ingestion.raw_versions import read_raw_versions
 from dvd_rental_pipeline.ingestion.resource import Ingestion
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
@@ -50,6 +51,7 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
         try:
             with warehouse.lock([domain.name], context.log.info):
                 outcome = ingestion.sync(domain, context.log, full_refresh=config.full_refresh)
+                versions = read_raw_versions(warehouse, domain)
         except PipelineError as error:
             # The message is for the user; a traceback would hide it.
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -57,7 +59,11 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
         notices = {NOTICE: dg.TextMetadataValue(" ".join(outcome.notices))} if outcome.notices else {}
         for name, metadata in outcome.metadata.items():
             if name in selected:
-                yield dg.MaterializeResult(asset_key=selected[name], metadata={**metadata, **notices})
+                yield dg.MaterializeResult(
+                    asset_key=selected[name],
+                    metadata={**metadata, **notices},
+                    data_version=dg.DataVersion(versions[name]) if name in versions else None,
+                )
                 notices = {}
         failures = {name: reason for name, reason in outcome.failures.items() if name in selected}
         if failures:

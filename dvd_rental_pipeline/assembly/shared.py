@@ -62,10 +62,13 @@ def build_shared_definitions(
             domains,
             LAYER_FRESHNESS,
             LAYER_CONDITIONS,
-            {
+            domain_freshness={
                 each.name: dg.FreshnessPolicy.time_window(fail_window=each.freshness)
                 for each in asset_pipelines
                 if each.freshness is not None
+            },
+            version_readers={
+                each.name: each.read_versions for each in asset_pipelines if each.read_versions is not None
             },
         ),
         build_docs_asset(

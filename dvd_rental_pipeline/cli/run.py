@@ -24,6 +24,12 @@ def run(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
     ] = False,
+    reuse: Annotated[
+        bool,
+        typer.Option(
+            "--reuse/--no-reuse", help="Reuse models and passed tests whose code and data have not changed."
+        ),
+    ] = True,
     watch: Annotated[
         bool, typer.Option("--watch", help="Then rebuild what each saved file of dbt/ changes, until Ctrl-C.")
     ] = False,
@@ -41,6 +47,7 @@ def run(
             selection=select,
             default_job=DEFAULT_JOB,
             full_refresh=full_refresh,
+            reuse=reuse,
             force=force,
             log_file=log_file,
             report_progress=report_progress,

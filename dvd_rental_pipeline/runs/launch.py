@@ -35,6 +35,7 @@ def run_graph(
     selection: str | None = None,
     default_job: str | None = None,
     full_refresh: bool = False,
+    reuse: bool = True,
     force: bool = False,
     log_file: Path,
     report_progress: Callable[[str], None],
@@ -43,8 +44,9 @@ def run_graph(
 
     Without a selection, the assets of `default_job`, or else the whole graph.
 
-    If raw tables fail, what does not read them is built in further runs. The output of the steps goes to
-    `log_file`; `report_progress` receives how far the run has come.
+    What has not changed is reused, unless `full_refresh` is set or `reuse` is not. If raw tables fail, what
+    does not read them is built in further runs. The output of the steps goes to `log_file`; `report_progress`
+    receives how far the run has come.
 
     Raises:
         PipelineError: the selection cannot be parsed or selects nothing, or a blocking check above it failed
@@ -70,7 +72,7 @@ def run_graph(
             subset,
             instance,
             target=target,
-            run_config=_full_refresh_config(definitions, built) if full_refresh else None,
+            run_config=_run_config(definitions, built, {"full_refresh": full_refresh, "reuse": reuse}),
             tags=tags,
             log_file=log_file,
             progress=progress,
@@ -143,22 +145,20 @@ def _execute(
     return result
 
 
-def _command(command: str, selection: str | None) -> str:
-    """The command that started the run, for the list of runs in the UI."""
-    text = command if selection is None else f"{command} --select {shlex.quote(selection)}"
-    return text if len(text) <= _MAX_COMMAND else f"{text[: _MAX_COMMAND - 1]}…"
-
-
-def _full_refresh_config(definitions: dg.Definitions, keys: Collection[dg.AssetKey]) -> Mapping[str, Any]:
-    """Run configuration that requests a full refresh from each step that has the option."""
+def _run_config(
+    definitions: dg.Definitions, keys: Collection[dg.AssetKey], options: Mapping[str, bool]
+) -> Mapping[str, Any]:
+    """Run configuration that sets each of `options` for the steps that have it."""
     ops = {definitions.resolve_assets_def(key).op for key in keys}
-    return {
-        "ops": {
-            op.name: {"config": {"full_refresh": True}}
-            for op in ops
-            if "full_refresh" in getattr(op.config_schema.config_type, "fields", {})
+    given = {
+        op.name: {
+            name: value
+            for name, value in options.items()
+            if name in getattr(op.config_schema.config_type, "fields", {})
         }
+        for op in ops
     }
+    return {"ops": {name: {"config": config} for name, config in given.items() if config}}
 
 
 @contextmanager

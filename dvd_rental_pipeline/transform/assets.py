@@ -1,28 +1,36 @@
 """The dbt project as assets: one step that builds models and runs their tests, which are asset checks."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
 
 from dvd_rental_pipeline.core.catalog import Domain
+from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.run_tags import CAUSE, FORCED, PROCESS
+from dvd_rental_pipeline.transform.build_plan import BuildPlan, WarehouseState, plan_build
+from dvd_rental_pipeline.transform.build_records import BuildRecords
+from dvd_rental_pipeline.transform.code_versions import NodeCode, read_node_codes
 from dvd_rental_pipeline.transform.data_times import DataTimes, read_data_times
 from dvd_rental_pipeline.transform.dbt_events import (
     DbtEvent,
+    RunningBuild,
     check_result,
     error_message,
     read_run_results,
-    stream_events,
 )
 from dvd_rental_pipeline.transform.dbt_output import end
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
-from dvd_rental_pipeline.transform.test_selection import selectors_of_checks, selectors_of_wider_tests
+from dvd_rental_pipeline.transform.reused import reused_checks, reused_models
+from dvd_rental_pipeline.transform.test_selection import runnable_tests
 from dvd_rental_pipeline.transform.translator import ModelTranslator
+from dvd_rental_pipeline.transform.warehouse_state import VersionReader, build_records, read_warehouse_state
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 DBT_POOL = "dbt"
@@ -31,11 +39,19 @@ DBT_POOL = "dbt"
 The instances under deploy/ limit it to one step. Locally the lock on the raw schemas does the same.
 """
 
+FULL_REFRESH_MODELS = "DAGSTER_DBT_FULL_REFRESH_MODELS"
+"""Environment variable with the ids of the models that dbt builds from scratch: see `should_full_refresh`."""
+
 
 class DbtConfig(dg.Config):
-    """How to build, chosen at launch."""
+    """How to build, chosen at launch.
+
+    With `full_refresh`, incremental models are built from scratch. Without `reuse`, or with `full_refresh`,
+    everything is built although nothing has changed.
+    """
 
     full_refresh: bool = False
+    reuse: bool = True
 
 
 def build_dbt_assets(
@@ -43,21 +59,30 @@ def build_dbt_assets(
     domains: Sequence[Domain],
     freshness_policies: Mapping[str, dg.FreshnessPolicy],
     automation_conditions: Mapping[str, dg.AutomationCondition[Any]],
+    *,
     domain_freshness: Mapping[str, dg.FreshnessPolicy] | None = None,
+    version_readers: Mapping[str, VersionReader] | None = None,
 ) -> dg.AssetsDefinition:
     """Every model of `project` as an asset keyed [schema, model], in one step.
 
-    `domains` are the sources that the models read. Policies and conditions are by layer; `domain_freshness` has
-    the policies of domains that are updated less often.
+    `domains` are the captured sources that the models read. Policies and conditions are by layer;
+    `domain_freshness` has the policies of domains that are updated less often, `version_readers` read the data
+    versions of the sources of domains that are not captured.
     """
     manifest = read_manifest(project.manifest_path)
+    codes = read_node_codes(manifest, project.project_dir)
+    translator = ModelTranslator(
+        manifest,
+        freshness_policies,
+        automation_conditions,
+        domain_freshness or {},
+        {unique_id: code.version for unique_id, code in codes.items()},
+    )
 
     @dbt_assets(
         manifest=manifest.raw,
         project=project,
-        dagster_dbt_translator=ModelTranslator(
-            manifest, freshness_policies, automation_conditions, domain_freshness or {}
-        ),
+        dagster_dbt_translator=translator,
         name="dbt_models",
         pool=DBT_POOL,
     )
@@ -70,11 +95,33 @@ def build_dbt_assets(
         with warehouse.lock(sorted(read), context.log.info):
             captured = [domain for domain in domains if domain.name in read]
             times = read_data_times(manifest, captured, context.instance, warehouse, context.log.warning)
-            invocation = _start(dbt, manifest, context, times, full_refresh=config.full_refresh)
+            readers = [reader for name, reader in (version_readers or {}).items() if name in read]
+            records = build_records(manifest, warehouse)
+            try:
+                state = read_warehouse_state(
+                    manifest,
+                    records,
+                    warehouse,
+                    domains=captured,
+                    readers=readers,
+                    warn=context.log.warning,
+                )
+            except PipelineError as error:
+                raise dg.Failure(description=str(error), allow_retries=False) from None
+            plan = _plan(manifest, codes, state, context, config=config, times=times)
+            yield from reused_models(plan, manifest, times)
+            yield from reused_checks(plan, context)
+            if not plan.build and not plan.test:
+                context.log.info("Nothing has changed: all models and passed tests are reused.")
+                return
+            _forget(records, plan, state)
+            invocation = _start(dbt, manifest, plan, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
+            rows: dict[str, int] = {}
+            build = RunningBuild(invocation, context, translator, project, times, plan)
             try:
-                for event in stream_events(invocation, times):
+                for event in build.stream_events(rows):
                     if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation) and not event.passed:
                         # Failing rows are sampled after dbt has ended: a DuckDB file has one process at a time.
                         failed.append(event)
@@ -87,6 +134,7 @@ def build_dbt_assets(
                 run_results = read_run_results(invocation)
                 # Each invocation leaves megabytes of artifacts, which nothing else would remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
+            _record(records, plan, run_results, rows, context)
             details = describe_failures(failed_tests(run_results), manifest, domains, warehouse)
         for event in failed:
             yield check_result(event, details.get(str(event.metadata["unique_id"].value), {}))
@@ -121,23 +169,73 @@ def _domains_read(manifest: Manifest, context: dg.AssetExecutionContext) -> froz
     )
 
 
-def _start(
-    dbt: DbtCliResource,
+def _plan(
     manifest: Manifest,
+    codes: Mapping[str, NodeCode],
+    state: WarehouseState,
     context: dg.AssetExecutionContext,
-    times: DataTimes,
     *,
-    full_refresh: bool,
-) -> DbtCliInvocation:
-    """Start dbt for the selection of `context`: models with their tests, or tests alone."""
-    if not context.selected_asset_keys:
-        # With the context, dagster-dbt would copy the project for a selection this long.
-        selectors = selectors_of_checks(manifest, context.selected_asset_check_keys)
-        return dbt.cli(["test", "--select", " ".join(selectors)], manifest=manifest.raw)
-    # Unit tests use given rows, not the data: the tests of this project run them.
-    args = ["build", "--exclude-resource-type", "unit_test"]
-    if full_refresh:
-        args.append("--full-refresh")
-    if context.is_subset and (selectors := selectors_of_wider_tests(manifest, context, times)):
-        args += ["--select", " ".join(selectors)]
-    return dbt.cli(args, context=context)
+    config: DbtConfig,
+    times: DataTimes,
+) -> BuildPlan:
+    """What to build of the selection of `context`. Checks alone are evaluated, as requested."""
+    selected = context.selected_asset_keys
+    models = [unique_id for unique_id, model in manifest.models.items() if dg.AssetKey(model.key) in selected]
+    return plan_build(
+        manifest,
+        codes,
+        state,
+        models=models,
+        tests=runnable_tests(manifest, context, models, times),
+        run_id=context.run_id,
+        reuse=config.reuse and not config.full_refresh and bool(models),
+        full_refresh=config.full_refresh,
+    )
+
+
+def _start(dbt: DbtCliResource, manifest: Manifest, plan: BuildPlan, *, full_refresh: bool) -> DbtCliInvocation:
+    """Start dbt for `plan`."""
+    selectors = [
+        *(".".join(manifest.raw["nodes"][model]["fqn"]) for model in sorted(plan.build)),
+        *(manifest.tests[test].selector for test in sorted(plan.test)),
+    ]
+    args = ["test"]
+    if plan.build:
+        os.environ[FULL_REFRESH_MODELS] = " ".join(sorted(plan.full_refresh))
+        # Unit tests use given rows, not the data: the tests of this project run them.
+        args = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
+    if plan.build != manifest.models.keys() or plan.test != manifest.tests.keys():
+        args += ["--select", " ".join(selectors), "--indirect-selection", "empty"]
+    # With a context, dagster-dbt would select all that the run selects, and copy the project if that is long.
+    return dbt.cli(args, manifest=manifest.raw)
+
+
+def _forget(records: BuildRecords, plan: BuildPlan, state: WarehouseState) -> None:
+    """Remove the records of what is about to be built.
+
+    Raises:
+        Failure: records remain that would be wrong after the build.
+    """
+    try:
+        if state.has_records:
+            records.remove(plan.build | plan.test, keep_lineage=plan.incremental)
+        else:
+            records.create()
+    except PipelineError as error:
+        raise dg.Failure(f"The records of builds cannot be written. {error}", allow_retries=False) from None
+
+
+def _record(
+    records: BuildRecords,
+    plan: BuildPlan,
+    run_results: Mapping[str, Any],
+    rows: Mapping[str, int],
+    context: dg.AssetExecutionContext,
+) -> None:
+    """Store the records of what dbt built, and of the tests that passed."""
+    done = {result["unique_id"] for result in run_results["results"] if result["status"] in {"success", "pass"}}
+    built = [replace(record, row_count=rows.get(node)) for node, record in plan.records.items() if node in done]
+    try:
+        records.store(built)
+    except PipelineError as error:
+        context.log.warning(f"The next run builds the same models again: {error}")

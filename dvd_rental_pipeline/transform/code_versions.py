@@ -1,8 +1,8 @@
 """The code version of each model and test: a hash of all code that determines its SQL.
 
 Its own SQL and configuration, the macros that it uses, the variables and environment variables that these read,
-and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of
-the warehouse. No warehouse and no Dagster in here.
+and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of the
+warehouse. No warehouse and no Dagster in here.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,25 +24,39 @@ ADAPTERS = ("duckdb", "snowflake", "postgres", "redshift")
 # Configuration that describes a node and does not change what is built.
 DESCRIPTIVE = {"meta", "tags", "docs", "group", "access", "freshness", "enabled"}
 # Set anew for each run.
-RUN_VARIABLES = {"DAGSTER_DBT_RUN_ID"}
+RUN_VARIABLES = {"DAGSTER_DBT_RUN_ID", "DAGSTER_DBT_FULL_REFRESH_MODELS"}
 _VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 _ENV_VAR = re.compile(r"\benv_var\(\s*['\"](\w+)['\"](?:\s*,\s*['\"]([^'\"]*)['\"])?")
+_CALL = re.compile(r"\b(\w+)\s*\(")
+# What lets SQL depend on the state of the warehouse.
+_INTROSPECTION = re.compile(r"\badapter\.(?!dispatch|quote)|\brun_query\b|\bcall statement\b|\bload_relation\b")
 
 
-def read_code_versions(manifest: Manifest, project_dir: Path) -> Mapping[str, str]:
-    """The code version of every model, snapshot and test of the project in `project_dir`, by unique id."""
+@dataclass(frozen=True)
+class NodeCode:
+    """The code of a node.
+
+    Attributes:
+        version: the code version.
+        introspects: whether the SQL depends on the state of the warehouse, beside that of its inputs.
+    """
+
+    version: str
+    introspects: bool
+
+
+def read_node_codes(manifest: Manifest, project_dir: Path) -> Mapping[str, NodeCode]:
+    """The code of every model, snapshot and test of the project in `project_dir`, by unique id."""
     macros = _Macros(manifest)
     variables = _read_variables(project_dir, manifest.raw["metadata"]["project_name"])
     programs = [f"dbt {manifest.raw['metadata']['dbt_version']}", _adapter_version(manifest.adapter_type)]
     return {
-        unique_id: _code_version(
-            manifest.raw["nodes"][unique_id], macros, variables, [*programs, *_inputs(manifest, unique_id)]
-        )
+        unique_id: _node_code(manifest.raw["nodes"][unique_id], macros, variables, programs)
         for unique_id in (*manifest.models, *manifest.tests)
     }
 
 
-def _digest(*parts: Any) -> str:
+def digest(*parts: Any) -> str:
     """A hash of `parts`, which can be written as JSON."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -77,6 +92,11 @@ class _Macros:
         """The ids of the macros that `node` uses, directly or through others."""
         return frozenset[str]().union(*(self._closure(macro) for macro in node["depends_on"]["macros"]))
 
+    def called_in_sql(self, node: Mapping[str, Any]) -> frozenset[str]:
+        """The ids of the macros that the SQL of `node` calls: all but those that only its hooks call."""
+        names = set(_CALL.findall(node["raw_code"])) & self._ids.keys()
+        return frozenset[str]().union(*(self._closure(self._ids[name]) for name in names))
+
     def text(self, unique_id: str) -> str:
         sql: str = self._raw[unique_id]["macro_sql"]
         return sql
@@ -104,9 +124,9 @@ def _base_name(name: str) -> str:
     return base if separator and prefix in (*ADAPTERS, "default") else name
 
 
-def _code_version(
-    node: Mapping[str, Any], macros: _Macros, variables: Mapping[str, Any], surroundings: Collection[str]
-) -> str:
+def _node_code(
+    node: Mapping[str, Any], macros: _Macros, variables: Mapping[str, Any], programs: Collection[str]
+) -> NodeCode:
     used = sorted(macros.used_by(node) | macros.of_all_nodes)
     texts = [node["raw_code"], *(macros.text(macro) for macro in used)]
     config = {key: value for key, value in node["config"].items() if key not in DESCRIPTIVE}
@@ -121,7 +141,7 @@ def _code_version(
         ]
         for column in node["columns"].values()
     ]
-    return _digest(
+    code = digest(
         texts,
         config,
         node.get("relation_name"),
@@ -130,14 +150,10 @@ def _code_version(
         (node.get("test_metadata") or {}).get("kwargs"),
         {name: variables.get(name) for name in sorted(set(_VAR.findall(read)))},
         dict(_environment_read(read)),
-        list(surroundings),
+        list(programs),
     )
-
-
-def _inputs(manifest: Manifest, unique_id: str) -> Iterator[str]:
-    """The names in the warehouse of what the node reads."""
-    for parent in manifest.raw["nodes"][unique_id]["depends_on"]["nodes"]:
-        yield manifest.table(parent).relation_name
+    sql = "\n".join([node["raw_code"], *(macros.text(macro) for macro in sorted(macros.called_in_sql(node)))])
+    return NodeCode(code, introspects=bool(_INTROSPECTION.search(sql)))
 
 
 def _environment_read(text: str) -> Iterator[tuple[str, str]]:

@@ -2,17 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import dagster as dg
-from dagster_dbt import DagsterDbtCliRuntimeError, DbtCliInvocation
+from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliInvocation, DbtProject
 
+from dvd_rental_pipeline.transform.build_plan import BuildPlan
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, DataTimes
 from dvd_rental_pipeline.transform.dbt_output import messages
 
 DbtEvent: TypeAlias = (
     dg.Output[Any]
+    | dg.MaterializeResult[Any]
     | dg.AssetMaterialization
     | dg.AssetCheckResult
     | dg.AssetObservation
@@ -23,36 +26,67 @@ ROW_COUNT_MESSAGE = re.compile(r"rows in \S+: (?P<rows>\d+)$")
 """What the macro `log_row_count` logs."""
 
 
-def stream_events(invocation: DbtCliInvocation, times: DataTimes) -> Iterator[DbtEvent]:
-    """Dagster's events as soon as dbt logs them; those of tables with row count and data timestamp.
+@dataclass(frozen=True)
+class RunningBuild:
+    """A dbt that was started for `plan`, by the step of `context`."""
 
-    Raises:
-        DagsterDbtCliRuntimeError: dbt ended with an error.
-    """
-    rows: dict[str, int] = {}
-    built: list[str] = []
-    for message in messages(invocation):
-        if row_count := ROW_COUNT_MESSAGE.match(str(message)):
-            rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(row_count["rows"])
-        for event in message.to_default_asset_events(
-            manifest=invocation.manifest,
-            dagster_dbt_translator=invocation.dagster_dbt_translator,
-            context=invocation.context,
-            target_path=invocation.target_path,
-            project=invocation.project,
-        ):
-            unique_id = str(event.metadata["unique_id"].value)
-            if isinstance(event, dg.Output) and unique_id in rows:
-                built.append(unique_id)
-                metadata: dict[str, Any] = {**event.metadata, "dagster/row_count": rows[unique_id]}
-                data_time = times.of([unique_id], built).get(unique_id)
-                if data_time is not None:
-                    metadata[DATA_AS_OF] = dg.MetadataValue.timestamp(data_time)
-                yield event.with_metadata(metadata)
-            elif isinstance(event, dg.AssetCheckEvaluation):
-                yield check_result(event, {})
-            else:
-                yield event
+    invocation: DbtCliInvocation
+    context: dg.AssetExecutionContext
+    translator: DagsterDbtTranslator
+    project: DbtProject
+    times: DataTimes
+    plan: BuildPlan
+
+    def stream_events(self, rows: dict[str, int]) -> Iterator[DbtEvent]:
+        """Dagster's events as soon as dbt logs them; those of tables with row count and data timestamp.
+
+        The row counts are also added to `rows`, by unique id.
+
+        Raises:
+            DagsterDbtCliRuntimeError: dbt ended with an error.
+        """
+        built = list(self.plan.reused)
+        for message in messages(self.invocation):
+            if row_count := ROW_COUNT_MESSAGE.match(str(message)):
+                rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(row_count["rows"])
+            for event in message.to_default_asset_events(
+                manifest=self.invocation.manifest,
+                dagster_dbt_translator=self.translator,
+                context=self.context,
+                target_path=self.invocation.target_path,
+                project=self.project,
+            ):
+                if isinstance(event, dg.Output):
+                    unique_id = str(event.metadata["unique_id"].value)
+                    built.append(unique_id)
+                    yield self._materialized(event, unique_id, rows.get(unique_id), built)
+                elif isinstance(event, dg.AssetCheckEvaluation):
+                    yield check_result(event, {})
+                else:
+                    yield event
+
+    def _materialized(
+        self, event: dg.Output[Any], unique_id: str, row_count: int | None, built: Sequence[str]
+    ) -> dg.Output[Any]:
+        metadata: dict[str, Any] = dict(event.metadata)
+        if row_count is not None:
+            metadata |= table_metadata(unique_id, row_count, self.times, built)
+        version = self.plan.versions.get(unique_id)
+        return dg.Output(
+            None,
+            output_name=event.output_name,
+            metadata=metadata,
+            data_version=None if version is None else dg.DataVersion(version),
+        )
+
+
+def table_metadata(unique_id: str, row_count: int, times: DataTimes, built: Sequence[str]) -> dict[str, Any]:
+    """The metadata of a table that is current once `built` are: rows and, if it is known, data timestamp."""
+    metadata: dict[str, Any] = {"dagster/row_count": row_count}
+    data_time = times.of([unique_id], built).get(unique_id)
+    if data_time is not None:
+        metadata[DATA_AS_OF] = dg.MetadataValue.timestamp(data_time)
+    return metadata
 
 
 def check_result(

@@ -20,16 +20,19 @@ class InstalledDbt(LightDbtCliResource):
     _started: list[DbtCliInvocation] = PrivateAttr(default_factory=list)
 
     def cli(self, args: Sequence[str], **options: Any) -> DbtCliInvocation:
-        """Start dbt, which adds the run's id to the query tag of its statements."""
-        if (context := options.get("context")) is not None:
-            os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
+        """Start dbt."""
         invocation = super().cli(args, **options)
         self._started.append(invocation)
         return invocation
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
-        """End every dbt with the step: an interrupt may come while Dagster stores an event."""
+        """End every dbt with the step: an interrupt may come while Dagster stores an event.
+
+        dbt adds the run's id to the query tag of its statements.
+        """
+        if context.run is not None:
+            os.environ["DAGSTER_DBT_RUN_ID"] = context.run.run_id
         try:
             with super().yield_for_execution(context) as resource:
                 yield resource

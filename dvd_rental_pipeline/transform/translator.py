@@ -16,7 +16,7 @@ class ModelTranslator(DagsterDbtTranslator):
     """dagster-dbt's translation, plus tags, freshness policies, automation conditions and runbook links.
 
     Freshness policies and automation conditions are by layer: the schema of the model. `domain_freshness` has
-    the policies of models that are built from such a domain alone.
+    the policies of models that are built from such a domain alone; code versions are by unique id.
     """
 
     def __init__(
@@ -25,12 +25,14 @@ class ModelTranslator(DagsterDbtTranslator):
         freshness_policies: Mapping[str, dg.FreshnessPolicy],
         automation_conditions: Mapping[str, dg.AutomationCondition[Any]],
         domain_freshness: Mapping[str, dg.FreshnessPolicy],
+        code_versions: Mapping[str, str],
     ) -> None:
         super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
         self._manifest = manifest
         self._freshness_policies = freshness_policies
         self._automation_conditions = automation_conditions
         self._domain_freshness = domain_freshness
+        self._code_versions = code_versions
 
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
@@ -51,6 +53,8 @@ class ModelTranslator(DagsterDbtTranslator):
                 spec.tags.get("domain", ""), self._freshness_policies[layer]
             ),
             automation_condition=self._automation_conditions[layer],
+            # dagster-dbt's is a hash of the SQL without its macros and configuration.
+            code_version=self._code_versions[unique_id],
         )
 
     def get_asset_check_spec(

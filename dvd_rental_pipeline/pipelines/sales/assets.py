@@ -18,10 +18,11 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.ingestion.files.drop_zone import DroppedFile, DropZone, open_drop_zone
 from dvd_rental_pipeline.pipelines.sales.columns import SALES
 from dvd_rental_pipeline.pipelines.sales.loading import FileStatus, complete_files, load_files
+from dvd_rental_pipeline.pipelines.sales.versions import read_sales_versions
 from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
 from dvd_rental_pipeline.publishing.report_pages.assets import page_key
 from dvd_rental_pipeline.publishing.report_pages.product_sales import PRODUCT_SALES
-from dvd_rental_pipeline.warehouse.interface import Warehouse
+from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 GROUP = "sales"
@@ -79,6 +80,7 @@ def _build_raw_assets() -> dg.AssetsDefinition:
             with warehouse.lock([SALES.name], context.log.info):
                 outcomes = load_files(sales_files.open(), warehouse, context.log.info)
                 counts = {table.name: _count(warehouse, table.name) for table in SALES.tables}
+                versions = read_sales_versions(warehouse)
         except PipelineError as error:
             # The message is for the user; a traceback would hide it.
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -103,6 +105,7 @@ def _build_raw_assets() -> dg.AssetsDefinition:
                     **metadata,
                     **(notice if number == 0 else {}),
                 },
+                data_version=dg.DataVersion(versions[TableName(*key.path)]),
             )
 
     return ingest

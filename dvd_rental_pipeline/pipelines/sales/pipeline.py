@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dvd_rental_pipeline.assembly.declaration import AssetPipeline
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.sales.columns import SALES
+from dvd_rental_pipeline.pipelines.sales.versions import read_sales_versions
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,4 +36,5 @@ SALES_PIPELINE = AssetPipeline(
     trigger_assets=[(SALES.name, "order_lines")],
     # A file comes once a month.
     freshness=timedelta(days=35),
+    read_versions=read_sales_versions,
 )

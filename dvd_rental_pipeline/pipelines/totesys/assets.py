@@ -24,10 +24,12 @@ from dvd_rental_pipeline.pipelines.totesys.asset_specs import (
 )
 from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
 from dvd_rental_pipeline.pipelines.totesys.lake import TotesysLake
-from dvd_rental_pipeline.pipelines.totesys.load import LAKE_SCHEMA, LoadedTable, load, row_counts
+from dvd_rental_pipeline.pipelines.totesys.load import DELETED_ROWS, LAKE_SCHEMA, LoadedTable, load, row_counts
 from dvd_rental_pipeline.pipelines.totesys.processed import ProcessedRun
 from dvd_rental_pipeline.pipelines.totesys.star import SCHEMA, STAR
 from dvd_rental_pipeline.pipelines.totesys.transform import transform
+from dvd_rental_pipeline.pipelines.totesys.versions import read_totesys_versions
+from dvd_rental_pipeline.warehouse.interface import TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 INGESTION_STEP = "ingest_totesys"
@@ -152,6 +154,7 @@ def loading(
                 on_table=lambda table: log_loaded_table(context.log, table),
             )
             counts = row_counts(warehouse)
+            versions = read_totesys_versions(warehouse)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     for name, table in loaded.items():
@@ -160,9 +163,13 @@ def loading(
                         "seconds": table.seconds}  # fmt: skip
             if table.latency_seconds is not None:
                 metadata["latency_minutes"] = round(table.latency_seconds / 60, 2)
-            yield dg.MaterializeResult(asset_key=warehouse_key(name), metadata=metadata)
+            yield dg.MaterializeResult(
+                asset_key=warehouse_key(name),
+                metadata=metadata,
+                data_version=dg.DataVersion(versions[TableName(SCHEMA, name)]),
+            )
     if DELETED_KEY in context.selected_asset_keys:
-        yield dg.MaterializeResult(asset_key=DELETED_KEY)
+        yield dg.MaterializeResult(asset_key=DELETED_KEY, data_version=dg.DataVersion(versions[DELETED_ROWS]))
 
 
 def log_loaded_table(log: dg.DagsterLogManager, table: LoadedTable) -> None:

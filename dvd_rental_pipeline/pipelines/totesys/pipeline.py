@@ -9,6 +9,8 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
+    from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+
 
 def _build_definitions(_: Settings) -> "dg.Definitions":
     import dagster as dg  # noqa: PLC0415 - slow to import
@@ -33,10 +35,17 @@ def _resource_factories(settings: Settings) -> Mapping[str, Callable[[], Any]]:
     return {"totesys_lake": build}
 
 
+def _read_versions(warehouse: "Warehouse") -> Mapping["TableName", str]:
+    from dvd_rental_pipeline.pipelines.totesys.versions import read_totesys_versions  # noqa: PLC0415 - Arrow
+
+    return read_totesys_versions(warehouse)
+
+
 TOTESYS_PIPELINE = AssetPipeline(
     name="totesys",
     build_definitions=_build_definitions,
     resource_factories=_resource_factories,
     trigger_assets=[("totesys_landing", "sales_order"), ("totesys", "fact_payment")],
     loaded_schemas=["totesys", "totesys_lake"],
+    read_versions=_read_versions,
 )
