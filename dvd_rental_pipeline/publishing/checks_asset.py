@@ -32,6 +32,7 @@ from dvd_rental_pipeline.publishing.page_verdicts import (
 )
 from dvd_rental_pipeline.publishing.report_pages.pdf import find_browser, publish_pdf
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.publishing.reused_part import FINGERPRINT_FILE
 from dvd_rental_pipeline.publishing.runbook_text import read_runbook
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.publishing.templates import copy_files
@@ -128,13 +129,16 @@ def _print_executive(
 ) -> str | None:
     """Print the page Executive where there is a browser, if the page or its verdict has changed.
 
-    Returns what was printed: the time of the page and a hash of the verdicts; None without a PDF.
+    Returns what was printed: the fingerprint of the page, or else its time, and a hash of the verdicts; None
+    without a PDF.
     """
     at, browser = published.get(f"{SITE_GROUP}/{PRINTED_PAGE}"), find_browser()
     if at is None or browser is None or not site.has(f"{PRINTED_PAGE}/report.js"):
         return None
     verdicts = hashlib.sha256(site.read(f"checks/{STATUS_FILE}")).hexdigest()[:16]
-    state = f"{at} {verdicts}"
+    signed = f"{PRINTED_PAGE}/{FINGERPRINT_FILE}"
+    page = site.read(signed).decode() if site.has(signed) else str(at)
+    state = f"{page} {verdicts}"
     event = context.instance.get_latest_materialization_event(CHECKS_KEY)
     before = event.asset_materialization if event else None
     if before and before.metadata.get(PRINTED_STATE) == dg.TextMetadataValue(state) and site.has(PDF):

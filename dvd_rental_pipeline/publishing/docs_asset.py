@@ -11,6 +11,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
+from dvd_rental_pipeline.publishing.reused_part import PartConfig
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
@@ -49,12 +50,21 @@ def build_docs_asset(
         "entity-relationship diagrams of source and marts, column lineage and dbt docs.",
     )
     def docs(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, warehouse: WarehouseResource, site: Site
+        context: dg.AssetExecutionContext,
+        config: PartConfig,
+        dbt: DbtCliResource,
+        warehouse: WarehouseResource,
+        site: Site,
     ) -> dg.MaterializeResult[None]:
         fingerprint = _fingerprint(project)
         published = context.instance.get_latest_materialization_event(context.asset_key)
         latest = published.asset_materialization if published else None
-        if latest and latest.metadata.get(FINGERPRINT) == fingerprint and site.has("docs/search.js"):
+        if (
+            config.reuse
+            and latest
+            and latest.metadata.get(FINGERPRINT) == fingerprint
+            and site.has("docs/search.js")
+        ):
             context.log.info("the published pages describe the current models: not built again")
             return dg.MaterializeResult(metadata=latest.metadata)
         with tempfile.TemporaryDirectory(prefix="docs-") as folder:

@@ -72,7 +72,9 @@ def run_graph(
             subset,
             instance,
             target=target,
-            run_config=_run_config(definitions, built, {"full_refresh": full_refresh, "reuse": reuse}),
+            run_config=_run_config(
+                definitions, built, {"full_refresh": full_refresh, "reuse": reuse and not full_refresh}
+            ),
             tags=tags,
             log_file=log_file,
             progress=progress,

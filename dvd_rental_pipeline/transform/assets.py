@@ -27,10 +27,15 @@ from dvd_rental_pipeline.transform.dbt_output import end
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
-from dvd_rental_pipeline.transform.reused import reused_checks, reused_models
+from dvd_rental_pipeline.transform.reused import ReusedModels, reused_checks
 from dvd_rental_pipeline.transform.test_selection import runnable_tests
 from dvd_rental_pipeline.transform.translator import ModelTranslator
-from dvd_rental_pipeline.transform.warehouse_state import VersionReader, build_records, read_warehouse_state
+from dvd_rental_pipeline.transform.warehouse_state import (
+    VersionReader,
+    build_records,
+    read_model_shapes,
+    read_warehouse_state,
+)
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 DBT_POOL = "dbt"
@@ -109,7 +114,8 @@ def build_dbt_assets(
             except PipelineError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             plan = _plan(manifest, codes, state, context, config=config, times=times)
-            yield from reused_models(plan, manifest, times)
+            reused = ReusedModels(plan, manifest, times)
+            yield from reused.after()
             yield from reused_checks(plan, context)
             if not plan.build and not plan.test:
                 context.log.info("Nothing has changed: all models and passed tests are reused.")
@@ -127,6 +133,8 @@ def build_dbt_assets(
                         failed.append(event)
                     else:
                         yield event
+                    if isinstance(event, dg.Output):
+                        yield from reused.after(str(event.metadata["unique_id"].value))
             except DagsterDbtCliRuntimeError as error:
                 failure = dg.Failure(description=error_message(error), allow_retries=False)
             finally:
@@ -134,7 +142,7 @@ def build_dbt_assets(
                 run_results = read_run_results(invocation)
                 # Each invocation leaves megabytes of artifacts, which nothing else would remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
-            _record(records, plan, run_results, rows, context)
+            _record(records, plan, manifest, run_results=run_results, rows=rows, context=context)
             details = describe_failures(failed_tests(run_results), manifest, domains, warehouse)
         for event in failed:
             yield check_result(event, details.get(str(event.metadata["unique_id"].value), {}))
@@ -187,7 +195,7 @@ def _plan(
         state,
         models=models,
         tests=runnable_tests(manifest, context, models, times),
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         reuse=config.reuse and not config.full_refresh and bool(models),
         full_refresh=config.full_refresh,
     )
@@ -228,14 +236,22 @@ def _forget(records: BuildRecords, plan: BuildPlan, state: WarehouseState) -> No
 def _record(
     records: BuildRecords,
     plan: BuildPlan,
+    manifest: Manifest,
+    *,
     run_results: Mapping[str, Any],
     rows: Mapping[str, int],
     context: dg.AssetExecutionContext,
 ) -> None:
     """Store the records of what dbt built, and of the tests that passed."""
     done = {result["unique_id"] for result in run_results["results"] if result["status"] in {"success", "pass"}}
-    built = [replace(record, row_count=rows.get(node)) for node, record in plan.records.items() if node in done]
     try:
-        records.store(built)
+        shapes = read_model_shapes(manifest, records.warehouse)
+        records.store(
+            [
+                replace(record, shape=shapes.get(node, ""), row_count=rows.get(node))
+                for node, record in plan.records.items()
+                if node in done
+            ]
+        )
     except PipelineError as error:
         context.log.warning(f"The next run builds the same models again: {error}")

@@ -1,9 +1,10 @@
 """Which models and tests a run must build, and which it can reuse: a function of code and data versions.
 
 A table is built again when its code or the data version of an input has changed, when an input has none, or
-when the table or its record is missing. A view shows its inputs: it is created again only when code or columns
-above it have changed, and has a new data version whenever its inputs have. An incremental model is built from
-scratch when any code above it has changed, since it considers only rows that changed in the source.
+when the table is missing or has other columns or another number of rows than it was built with. A view shows
+its inputs: it is created again only when code or columns above it have changed, and has a new data version
+whenever its inputs have. An incremental model is built from scratch when any code above it has changed: it
+considers only rows that changed in the source.
 """
 
 from collections.abc import Collection, Mapping
@@ -28,14 +29,15 @@ class SourceState:
 
 @dataclass(frozen=True)
 class WarehouseState:
-    """What the warehouse has: source tables whose version is known, records of builds, models that exist.
+    """What the warehouse has: source tables whose version is known, and records of builds.
 
+    `intact` are the models that are as their record says: they exist, with the same columns and number of rows.
     `has_records`: whether the table of records exists.
     """
 
     sources: Mapping[str, SourceState]
     records: Mapping[str, BuildRecord]
-    existing: Collection[str]
+    intact: Collection[str]
     has_records: bool = True
 
 
@@ -148,7 +150,7 @@ class _Planner:
     def _as_it_is(self, model: DbtModel) -> _Node:
         """A model that the run does not build."""
         record = self._state.records.get(model.unique_id)
-        if record is None or not record.fingerprint or model.unique_id not in self._state.existing:
+        if record is None or not record.fingerprint or model.unique_id not in self._state.intact:
             return _Node(None, None)
         if model.is_view:
             version = self._combine(record.fingerprint, model.parents)
@@ -168,7 +170,7 @@ class _Planner:
             or fingerprint is None
             or record is None
             or record.fingerprint != fingerprint
-            or unique_id not in self._state.existing
+            or unique_id not in self._state.intact
             or (model.is_view and not by_name and self._reads_touched(model.parents))
         )
         # What a view shows depends on its definition, and on its inputs at any time.
@@ -177,7 +179,12 @@ class _Planner:
             version = shown if model.is_view else record.version
             return _Node(version, lineage, model.is_view and self._reads_touched(model.parents))
         self.build.add(unique_id)
-        is_of_same_code = record is not None and lineage is not None and record.lineage == lineage
+        is_of_same_code = (
+            record is not None
+            and lineage is not None
+            and record.lineage == lineage
+            and (not record.fingerprint or unique_id in self._state.intact)
+        )
         if model.materialized == INCREMENTAL and (self._full_refresh or not is_of_same_code):
             self.full_refresh.add(unique_id)
         # A snapshot depends on what it had before. An input without a version may have changed unnoticed.

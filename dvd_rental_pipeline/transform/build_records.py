@@ -1,7 +1,7 @@
 """What the warehouse was last built from: a table in the warehouse itself, one row per model and passed test.
 
-The table is part of the warehouse, so that a copy that is restored has the records of its own state. A record is
-removed before its node is built, and written after it was built: a run that is killed leaves no record that
+The table is part of the warehouse, so that a copy that is restored has the records of its own state. A record
+is removed before its node is built, and written after it was built: a run that is killed leaves no record that
 claims more than was built.
 """
 
@@ -28,7 +28,8 @@ class BuildRecord:
         lineage: the code versions of the model and of all models above it, with the shapes of the raw tables.
         version: the data version; empty for a view, which shows its inputs, and for a test.
         run_id: the run that built it.
-        row_count: rows of the table; None for a view or a test.
+        shape: hash of the columns that the table or view then had; empty for a test.
+        row_count: rows that the table then had; None for a view or a test.
     """
 
     node: str
@@ -37,6 +38,7 @@ class BuildRecord:
     lineage: str
     version: str
     run_id: str
+    shape: str = ""
     row_count: int | None = None
 
 
@@ -47,7 +49,7 @@ class BuildRecords:
     """The records in `schema` of `warehouse`."""
 
     def __init__(self, warehouse: Warehouse, schema: str) -> None:
-        self._warehouse = warehouse
+        self.warehouse = warehouse
         self.table = TableName(schema, RECORDS_TABLE)
 
     def read(self) -> Mapping[str, BuildRecord]:
@@ -56,7 +58,7 @@ class BuildRecords:
         Raises:
             WarehouseError: the warehouse cannot be queried.
         """
-        rows = self._warehouse.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
+        rows = self.warehouse.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
         return {
             str(node): BuildRecord(str(node), *map(str, texts), None if row_count is None else int(row_count))
             for node, *texts, row_count in rows
@@ -71,8 +73,8 @@ class BuildRecords:
         import pyarrow as pa  # noqa: PLC0415 - needed once per warehouse
 
         types = {name: pa.int64() if name == "row_count" else pa.string() for name in _COLUMNS}
-        self._warehouse.create_schema(self.table.schema)
-        self._warehouse.load(self.table, pa.schema(list(types.items())).empty_table())
+        self.warehouse.create_schema(self.table.schema)
+        self.warehouse.load(self.table, pa.schema(list(types.items())).empty_table())
 
     def remove(self, nodes: Collection[str], *, keep_lineage: Collection[str] = ()) -> None:
         """Remove the records of `nodes`, which are about to be built.
@@ -82,7 +84,7 @@ class BuildRecords:
         Raises:
             WarehouseError: the warehouse cannot be written.
         """
-        with self._warehouse.transaction() as transaction:
+        with self.warehouse.transaction() as transaction:
             _delete(transaction, self.table, sorted(set(nodes) - set(keep_lineage)))
             for chunk in _chunks(sorted(keep_lineage)):
                 marks = ", ".join("?" for _ in chunk)
@@ -94,7 +96,7 @@ class BuildRecords:
         Raises:
             WarehouseError: the warehouse cannot be written.
         """
-        with self._warehouse.transaction() as transaction:
+        with self.warehouse.transaction() as transaction:
             _delete(transaction, self.table, [record.node for record in records])
             for chunk in _chunks(sorted(records, key=lambda record: record.node)):
                 row = f"({', '.join('?' for _ in _COLUMNS)})"

@@ -1,8 +1,8 @@
 """The code version of each model and test: a hash of all code that determines its SQL.
 
 Its own SQL and configuration, the macros that it uses, the variables and environment variables that these read,
-and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of the
-warehouse. No warehouse and no Dagster in here.
+and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of
+the warehouse. No warehouse and no Dagster in here.
 """
 
 import hashlib

@@ -16,17 +16,35 @@ REUSED = "reused"
 """Metadata of a materialization or a check that was not built or evaluated again: since which run."""
 
 
-def reused_models(plan: BuildPlan, manifest: Manifest, times: DataTimes) -> Iterator[dg.MaterializeResult[Any]]:
-    """A materialization of each model that `plan` reuses, with its data version."""
-    current = [*plan.reused, *plan.build]
-    for unique_id, record in sorted(plan.reused.items()):
-        version = plan.versions.get(unique_id)
-        rows = record.row_count
-        yield dg.MaterializeResult(
-            asset_key=dg.AssetKey(manifest.models[unique_id].key),
+class ReusedModels:
+    """The materializations of the models that `plan` reuses, each after those of the models that it reads."""
+
+    def __init__(self, plan: BuildPlan, manifest: Manifest, times: DataTimes) -> None:
+        self._plan, self._manifest, self._times = plan, manifest, times
+        self._waiting = dict(sorted(plan.reused.items()))
+        # Dagster requires the events of a step in the order of the lineage.
+        self._missing = {*plan.reused, *plan.build}
+
+    def after(self, *materialized: str) -> Iterator[dg.MaterializeResult[Any]]:
+        """The models that can be reported once `materialized` are, too."""
+        self._missing -= set(materialized)
+        while ready := [
+            unique_id
+            for unique_id in self._waiting
+            if self._missing.isdisjoint(self._manifest.models[unique_id].parents)
+        ]:
+            for unique_id in ready:
+                self._missing.remove(unique_id)
+                yield self._materialize(unique_id, self._waiting.pop(unique_id))
+
+    def _materialize(self, unique_id: str, record: BuildRecord) -> dg.MaterializeResult[Any]:
+        version, rows = self._plan.versions.get(unique_id), record.row_count
+        current = [*self._plan.reused, *self._plan.build]
+        return dg.MaterializeResult(
+            asset_key=dg.AssetKey(self._manifest.models[unique_id].key),
             metadata={
                 "unique_id": unique_id,
-                **({} if rows is None else table_metadata(unique_id, rows, times, current)),
+                **({} if rows is None else table_metadata(unique_id, rows, self._times, current)),
                 **_unchanged(record),
             },
             data_version=None if version is None else dg.DataVersion(version),

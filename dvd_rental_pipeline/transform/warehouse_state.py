@@ -9,6 +9,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.raw_versions import raw_schemas, read_raw_versions
 from dvd_rental_pipeline.transform.build_plan import SourceState, WarehouseState
 from dvd_rental_pipeline.transform.build_records import BuildRecords
+from dvd_rental_pipeline.transform.code_versions import digest
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
@@ -41,7 +42,7 @@ def read_warehouse_state(
     Raises:
         WarehouseError: the warehouse cannot be queried.
     """
-    relations = {unique_id: _relation(manifest, unique_id) for unique_id in manifest.models}
+    relations = _relations(manifest)
     columns = read_table_columns(
         warehouse,
         {
@@ -58,16 +59,70 @@ def read_warehouse_state(
         except PipelineError as error:
             warn(f"The data versions of some source tables cannot be read: {error}")
     sources = {TableName(source.schema, source.name): uid for uid, source in manifest.sources.items()}
+    built = records.read() if records.table in columns else {}
+    row_counts = _count_rows(
+        warehouse,
+        {
+            node: relations[node]
+            for node, record in built.items()
+            if record.row_count is not None and relations.get(node) in columns
+        },
+    )
     return WarehouseState(
         sources={
             sources[table]: SourceState(version, columns[table])
             for table, version in versions.items()
             if table in sources and table in columns
         },
-        records=records.read() if records.table in columns else {},
-        existing={unique_id for unique_id, relation in relations.items() if relation in columns},
+        records=built,
+        intact={
+            node
+            for node, record in built.items()
+            if node in relations
+            and record.shape == digest(columns.get(relations[node]))
+            and record.row_count == row_counts.get(node)
+        },
         has_records=records.table in columns,
     )
+
+
+def read_model_shapes(manifest: Manifest, warehouse: Warehouse) -> Mapping[str, str]:
+    """A hash of the columns of each model that exists.
+
+    Raises:
+        WarehouseError: the warehouse cannot be queried.
+    """
+    relations = _relations(manifest)
+    columns = read_table_columns(warehouse, {relation.schema for relation in relations.values()})
+    return {node: digest(columns[relation]) for node, relation in relations.items() if relation in columns}
+
+
+def read_data_versions(manifest: Manifest, warehouse: Warehouse) -> Mapping[str, str]:
+    """The data versions of the tables that are built completely, by unique id; empty before the first build.
+
+    Raises:
+        WarehouseError: the warehouse cannot be queried.
+    """
+    records = build_records(manifest, warehouse)
+    if records.table not in read_table_columns(warehouse, [records.table.schema]):
+        return {}
+    return {
+        node: record.version
+        for node, record in records.read().items()
+        if record.version and record.fingerprint and node in manifest.models
+    }
+
+
+def _count_rows(warehouse: Warehouse, tables: Mapping[str, TableName]) -> Mapping[str, int]:
+    """The number of rows of each table, which Snowflake knows without reading it."""
+    if not tables:
+        return {}
+    counts = [f"select '{node}' as node, count(*) as row_count from {table}" for node, table in tables.items()]
+    return {str(node): int(count) for node, count in warehouse.query(" union all ".join(counts)).values}
+
+
+def _relations(manifest: Manifest) -> Mapping[str, TableName]:
+    return {unique_id: _relation(manifest, unique_id) for unique_id in manifest.models}
 
 
 def _raw_versions(

@@ -78,6 +78,8 @@ class LocalDeployment:
         self.seconds = 0.0
         self.failed: Mapping[str, dg.AssetCheckEvaluation] = {}
         self._minutes = 0.0
+        # Reuse does not notice what is changed in the warehouse by hand.
+        self._is_changed_by_hand = False
         self._sensor_cursors: dict[str, str | None] = {}
 
     def execute_at_source(self, *statements: str) -> None:
@@ -86,6 +88,7 @@ class LocalDeployment:
                 connection.execute(statement)
 
     def execute_in_warehouse(self, statement: str) -> None:
+        self._is_changed_by_hand = True
         with duckdb.connect(self.home.settings.warehouse_path) as warehouse:
             warehouse.execute(statement)
 
@@ -102,14 +105,16 @@ class LocalDeployment:
         """
         job = self.home.definitions.resolve_implicit_global_asset_job_def()
         step = "dvd_rental_ingestion" if selection == "group:raw" else "dbt_models"
-        refresh = {"ops": {step: {"config": {"full_refresh": True}}}}
+        config: dict[str, Any] = {}
+        if full_refresh:
+            config[step] = {"config": {"full_refresh": True}}
+        elif self._is_changed_by_hand and selection is not None and step == "dbt_models":
+            config[step] = {"config": {"reuse": False}}
         started = time.monotonic()
         result = job.get_subset(
             asset_selection=self.home.keys(selection) if selection else set(),
             asset_check_selection=set(checks) if checks is not None else None,
-        ).execute_in_process(
-            instance=self.instance, raise_on_error=False, run_config=refresh if full_refresh else None
-        )
+        ).execute_in_process(instance=self.instance, raise_on_error=False, run_config={"ops": config})
         self.seconds = time.monotonic() - started
         print(*step_failures(result), sep="\n")
         self.failed = {

@@ -1,13 +1,14 @@
 """What is reused equals what a full build makes, after any history, and nothing is built without a reason.
 
-The warehouse is simulated: the content of a table is a value that depends on its code and on the contents of its
-inputs, so that hundreds of histories take seconds. `test_reuse.py` does the same with dbt and DuckDB.
+The warehouse is simulated: the content of a table is a value that depends on its code and on the contents of
+its inputs, so that hundreds of histories take seconds. `test_reuse.py` does the same with dbt and DuckDB.
 """
 
 import copy
 import random
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -110,6 +111,16 @@ class Simulation:
             self.contents[unique_id] = digest(codes[unique_id], inputs)
             self.lineages[unique_id] = lineage
 
+    def forget(self, plan: BuildPlan) -> None:
+        for node in plan.build | plan.test:
+            if node in plan.incremental and node in self.records:
+                self.records[node] = replace(self.records[node], fingerprint="")
+            else:
+                self.records.pop(node, None)
+
+    def store(self, plan: BuildPlan, done: Collection[str]) -> None:
+        self.records |= {node: record for node, record in plan.records.items() if node in done}
+
     def state(self, unknown: Collection[str] = ()) -> WarehouseState:
         sources = {
             name: SourceState(repr((self.contents[name], self.shapes[name])), str(self.shapes[name]))
@@ -164,39 +175,30 @@ class History:
             assert self.warehouse.passes(test, self.codes) or plan.build, f"{test} is reused, and would fail"
         if not plan.build and not plan.test:
             return plan
-        actions = 0
-
-        def is_killed() -> bool:
-            nonlocal actions
-            actions += 1
-            return killed_after is not None and actions > killed_after
-
-        if is_killed():
-            return plan
-        for node in plan.build | plan.test:
-            if node in plan.incremental and node in self.warehouse.records:
-                self.warehouse.records[node] = replace(self.warehouse.records[node], fingerprint="")
-            else:
-                self.warehouse.records.pop(node, None)
-        done: set[str] = set()
+        actions = [partial(self.warehouse.forget, plan)]
         skipped: set[str] = set()
-        for node in [*MODELS, None]:
-            if node is None or node not in plan.build:
-                continue
-            if is_killed():
-                return plan
-            parents = MANIFEST.models[node].parents
-            if node in failing or skipped & set(parents):
-                skipped.add(node)
-            else:
-                self.warehouse.build(node, self.codes, from_scratch=node in plan.full_refresh)
-                done.add(node)
+        done: set[str] = set()
+        actions += [
+            partial(self._build, node, plan, failing, skipped, done) for node in MODELS if node in plan.build
+        ]
+        actions += [partial(self._test, plan, skipped, done), partial(self.warehouse.store, plan, done)]
+        for action in actions[:killed_after]:
+            action()
+        return plan
+
+    def _build(
+        self, node: str, plan: BuildPlan, failing: Collection[str], skipped: set[str], done: set[str]
+    ) -> None:
+        if node in failing or skipped & set(MANIFEST.models[node].parents):
+            skipped.add(node)
+        else:
+            self.warehouse.build(node, self.codes, from_scratch=node in plan.full_refresh)
+            done.add(node)
+
+    def _test(self, plan: BuildPlan, skipped: set[str], done: set[str]) -> None:
         for test in plan.test:
             if not skipped & set(MANIFEST.tests[test].parents) and self.warehouse.passes(test, self.codes):
                 done.add(test)
-        if not is_killed():
-            self.warehouse.records |= {node: record for node, record in plan.records.items() if node in done}
-        return plan
 
     def change(self) -> None:
         """One random change of data, code or warehouse, or a run that is partial, fails or is killed."""

@@ -20,6 +20,7 @@ from dvd_rental_pipeline.publishing.extracts.files import (
     write_hyper,
 )
 from dvd_rental_pipeline.publishing.home_page import publish_home
+from dvd_rental_pipeline.publishing.reused_part import PartConfig, part_of
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.publishing.templates import (
     THEME_FILES,
@@ -60,17 +61,24 @@ def build_extracts_asset(
         "notebooks; and as a Tableau extract where the extra `tableau` is installed.",
     )
     def extracts(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource, site: Site
+        context: dg.AssetExecutionContext, config: PartConfig, warehouse: WarehouseResource, site: Site
     ) -> dg.MaterializeResult[None]:
         started = time.monotonic()
         manifest = read_manifest(project.manifest_path)
-        tables = extract_tables(manifest, domains[0].name, private_columns(manifest, domains))
+        private = private_columns(manifest, domains)
+        tables = extract_tables(manifest, domains[0].name, private)
+        extracted = {(table.schema, table.name) for table in tables}
+        models = [model for model in manifest.models.values() if model.key in extracted]
+        part = part_of(site, "extracts", manifest, warehouse, models=models, private=private)
+        if (unchanged := part.unchanged(context, config)) is not None:
+            return unchanged
         with tempfile.TemporaryDirectory(prefix="extracts-") as folder:
             files = Path(folder, "extracts")
             files.mkdir()
             written = write_extracts(tables, warehouse, files)
             hyper = write_hyper(written, files)
             write_index(written, hyper, files)
+            part.sign(files)
             size = sum(file.stat().st_size for file in files.rglob("*") if file.is_file())
             address = site.publish("extracts", files)
         publish_home(site)
@@ -82,7 +90,8 @@ def build_extracts_asset(
                 "bytes": size,
                 "tableau_extract": hyper is not None,
                 "seconds": round(time.monotonic() - started, 2),
-            }
+            },
+            data_version=part.data_version,
         )
 
     return extracts

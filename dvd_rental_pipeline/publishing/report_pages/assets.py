@@ -21,9 +21,10 @@ from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
 from dvd_rental_pipeline.publishing.report_pages.rendering import ChartImage, write_images, write_page
 from dvd_rental_pipeline.publishing.report_pages.reports import REPORTS_SCHEMA, ReportReader
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import publish_vega
+from dvd_rental_pipeline.publishing.reused_part import PartConfig, part_of
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.failing_rows import private_columns
-from dvd_rental_pipeline.transform.manifest import read_manifest
+from dvd_rental_pipeline.transform.manifest import DbtModel, read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
@@ -54,17 +55,23 @@ def build_page_asset(
         description=f"{page.question} The page {page.title} of the site, with charts, filters and tables.",
     )
     def report_page(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource, site: Site
+        context: dg.AssetExecutionContext, config: PartConfig, warehouse: WarehouseResource, site: Site
     ) -> dg.MaterializeResult[None]:
         started = time.monotonic()
         manifest = read_manifest(project.manifest_path)
-        reader = ReportReader(warehouse.query, manifest, private_columns(manifest, domains), page.reports)
+        private = private_columns(manifest, domains)
+        reports = [model for model in manifest.models.values() if _is_read_by(page, model)]
+        part = part_of(site, page.name, manifest, warehouse, models=reports, private=private)
+        if (unchanged := part.unchanged(context, config)) is not None:
+            return unchanged
+        reader = ReportReader(warehouse.query, manifest, private, page.reports)
         content = page.build(reader)
         with tempfile.TemporaryDirectory(prefix=f"{page.name}-") as folder:
             pages = Path(folder, page.name)
             pages.mkdir()
             write_page(page, content, pages)
             images = write_images(content, pages)
+            part.sign(pages)
             publish_vega(site)
             address = site.publish(page.name, pages)
             size = (pages / "index.html").stat().st_size
@@ -79,10 +86,15 @@ def build_page_asset(
                 "seconds": round(time.monotonic() - started, 2),
                 **({"data_as_of": content.as_of.isoformat(" ", "seconds")} if content.as_of else {}),
                 **{image.name: _preview(image) for image in images},
-            }
+            },
+            data_version=part.data_version,
         )
 
     return report_page
+
+
+def _is_read_by(page: PageDeclaration, model: DbtModel) -> bool:
+    return model.key[0] == REPORTS_SCHEMA and model.name in page.reports
 
 
 def _preview(image: ChartImage) -> dg.MetadataValue:
