@@ -4,14 +4,14 @@ resource.
 The specifications never ask Airbyte, so that the graph loads completely while Airbyte is down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from dagster import TableColumn, TableColumnConstraints, TableSchema
 
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.automation.conditions import catch_up
-from dvd_rental_pipeline.core.catalog import Column, Privacy, Table
+from dvd_rental_pipeline.core.catalog import Column, Domain, Privacy, Table
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key, raw_key
 from dvd_rental_pipeline.ingestion.raw_versions import read_raw_versions
@@ -51,7 +51,7 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
         try:
             with warehouse.lock([domain.name], context.log.info):
                 outcome = ingestion.sync(domain, context.log, full_refresh=config.full_refresh)
-                versions = read_raw_versions(warehouse, domain)
+                versions = _read_versions(warehouse, domain, context.log)
         except PipelineError as error:
             # The message is for the user; a traceback would hide it.
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -75,6 +75,16 @@ def build_raw_assets(pipeline: CapturePipeline) -> dg.AssetsDefinition:
             )
 
     return ingest
+
+
+def _read_versions(
+    warehouse: WarehouseResource, domain: Domain, log: dg.DagsterLogManager
+) -> Mapping[str, str]:
+    try:
+        return read_raw_versions(warehouse, domain)
+    except PipelineError as error:
+        log.warning(f"The tables are synced, but their data versions cannot be read: {error}")
+        return {}
 
 
 def _asset_spec(pipeline: CapturePipeline, table: Table) -> dg.AssetSpec:

@@ -225,10 +225,10 @@ def _forget(records: BuildRecords, plan: BuildPlan, state: WarehouseState) -> No
         Failure: records remain that would be wrong after the build.
     """
     try:
-        if state.has_records:
-            records.remove(plan.build | plan.test, keep_lineage=plan.incremental)
-        else:
+        if not state.has_records:
             records.create()
+        elif outdated := (plan.build | plan.test) & state.records.keys():
+            records.remove(outdated, keep_lineage=plan.incremental & outdated)
     except PipelineError as error:
         raise dg.Failure(f"The records of builds cannot be written. {error}", allow_retries=False) from None
 

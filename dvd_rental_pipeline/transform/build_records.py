@@ -59,10 +59,11 @@ class BuildRecords:
             WarehouseError: the warehouse cannot be queried.
         """
         rows = self.warehouse.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
-        return {
-            str(node): BuildRecord(str(node), *map(str, texts), None if row_count is None else int(row_count))
-            for node, *texts, row_count in rows
-        }
+        records = (
+            BuildRecord(*map(str, texts), row_count=None if row_count is None else int(row_count))
+            for *texts, row_count in rows
+        )
+        return {record.node: record for record in records}
 
     def create(self) -> None:
         """Create the table.
@@ -96,6 +97,8 @@ class BuildRecords:
         Raises:
             WarehouseError: the warehouse cannot be written.
         """
+        if not records:
+            return
         with self.warehouse.transaction() as transaction:
             _delete(transaction, self.table, [record.node for record in records])
             for chunk in _chunks(sorted(records, key=lambda record: record.node)):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -72,12 +73,15 @@ class RunningBuild:
         if row_count is not None:
             metadata |= table_metadata(unique_id, row_count, self.times, built)
         version = self.plan.versions.get(unique_id)
-        return dg.Output(
-            None,
-            output_name=event.output_name,
-            metadata=metadata,
-            data_version=None if version is None else dg.DataVersion(version),
-        )
+        with warnings.catch_warnings():
+            # The parameter is in beta; the version of Dagster is pinned.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            return dg.Output(
+                None,
+                output_name=event.output_name,
+                metadata=metadata,
+                data_version=None if version is None else dg.DataVersion(version),
+            )
 
 
 def table_metadata(unique_id: str, row_count: int, times: DataTimes, built: Sequence[str]) -> dict[str, Any]:

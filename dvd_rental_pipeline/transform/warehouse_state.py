@@ -53,7 +53,8 @@ def read_warehouse_state(
         },
     )
     versions: dict[TableName, str] = {}
-    for reader in (*(partial(_raw_versions, domain, columns) for domain in domains), *readers):
+    captured: list[VersionReader] = [partial(_raw_versions, domain, columns) for domain in domains]
+    for reader in (*captured, *readers):
         try:
             versions |= reader(warehouse)
         except PipelineError as error:

@@ -11,13 +11,13 @@ from unittest import mock
 import pytest
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
-from dvd_rental_pipeline.transform.code_versions import read_code_versions
+from dvd_rental_pipeline.transform.code_versions import read_node_codes
 from dvd_rental_pipeline.transform.manifest import Manifest
 
 
 def versions(raw: Mapping[str, Any], project_dir: Path = DBT_PROJECT_DIR) -> dict[str, str]:
-    codes = read_code_versions(Manifest(raw), project_dir)
-    return {unique_id.split(".")[2]: version for unique_id, version in codes.items()}
+    codes = read_node_codes(Manifest(raw), project_dir)
+    return {unique_id.split(".")[2]: code.version for unique_id, code in codes.items()}
 
 
 def changed(raw: Mapping[str, Any], edited: Mapping[str, Any]) -> set[str]:
@@ -46,7 +46,7 @@ def test_sql_and_columns_belong_to_their_node(manifest: Mapping[str, Any], edite
         ("unknown_member_key", "fct_rental", "data_as_of"),  # also by `rows_with_stale_key`
         ("duckdb__past_states_relation", "customer_state_history", "dim_film"),  # dispatched
         ("delete_rows_not_in", "fct_payment", "dim_film"),  # in a hook
-        ("generate_schema_name", "dim_film", None),  # dbt itself calls it
+        ("should_full_refresh", "dim_film", None),  # dbt itself calls it
         ("snapshot_committed_strategy", "customer_versions", None),  # dbt finds it by its name
     ],
 )
@@ -80,3 +80,12 @@ def test_environment_variables_belong_to_what_reads_them(manifest: Mapping[str, 
         after = versions(manifest)
     assert before["stg_dvd_rental__rental"] != after["stg_dvd_rental__rental"]
     assert before["dim_actor"] == after["dim_actor"]
+
+
+def test_models_whose_sql_depends_on_the_warehouse_are_known(manifest: Mapping[str, Any]) -> None:
+    codes = read_node_codes(Manifest(manifest), DBT_PROJECT_DIR)
+    introspecting = {unique_id.split(".")[2] for unique_id, code in codes.items() if code.introspects}
+    histories = {f"{name}_state_history" for name in ("customer", "film", "staff")}
+    assert histories <= introspecting
+    assert "dim_film" not in introspecting
+    assert "stg_dvd_rental__rental" not in introspecting

@@ -124,6 +124,19 @@ def test_doctor_status_and_plan_find_nothing_to_do(services: ProductionServices,
     assert "0 statements are missing" in planned.stderr
 
 
+def test_an_empty_sync_issues_no_ddl_and_no_query_of_a_model(
+    services: ProductionServices, one_report: str
+) -> None:
+    services.ok("run", "--select", ONE_REPORT)
+    before = len(services.snowflake.statements())
+    services.ok("run", "--select", ONE_REPORT)
+    ours = [each for each in services.snowflake.statements()[before:] if each["role"] == "TRANSFORMER"]
+    assert any("build_records" in each["sql"] for each in ours)
+    written = ("create", "drop", "alter table", "alter view", "insert", "update", "delete", "merge", "truncate")
+    assert [each["sql"] for each in ours if each["sql"].strip().lower().startswith(written)] == []
+    assert [each["sql"] for each in ours if '"asset"' in (each["query_tag"] or "")] == []
+
+
 def test_run_events_are_in_cloudwatch(services: ProductionServices, one_report: str) -> None:
     events = Counter(line.get("event") for line in services.log_lines())
     assert events["RUN_SUCCESS"] >= 1
