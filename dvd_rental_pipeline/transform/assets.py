@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -33,7 +32,7 @@ from dvd_rental_pipeline.transform.translator import ModelTranslator
 from dvd_rental_pipeline.transform.warehouse_state import (
     VersionReader,
     build_records,
-    read_model_shapes,
+    described_records,
     read_warehouse_state,
 )
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
@@ -124,10 +123,9 @@ def build_dbt_assets(
             invocation = _start(dbt, manifest, plan, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
-            rows: dict[str, int] = {}
             build = RunningBuild(invocation, context, translator, project, times, plan)
             try:
-                for event in build.stream_events(rows):
+                for event in build.stream_events():
                     if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation) and not event.passed:
                         # Failing rows are sampled after dbt has ended: a DuckDB file has one process at a time.
                         failed.append(event)
@@ -142,7 +140,7 @@ def build_dbt_assets(
                 run_results = read_run_results(invocation)
                 # Each invocation leaves megabytes of artifacts, which nothing else would remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
-            _record(records, plan, manifest, run_results=run_results, rows=rows, context=context)
+            _record(records, plan, manifest, run_results=run_results, context=context)
             details = describe_failures(failed_tests(run_results), manifest, domains, warehouse)
         for event in failed:
             yield check_result(event, details.get(str(event.metadata["unique_id"].value), {}))
@@ -239,19 +237,12 @@ def _record(
     manifest: Manifest,
     *,
     run_results: Mapping[str, Any],
-    rows: Mapping[str, int],
     context: dg.AssetExecutionContext,
 ) -> None:
     """Store the records of what dbt built, and of the tests that passed."""
     done = {result["unique_id"] for result in run_results["results"] if result["status"] in {"success", "pass"}}
+    built = [record for node, record in plan.records.items() if node in done]
     try:
-        shapes = read_model_shapes(manifest, records.warehouse)
-        records.store(
-            [
-                replace(record, shape=shapes.get(node, ""), row_count=rows.get(node))
-                for node, record in plan.records.items()
-                if node in done
-            ]
-        )
+        records.store(described_records(manifest, records.warehouse, built))
     except PipelineError as error:
         context.log.warning(f"The next run builds the same models again: {error}")

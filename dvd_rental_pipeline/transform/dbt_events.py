@@ -38,14 +38,13 @@ class RunningBuild:
     times: DataTimes
     plan: BuildPlan
 
-    def stream_events(self, rows: dict[str, int]) -> Iterator[DbtEvent]:
+    def stream_events(self) -> Iterator[DbtEvent]:
         """Dagster's events as soon as dbt logs them; those of tables with row count and data timestamp.
-
-        The row counts are also added to `rows`, by unique id.
 
         Raises:
             DagsterDbtCliRuntimeError: dbt ended with an error.
         """
+        rows: dict[str, int] = {}
         built = list(self.plan.reused)
         for message in messages(self.invocation):
             if row_count := ROW_COUNT_MESSAGE.match(str(message)):

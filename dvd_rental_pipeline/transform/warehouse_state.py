@@ -1,6 +1,7 @@
 """The state of the warehouse before a build: versions of source tables, records of builds, existing models."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
@@ -8,7 +9,7 @@ from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.raw_versions import raw_schemas, read_raw_versions
 from dvd_rental_pipeline.transform.build_plan import SourceState, WarehouseState
-from dvd_rental_pipeline.transform.build_records import BuildRecords
+from dvd_rental_pipeline.transform.build_records import BuildRecord, BuildRecords
 from dvd_rental_pipeline.transform.code_versions import digest
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
@@ -87,15 +88,25 @@ def read_warehouse_state(
     )
 
 
-def read_model_shapes(manifest: Manifest, warehouse: Warehouse) -> Mapping[str, str]:
-    """A hash of the columns of each model that exists.
+def described_records(
+    manifest: Manifest, warehouse: Warehouse, built: Sequence[BuildRecord]
+) -> Sequence[BuildRecord]:
+    """The records `built` with the columns and the number of rows that their tables have now.
 
     Raises:
         WarehouseError: the warehouse cannot be queried.
     """
     relations = _relations(manifest)
     columns = read_table_columns(warehouse, {relation.schema for relation in relations.values()})
-    return {node: digest(columns[relation]) for node, relation in relations.items() if relation in columns}
+    models = {record.node: relations[record.node] for record in built if record.node in relations}
+    counted = {node: table for node, table in models.items() if not manifest.models[node].is_view}
+    row_counts = _count_rows(warehouse, counted)
+    return [
+        replace(record, shape=digest(columns.get(models[record.node])), row_count=row_counts.get(record.node))
+        if record.node in models
+        else record
+        for record in built
+    ]
 
 
 def read_data_versions(manifest: Manifest, warehouse: Warehouse) -> Mapping[str, str]:
