@@ -82,6 +82,12 @@ def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
     longest = sorted(steps.items(), key=lambda step: -step[1])[:_LISTED_STEPS]
     listed = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in longest if seconds >= 0.1)
     messages.print(f"{waited:.1f} s in total, most of it: {listed}", soft_wrap=True)
+    if report.reused_assets:
+        messages.print(
+            f"Reused, since nothing has changed for them: {report.reused_assets} tables, views and pages, "
+            f"{report.reused_checks} checks",
+            soft_wrap=True,
+        )
     for warning in report.warnings:
         messages.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
     for problem in report.problems:

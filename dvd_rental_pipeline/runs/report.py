@@ -13,6 +13,7 @@ from dvd_rental_pipeline.core.groups import table_group
 from dvd_rental_pipeline.core.private_api.dagster import BaseAssetGraph
 from dvd_rental_pipeline.core.run_tags import FORCED
 from dvd_rental_pipeline.quality.findings import failure_detail
+from dvd_rental_pipeline.transform.reused import REUSED
 
 # In the order in which they are built, by the tag `layer` of their assets.
 LAYERS = ("raw", "processed", "warehouse", "staging", "snapshots", "marts", "reports", "site")
@@ -37,7 +38,7 @@ class RunReport:
     """The result of a run. `problems` and `warnings` are sentences, one per failed step or check.
 
     `reports` are the names of the reports that were built, `pages` the addresses of published pages by the name
-    of their asset.
+    of their asset. `reused_assets` and `reused_checks` are the numbers of those that are current without work.
     """
 
     run_id: str
@@ -49,6 +50,8 @@ class RunReport:
     warnings: Sequence[str]
     reports: Sequence[str]
     pages: Mapping[str, str]
+    reused_assets: int = 0
+    reused_checks: int = 0
 
 
 def build_report(
@@ -82,6 +85,8 @@ def build_report(
         ],
         reports=_reports(definitions, events),
         pages=_pages(events),
+        reused_assets=sum(REUSED in each.metadata for each in _materializations(events)),
+        reused_checks=sum(REUSED in check.metadata for check in checks),
     )
 
 
