@@ -51,7 +51,9 @@ def read_node_codes(manifest: Manifest, project_dir: Path) -> Mapping[str, NodeC
     variables = _read_variables(project_dir, manifest.raw["metadata"]["project_name"])
     programs = [f"dbt {manifest.raw['metadata']['dbt_version']}", _adapter_version(manifest.adapter_type)]
     return {
-        unique_id: _node_code(manifest.raw["nodes"][unique_id], macros, variables, programs)
+        unique_id: _node_code(
+            manifest.raw["nodes"][unique_id], macros, variables, [*programs, *_inputs(manifest, unique_id)]
+        )
         for unique_id in (*manifest.models, *manifest.tests)
     }
 
@@ -125,7 +127,7 @@ def _base_name(name: str) -> str:
 
 
 def _node_code(
-    node: Mapping[str, Any], macros: _Macros, variables: Mapping[str, Any], programs: Collection[str]
+    node: Mapping[str, Any], macros: _Macros, variables: Mapping[str, Any], surroundings: Collection[str]
 ) -> NodeCode:
     used = sorted(macros.used_by(node) | macros.of_all_nodes)
     texts = [node["raw_code"], *(macros.text(macro) for macro in used)]
@@ -150,10 +152,16 @@ def _node_code(
         (node.get("test_metadata") or {}).get("kwargs"),
         {name: variables.get(name) for name in sorted(set(_VAR.findall(read)))},
         dict(_environment_read(read)),
-        list(programs),
+        list(surroundings),
     )
     sql = "\n".join([node["raw_code"], *(macros.text(macro) for macro in sorted(macros.called_in_sql(node)))])
     return NodeCode(code, introspects=bool(_INTROSPECTION.search(sql)))
+
+
+def _inputs(manifest: Manifest, unique_id: str) -> Iterator[str]:
+    """The names in the warehouse of what the node reads."""
+    for parent in manifest.raw["nodes"][unique_id]["depends_on"]["nodes"]:
+        yield manifest.table(parent).relation_name
 
 
 def _environment_read(text: str) -> Iterator[tuple[str, str]]:
