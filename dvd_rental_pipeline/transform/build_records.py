@@ -7,7 +7,7 @@ claims more than was built.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
 
@@ -59,11 +59,7 @@ class BuildRecords:
             WarehouseError: the warehouse cannot be queried.
         """
         rows = self.warehouse.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
-        records = (
-            BuildRecord(*map(str, texts), row_count=None if row_count is None else int(row_count))
-            for *texts, row_count in rows
-        )
-        return {record.node: record for record in records}
+        return {str(row[0]): _parse(row) for row in rows}
 
     def create(self) -> None:
         """Create the table.
@@ -107,6 +103,20 @@ class BuildRecords:
                     f"insert into {self.table} ({', '.join(_COLUMNS)}) values {', '.join([row] * len(chunk))}",
                     [value for record in chunk for value in astuple(record)],
                 )
+
+
+def _parse(row: Sequence[Any]) -> BuildRecord:
+    node, fingerprint, code, lineage, version, run_id, shape, row_count = row
+    return BuildRecord(
+        node=str(node),
+        fingerprint=str(fingerprint),
+        code=str(code),
+        lineage=str(lineage),
+        version=str(version),
+        run_id=str(run_id),
+        shape=str(shape),
+        row_count=None if row_count is None else int(row_count),
+    )
 
 
 def _delete(transaction: Session, table: TableName, nodes: Sequence[str]) -> None:
