@@ -189,7 +189,8 @@ class History:
     def _build(
         self, node: str, plan: BuildPlan, failing: Collection[str], skipped: set[str], done: set[str]
     ) -> None:
-        if node in failing or skipped & set(MANIFEST.models[node].parents):
+        # Like dbt, which skips all descendants, also through models that it does not build.
+        if node in failing or node in descendants(skipped):
             skipped.add(node)
         else:
             self.warehouse.build(node, self.codes, from_scratch=node in plan.full_refresh)
@@ -197,7 +198,8 @@ class History:
 
     def _test(self, plan: BuildPlan, skipped: set[str], done: set[str]) -> None:
         for test in plan.test:
-            if not skipped & set(MANIFEST.tests[test].parents) and self.warehouse.passes(test, self.codes):
+            is_skipped = not descendants(skipped).isdisjoint(MANIFEST.tests[test].parents)
+            if not is_skipped and self.warehouse.passes(test, self.codes):
                 done.add(test)
 
     def change(self) -> None:
