@@ -1,7 +1,7 @@
-"""What a run costs when everything, nothing, or little has changed: `dvd-rental run` four times on sample data.
+"""What a run costs when everything, nothing, or little has changed: `dvd-rental run` on sample data.
 
 `python benchmarks/reuse.py` prints a table. Processor time is that of the command and of the programs that it
-starts; the source is another process.
+starts; the source is another process. For one of the runs, a comment is added to a model, and removed again.
 """
 
 import os
@@ -10,13 +10,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from measuring import table
 
-PROGRAM = Path(sys.executable).parent / "dvd-rental"
+PROGRAMS = Path(sys.executable).parent
+PROJECT = Path(__file__).parents[1] / "dbt"
+MODEL = "top_films"
+RUN = ("dvd-rental", "run")
+DBT = (
+    *("dbt", "build", "--select", MODEL, "--exclude-resource-type", "unit_test", "--target", "local"),
+    *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+)
 HEAD = ("run", "wall, s", "of the first", "processor time, s", "of the first", "load")
 
 
@@ -32,17 +40,24 @@ class RunCost:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "DVD_RENTAL_HOME": folder}
-        measure(["source", "start"], environment)
+        measure(["dvd-rental", "source", "start"], environment)
         try:
             costs = {
-                "first": measure(["run"], environment),
-                "nothing has changed": measure(["run"], environment),
+                "first": measure(RUN, environment),
+                "nothing has changed": measure(RUN, environment),
             }
-            measure(["source", "simulate", "--events", "20"], environment)
-            costs["20 events"] = measure(["run"], environment)
-            costs["nothing has changed, --no-reuse"] = measure(["run", "--no-reuse"], environment)
+            with changed_model():
+                costs[f"code of the report {MODEL}"] = measure(RUN, environment)
+                alone = {**environment, "DBT_TARGET_PATH": f"{folder}/alone", "DBT_LOG_PATH": f"{folder}/alone"}
+                measure(DBT, alone)
+                # The second one has parsed the project before.
+                costs[f"`dbt build --select {MODEL}` alone"] = measure(DBT, alone)
+            measure(RUN, environment)
+            measure(["dvd-rental", "source", "simulate", "--events", "20"], environment)
+            costs["20 events in the source"] = measure(RUN, environment)
+            costs["nothing has changed, --no-reuse"] = measure([*RUN, "--no-reuse"], environment)
         finally:
-            measure(["source", "stop"], environment)
+            measure(["dvd-rental", "source", "stop"], environment)
     first = costs["first"]
     lines = [
         (
@@ -58,9 +73,23 @@ def main() -> None:
     print(f"{os.cpu_count()} cores\n\n{table(HEAD, lines)}")
 
 
+@contextmanager
+def changed_model() -> Iterator[None]:
+    """Add a comment to the SQL of the model, which changes its code version, and remove it in the end."""
+    (file,) = PROJECT.rglob(f"{MODEL}.sql")
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}-- changed\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
 def measure(arguments: Sequence[str], environment: dict[str, str]) -> RunCost:
     started, before = time.perf_counter(), processor_time()
-    done = subprocess.run([PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [PROGRAMS / arguments[0], *arguments[1:]], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         sys.exit(f"{arguments} failed:\n{done.stdout}\n{done.stderr}")
     print(f"{arguments}\n{done.stderr}", file=sys.stderr)

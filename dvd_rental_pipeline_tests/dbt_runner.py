@@ -26,14 +26,18 @@ class Completed:
 
 
 def run_dbt(
-    *arguments: str, target_path: Path, environment: Mapping[str, str], manifest: Manifest | None = None
+    *arguments: str,
+    target_path: Path,
+    environment: Mapping[str, str],
+    manifest: Manifest | None = None,
+    project_dir: Path = DBT_PROJECT_DIR,
 ) -> Completed:
-    """Run a dbt command in this process; without `manifest`, dbt parses the project.
+    """Run a dbt command in this process; without `manifest`, dbt parses the project in `project_dir`.
 
     The environment is that of this process, changed by `environment`. dbt changes the manifest.
     """
     variables = {
-        "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
+        "DBT_PROFILES_DIR": str(project_dir),
         "DBT_TARGET_PATH": str(target_path),
         "DBT_LOG_PATH": str(target_path),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
@@ -44,7 +48,7 @@ def run_dbt(
     reset_adapters()
     with (
         mock.patch.dict(os.environ, variables),
-        contextlib.chdir(DBT_PROJECT_DIR),
+        contextlib.chdir(project_dir),
         contextlib.redirect_stdout(printed),
     ):
         done = dbtRunner(manifest).invoke(list(arguments))

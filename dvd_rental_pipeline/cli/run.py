@@ -22,12 +22,12 @@ def run(
         bool, typer.Option("--force", help="Build although a blocking check of an input failed.")
     ] = False,
     full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild every model.")
+        bool, typer.Option("--full-refresh", help="Copy every table from scratch and rebuild everything.")
     ] = False,
     reuse: Annotated[
         bool,
         typer.Option(
-            "--reuse/--no-reuse", help="Reuse models and passed tests whose code and data have not changed."
+            "--reuse/--no-reuse", help="Reuse models, tests and pages whose code and data have not changed."
         ),
     ] = True,
     watch: Annotated[

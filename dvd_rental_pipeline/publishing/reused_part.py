@@ -82,8 +82,10 @@ def part_of(
     *,
     models: Sequence[DbtModel],
     private: Collection[str],
+    options: Sequence[object] = (),
 ) -> Part:
-    """The part `name`, built by this package from `models` without the columns `private`.
+    """The part `name`, built by this package from `models` without the columns `private`; `options` are what
+    else decides how.
 
     Call it before the models are read: a part that is built meanwhile shows at least these versions.
     """
@@ -103,7 +105,7 @@ def part_of(
         )
         for model in models
     ]
-    return Part(site, name, digest(_code_hash(), shown, sorted(private)))
+    return Part(site, name, digest(_code_hash(), shown, sorted(private), list(options)))
 
 
 @cache

@@ -2,9 +2,8 @@
 
 import dagster as dg
 
-from dvd_rental_pipeline.core.runbook import ERROR, FAILED_ROWS
+from dvd_rental_pipeline.core.runbook import DBT_FAILED_ROWS, ERROR, FAILED_ROWS
 
-DBT_FAILED_ROWS = "dagster_dbt/failed_row_count"
 DBT_STATUS = "status"
 
 

@@ -147,6 +147,12 @@ def _execute(
     return result
 
 
+def _command(command: str, selection: str | None) -> str:
+    """The command that started the run, for the list of runs in the UI."""
+    text = command if selection is None else f"{command} --select {shlex.quote(selection)}"
+    return text if len(text) <= _MAX_COMMAND else f"{text[: _MAX_COMMAND - 1]}…"
+
+
 def _run_config(
     definitions: dg.Definitions, keys: Collection[dg.AssetKey], options: Mapping[str, bool]
 ) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from dvd_rental_pipeline.transform.dbt_output import end
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
+from dvd_rental_pipeline.transform.parsing import is_stale
 from dvd_rental_pipeline.transform.reused import ReusedModels, reused_checks
 from dvd_rental_pipeline.transform.test_selection import runnable_tests
 from dvd_rental_pipeline.transform.translator import ModelTranslator
@@ -42,6 +44,9 @@ DBT_POOL = "dbt"
 
 The instances under deploy/ limit it to one step. Locally the lock on the raw schemas does the same.
 """
+
+RECORDED = {"success", "pass", "warn"}
+"""Statuses of dbt's results whose nodes need no further build while nothing changes."""
 
 FULL_REFRESH_MODELS = "DAGSTER_DBT_FULL_REFRESH_MODELS"
 """Environment variable with the ids of the models that dbt builds from scratch: see `should_full_refresh`."""
@@ -73,7 +78,8 @@ def build_dbt_assets(
     `domain_freshness` has the policies of domains that are updated less often, `version_readers` read the data
     versions of the sources of domains that are not captured.
     """
-    manifest = read_manifest(project.manifest_path)
+    path = project.manifest_path
+    manifest = read_manifest(path)
     codes = read_node_codes(manifest, project.project_dir)
     translator = ModelTranslator(
         manifest,
@@ -117,7 +123,7 @@ def build_dbt_assets(
             yield from reused.after()
             yield from reused_checks(plan, context)
             if not plan.build and not plan.test:
-                context.log.info("Nothing has changed: all models and passed tests are reused.")
+                context.log.info("Nothing has changed: all models and tests are reused.")
                 return
             _forget(records, plan, state)
             invocation = _start(dbt, manifest, plan, full_refresh=config.full_refresh)
@@ -140,7 +146,13 @@ def build_dbt_assets(
                 run_results = read_run_results(invocation)
                 # Each invocation leaves megabytes of artifacts, which nothing else would remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
-            _record(records, plan, manifest, run_results=run_results, context=context)
+            # The manifest is read once per process, and dbt has read the files when it started.
+            if is_stale(path, project.project_dir) or read_manifest(path) is not manifest:
+                context.log.warning(
+                    "A file of the dbt project was saved meanwhile: the next run builds the same models again."
+                )
+            else:
+                _record(records, plan, manifest, run_results=run_results, context=context)
             details = describe_failures(failed_tests(run_results), manifest, domains, warehouse)
         for event in failed:
             yield check_result(event, details.get(str(event.metadata["unique_id"].value), {}))
@@ -239,9 +251,17 @@ def _record(
     run_results: Mapping[str, Any],
     context: dg.AssetExecutionContext,
 ) -> None:
-    """Store the records of what dbt built, and of the tests that passed."""
-    done = {result["unique_id"] for result in run_results["results"] if result["status"] in {"success", "pass"}}
-    built = [record for node, record in plan.records.items() if node in done]
+    """Store the records of what dbt built, and of the tests that passed or warned."""
+    done = {
+        result["unique_id"]: result.get("failures")
+        for result in run_results["results"]
+        if result["status"] in RECORDED and (result["status"] != "warn" or result.get("failures"))
+    }
+    built = [
+        replace(record, row_count=done[node] or 0) if node in manifest.tests else record
+        for node, record in plan.records.items()
+        if node in done
+    ]
     try:
         records.store(described_records(manifest, records.warehouse, built))
     except PipelineError as error:

@@ -51,7 +51,7 @@ class BuildPlan:
         incremental: those of `build` that are built from what has changed alone.
         test: tests to run.
         reused: selected models that are current, with the record of their build.
-        passed: selected tests that have passed on the same data, with their record.
+        evaluated: selected tests that have passed or warned on the same data, with their record.
         records: the records of `build` and `test`, to be stored once each has succeeded.
         versions: data versions of the selected models after the run, where they are known.
     """
@@ -61,7 +61,7 @@ class BuildPlan:
     incremental: frozenset[str]
     test: frozenset[str]
     reused: Mapping[str, BuildRecord]
-    passed: Mapping[str, BuildRecord]
+    evaluated: Mapping[str, BuildRecord]
     records: Mapping[str, BuildRecord]
     versions: Mapping[str, str]
 
@@ -95,10 +95,10 @@ def plan_build(
     )
     for model in models:
         planner.visit(model)
-    passed: dict[str, BuildRecord] = {}
+    evaluated: dict[str, BuildRecord] = {}
     for test in sorted(tests):
         if (record := planner.plan_test(test)) is not None:
-            passed[test] = record
+            evaluated[test] = record
     return BuildPlan(
         build=frozenset(planner.build),
         full_refresh=frozenset(planner.full_refresh),
@@ -107,9 +107,9 @@ def plan_build(
             for model in planner.build - planner.full_refresh
             if manifest.models[model].materialized == INCREMENTAL
         ),
-        test=frozenset(tests) - passed.keys(),
+        test=frozenset(tests) - evaluated.keys(),
         reused={model: state.records[model] for model in models if model not in planner.build},
-        passed=passed,
+        evaluated=evaluated,
         records=planner.records,
         versions={model: version for model in models if (version := planner.visit(model).version) is not None},
     )
@@ -188,7 +188,11 @@ class _Planner:
         if model.materialized == INCREMENTAL and (self._full_refresh or not is_of_same_code):
             self.full_refresh.add(unique_id)
         # A snapshot depends on what it had before. An input without a version may have changed unnoticed.
-        version = digest(inputs or unique_id, self._run_id) if model.is_snapshot or inputs is None else inputs
+        # Without reuse, the table may have had other content under the same version, which others have read.
+        if inputs is None or model.is_snapshot or not self._reuse:
+            version = digest(inputs or unique_id, self._run_id)
+        else:
+            version = inputs
         self.records[unique_id] = BuildRecord(
             unique_id,
             fingerprint or "",

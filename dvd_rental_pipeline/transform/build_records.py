@@ -1,4 +1,5 @@
-"""What the warehouse was last built from: a table in the warehouse itself, one row per model and passed test.
+"""What the warehouse was last built from: a table in the warehouse itself, one row per model, and per
+test that did not fail.
 
 The table is part of the warehouse, so that a copy that is restored has the records of its own state. A record
 is removed before its node is built, and written after it was built: a run that is killed leaves no record that
@@ -18,7 +19,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """The last build of a model, or the last pass of a test.
+    """The last build of a model, or the last evaluation of a test that passed or warned.
 
     Attributes:
         node: dbt's unique id.
@@ -27,9 +28,9 @@ class BuildRecord:
         code: the code version.
         lineage: the code versions of the model and of all models above it, with the shapes of the raw tables.
         version: the data version; empty for a view, which shows its inputs, and for a test.
-        run_id: the run that built it.
+        run_id: the run that built or evaluated it.
         shape: hash of the columns that the table or view then had; empty for a test.
-        row_count: rows that the table then had; None for a view or a test.
+        row_count: rows that the table then had, or that the test warned of: 0 if it passed. None for a view.
     """
 
     node: str

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from dvd_rental_pipeline.transform.code_versions import read_code_versions
+from dvd_rental_pipeline.transform.code_versions import read_node_codes
 from dvd_rental_pipeline.transform.manifest import Manifest
 
 ModelKey: TypeAlias = tuple[str, str]
@@ -15,11 +15,11 @@ Signatures: TypeAlias = Mapping[ModelKey, Collection[str]]
 
 def read_signatures(manifest: Manifest, project_dir: Path) -> Signatures:
     """The signatures of all models of the project in `project_dir`, unit tests included."""
-    versions = read_code_versions(manifest, project_dir)
-    signatures = {unique_id: {versions[unique_id]} for unique_id in manifest.models}
+    codes = read_node_codes(manifest, project_dir)
+    signatures = {unique_id: {codes[unique_id].version} for unique_id in manifest.models}
     for unique_id, test in manifest.tests.items():
         if test.tested in signatures:
-            signatures[test.tested].add(versions[unique_id])
+            signatures[test.tested].add(codes[unique_id].version)
     model_ids = {model.name: unique_id for unique_id, model in manifest.models.items()}
     for unit_test in manifest.raw["unit_tests"].values():
         signatures[model_ids[unit_test["model"]]].add(unit_test["checksum"])

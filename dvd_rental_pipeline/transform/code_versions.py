@@ -1,15 +1,15 @@
 """The code version of each model and test: a hash of all code that determines its SQL.
 
 Its own SQL and configuration, the macros that it uses, the variables and environment variables that these read,
-and the versions of dbt and of the adapter. Not the compiled SQL: that of some models depends on the state of
-the warehouse. No warehouse and no Dagster in here.
+settings of the whole project, and the versions of dbt, of the adapter and of DuckDB. Not the compiled SQL: that
+of some models depends on the state of the warehouse. No warehouse and no Dagster in here.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +25,10 @@ ADAPTERS = ("duckdb", "snowflake", "postgres", "redshift")
 DESCRIPTIVE = {"meta", "tags", "docs", "group", "access", "freshness", "enabled"}
 # Set anew for each run.
 RUN_VARIABLES = {"DAGSTER_DBT_RUN_ID", "DAGSTER_DBT_FULL_REFRESH_MODELS"}
+# Settings of `dbt_project.yml` that concern all nodes, and are not part of their configuration.
+PROJECT_SETTINGS = ("dispatch", "flags", "on-run-end", "on-run-start", "quoting")
+# Programs that compute the content of tables, in releases that change with the environment.
+PROGRAMS = {"duckdb": ("dbt-duckdb", "duckdb")}
 _VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 _ENV_VAR = re.compile(r"\benv_var\(\s*['\"](\w+)['\"](?:\s*,\s*['\"]([^'\"]*)['\"])?")
 _CALL = re.compile(r"\b(\w+)\s*\(")
@@ -48,11 +52,16 @@ class NodeCode:
 def read_node_codes(manifest: Manifest, project_dir: Path) -> Mapping[str, NodeCode]:
     """The code of every model, snapshot and test of the project in `project_dir`, by unique id."""
     macros = _Macros(manifest)
-    variables = _read_variables(project_dir, manifest.raw["metadata"]["project_name"])
-    programs = [f"dbt {manifest.raw['metadata']['dbt_version']}", _adapter_version(manifest.adapter_type)]
+    project = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
+    variables = _variables(project, manifest.raw["metadata"]["project_name"])
+    surroundings = [
+        f"dbt {manifest.raw['metadata']['dbt_version']}",
+        *_program_versions(manifest.adapter_type),
+        digest({name: project.get(name) for name in PROJECT_SETTINGS}),
+    ]
     return {
         unique_id: _node_code(
-            manifest.raw["nodes"][unique_id], macros, variables, [*programs, *_inputs(manifest, unique_id)]
+            manifest.raw["nodes"][unique_id], macros, variables, [*surroundings, *_inputs(manifest, unique_id)]
         )
         for unique_id in (*manifest.models, *manifest.tests)
     }
@@ -91,13 +100,21 @@ class _Macros:
         )
 
     def used_by(self, node: Mapping[str, Any]) -> frozenset[str]:
-        """The ids of the macros that `node` uses, directly or through others."""
-        return frozenset[str]().union(*(self._closure(macro) for macro in node["depends_on"]["macros"]))
+        """The ids of the macros that `node` uses, directly or through others.
+
+        dbt does not list those that are called only where a node is executed, such as in `is_incremental()`.
+        """
+        named = {*node["depends_on"]["macros"], *self._named_in(node["raw_code"], _jinja(node["config"]))}
+        return frozenset[str]().union(*(self._closure(macro) for macro in named))
 
     def called_in_sql(self, node: Mapping[str, Any]) -> frozenset[str]:
         """The ids of the macros that the SQL of `node` calls: all but those that only its hooks call."""
-        names = set(_CALL.findall(node["raw_code"])) & self._ids.keys()
-        return frozenset[str]().union(*(self._closure(self._ids[name]) for name in names))
+        return frozenset[str]().union(*(self._closure(macro) for macro in self._named_in(node["raw_code"])))
+
+    def _named_in(self, *texts: str) -> frozenset[str]:
+        """The ids of the macros that one of `texts` calls."""
+        names = self._ids.keys() & {name for text in texts for name in _CALL.findall(text)}
+        return frozenset(self._ids[name] for name in names)
 
     def text(self, unique_id: str) -> str:
         sql: str = self._raw[unique_id]["macro_sql"]
@@ -113,11 +130,17 @@ class _Macros:
                     continue
                 found.add(current)
                 pending += self._raw[current]["depends_on"]["macros"]
+                pending += self._named_in(self.text(current))
                 name = self._raw[current]["name"]
                 dispatched = (f"{self._adapter}__{name}", f"default__{name}")
                 pending += [self._ids[other] for other in dispatched if other in self._ids]
             self._closures[unique_id] = frozenset(found)
         return self._closures[unique_id]
+
+
+def _jinja(config: Mapping[str, Any]) -> str:
+    """The text of `config`: hooks and other settings are Jinja as well."""
+    return json.dumps(config, default=str).replace('\\"', '"')
 
 
 def _base_name(name: str) -> str:
@@ -132,8 +155,7 @@ def _node_code(
     used = sorted(macros.used_by(node) | macros.of_all_nodes)
     texts = [node["raw_code"], *(macros.text(macro) for macro in used)]
     config = {key: value for key, value in node["config"].items() if key not in DESCRIPTIVE}
-    # Hooks and other settings are Jinja as well.
-    read = "\n".join([*texts, json.dumps(config, default=str).replace('\\"', '"')])
+    read = "\n".join([*texts, _jinja(config)])
     columns = [
         [
             column["name"],
@@ -171,14 +193,18 @@ def _environment_read(text: str) -> Iterator[tuple[str, str]]:
             yield name, os.environ.get(name, default)
 
 
-def _read_variables(project_dir: Path, project: str) -> Mapping[str, Any]:
-    declared = yaml.safe_load((project_dir / "dbt_project.yml").read_text(encoding="utf-8")).get("vars") or {}
-    return {**declared, **(declared.get(project) or {})}
+def _variables(project: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The variables of the project `name`, from its `dbt_project.yml`."""
+    declared = project.get("vars") or {}
+    return {**declared, **(declared.get(name) or {})}
 
 
 @cache
-def _adapter_version(adapter_type: str) -> str:
-    package = f"dbt-{adapter_type}"
+def _program_versions(adapter_type: str) -> Sequence[str]:
+    return [_version(package) for package in PROGRAMS.get(adapter_type, (f"dbt-{adapter_type}",))]
+
+
+def _version(package: str) -> str:
     try:
         return f"{package} {version(package)}"
     except PackageNotFoundError:

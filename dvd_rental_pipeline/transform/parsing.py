@@ -35,12 +35,12 @@ def update_manifest(settings: Settings) -> Path:
     """
     settings.export()
     manifest = settings.dbt_target_dir / "manifest.json"
-    if _is_stale(manifest):
+    if is_stale(manifest):
         try:
             settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
             with FileLock(settings.dbt_target_dir / "parse.lock"):
                 # The previous holder of the lock may have parsed it.
-                if _is_stale(manifest):
+                if is_stale(manifest):
                     _parse(settings)
         except OSError as error:
             raise UnwritableFolderError(settings.dbt_target_dir, error) from error
@@ -61,21 +61,22 @@ def is_input(path: Path) -> bool:
     )
 
 
-def _is_stale(manifest: Path) -> bool:
+def is_stale(manifest: Path, project_dir: Path = DBT_PROJECT_DIR) -> bool:
+    """Whether a file of the project in `project_dir` was saved after `manifest` was made, or there is none."""
     if not manifest.exists():
         return True
     made = manifest.stat().st_mtime
-    return any(path.stat().st_mtime > made for path in _inputs())
+    return any(path.stat().st_mtime > made for path in _inputs(project_dir))
 
 
-def _inputs() -> Iterator[Path]:
+def _inputs(project_dir: Path) -> Iterator[Path]:
     """The files that dbt reads, and their folders, which change when a file is added or deleted.
 
     Not what dbt, people and editors leave beside them, such as `target/` or a link that marks an open file.
     """
-    yield from (DBT_PROJECT_DIR / name for name in INPUT_FILES)
+    yield from (project_dir / name for name in INPUT_FILES)
     for top in INPUT_FOLDERS:
-        for folder, _, names in os.walk(DBT_PROJECT_DIR / top):
+        for folder, _, names in os.walk(project_dir / top):
             yield Path(folder)
             files = (Path(folder, name) for name in names if name.endswith(INPUT_SUFFIXES))
             yield from (file for file in files if file.is_file())

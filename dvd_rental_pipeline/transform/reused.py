@@ -1,10 +1,12 @@
 """Events for what a run reuses: models and tests that are current, so that freshness and conditions hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
+from dvd_rental_pipeline.core.private_api.dagster import AssetCheckExecutionRecordStatus
+from dvd_rental_pipeline.core.runbook import DBT_FAILED_ROWS
 from dvd_rental_pipeline.transform.build_plan import BuildPlan
 from dvd_rental_pipeline.transform.build_records import BuildRecord
 from dvd_rental_pipeline.transform.data_times import DataTimes
@@ -52,15 +54,37 @@ class ReusedModels:
 
 
 def reused_checks(plan: BuildPlan, context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """A passed result of each check whose test passed on the same data."""
-    for key, unique_id in sorted(tests_by_check(context).items()):
-        if (record := plan.passed.get(unique_id)) is not None:
-            yield dg.AssetCheckResult(
-                passed=True,
-                asset_key=key.asset_key,
-                check_name=key.name,
-                metadata={"unique_id": unique_id, **_unchanged(record)},
-            )
+    """The result of each check whose test passed or warned on the same data.
+
+    A warning has the details of its last evaluation, if it is the one that was recorded.
+    """
+    tests = tests_by_check(context)
+    checks = {key: plan.evaluated[test] for key, test in sorted(tests.items()) if test in plan.evaluated}
+    for key, record in checks.items():
+        yield dg.AssetCheckResult(
+            passed=not record.row_count,
+            severity=dg.AssetCheckSeverity.WARN if record.row_count else dg.AssetCheckSeverity.ERROR,
+            asset_key=key.asset_key,
+            check_name=key.name,
+            metadata={
+                **(_warning(context.instance, key, record.row_count) if record.row_count else {}),
+                "unique_id": record.node,
+                **_unchanged(record),
+            },
+        )
+
+
+def _warning(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, rows: int
+) -> Mapping[str, dg.MetadataValue | int]:
+    """The metadata of the last evaluation in which `check` did not pass, if `rows` failed in it."""
+    failed = {AssetCheckExecutionRecordStatus.FAILED}
+    for execution in instance.event_log_storage.get_asset_check_execution_history(check, 1, status=failed):
+        event = execution.event.dagster_event if execution.event else None
+        metadata = event.asset_check_evaluation_data.metadata if event else {}
+        if DBT_FAILED_ROWS in metadata and metadata[DBT_FAILED_ROWS].value == rows:
+            return metadata
+    return {DBT_FAILED_ROWS: rows}
 
 
 def _unchanged(record: BuildRecord) -> dict[str, str]:

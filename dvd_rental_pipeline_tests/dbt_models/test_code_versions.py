@@ -46,6 +46,7 @@ def test_sql_and_columns_belong_to_their_node(manifest: Mapping[str, Any], edite
         ("unknown_member_key", "fct_rental", "data_as_of"),  # also by `rows_with_stale_key`
         ("duckdb__past_states_relation", "customer_state_history", "dim_film"),  # dispatched
         ("delete_rows_not_in", "fct_payment", "dim_film"),  # in a hook
+        ("rows_with_stale_key", "fct_payment", "dim_film"),  # in incremental builds alone
         ("should_full_refresh", "dim_film", None),  # dbt itself calls it
         ("snapshot_committed_strategy", "customer_versions", None),  # dbt finds it by its name
     ],
@@ -72,6 +73,15 @@ def test_variables_belong_to_what_reads_them(manifest: Mapping[str, Any], tmp_pa
     after = versions(manifest, tmp_path)
     assert before["fct_rental"] != after["fct_rental"]
     assert before["dim_film"] == after["dim_film"]
+
+
+def test_settings_of_the_project_belong_to_all_nodes(manifest: Mapping[str, Any], tmp_path: Path) -> None:
+    project = tmp_path / "dbt_project.yml"
+    shutil.copy(DBT_PROJECT_DIR / project.name, project)
+    before = versions(manifest, tmp_path)
+    project.write_text(project.read_text() + "\nquoting: {identifier: true}\n")
+    after = versions(manifest, tmp_path)
+    assert all(before[name] != after[name] for name in before)
 
 
 def test_environment_variables_belong_to_what_reads_them(manifest: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The rules of the dbt project, which dbt itself does not check. A failure names the file to edit."""
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -37,6 +38,22 @@ def reports(models: Mapping[str, Node]) -> Mapping[str, Node]:
     selected = {name: node for name, node in models.items() if node["schema"] == "reports"}
     assert selected
     return selected
+
+
+def test_no_model_depends_on_the_time_of_the_run(
+    manifest: Mapping[str, Any], models: Mapping[str, Node]
+) -> None:
+    # A run reuses what was built from the same data, whenever that was. The data's own time is `data_as_of`.
+    volatile = re.compile(
+        r"\b(current_(?:date|time|timestamp)|localtime(?:stamp)?|now|getdate|sysdate|run_started_at|invocation_id"
+        r"|random|uuid|gen_random_uuid|uuid_string|nextval)\b",
+        re.IGNORECASE,
+    )
+    project = manifest["metadata"]["project_name"]
+    macros = {name: each["macro_sql"] for name, each in manifest["macros"].items() if f".{project}." in name}
+    texts = {name: model["raw_code"] for name, model in models.items()} | macros
+    code = {name: re.sub(r"--[^\n]*|(?s:\{#.*?#\})", "", text) for name, text in texts.items()}
+    assert {name: found for name, text in code.items() if (found := volatile.findall(text))} == {}
 
 
 def test_every_report_has_an_exposure(manifest: Mapping[str, Any], reports: Mapping[str, Node]) -> None:

@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import duckdb
@@ -20,8 +18,9 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
 
-MACROS = ("should_full_refresh", "log_row_count", "generate_schema_name", "is_incremental")
+MACROS = ("forget_build", "should_full_refresh", "log_row_count", "generate_schema_name", "is_incremental")
 SHOP = Domain(
     name="shop",
     source_schema="shop",
@@ -51,6 +50,7 @@ flags: {send_anonymous_usage_stats: false}
 vars: {cheap: 5}
 models:
   shop:
+    +pre-hook: ["{{ forget_build() }}"]
     +post-hook: ["{{ log_row_count() }}"]
     staging: {+schema: staging, +materialized: view}
     marts: {+schema: marts, +materialized: table}
@@ -174,15 +174,20 @@ class ShopProject:
 
     def run(self, *names: str, **config: Any) -> "ShopRun":
         """Build the models `names`, or all, with their tests, by the dbt step."""
-        with self._environment(self.warehouse):
-            return self._run(self.warehouse, names, config)
+        variables = {
+            "SHOP_WAREHOUSE": str(self.warehouse),
+            "DBT_PROFILES_DIR": str(self.project_dir),
+            "DBT_TARGET_PATH": str(self.folder / "target"),
+            "DBT_LOG_PATH": str(self.folder / "logs"),
+        }
+        with mock.patch.dict(os.environ, variables):
+            return self._run(names, config)
 
     def full_build(self) -> Path:
-        """A copy of the warehouse in which everything was built from scratch."""
+        """A copy of the warehouse in which dbt alone has built everything from scratch."""
         copied = self.folder / "full.duckdb"
         shutil.copy(self.warehouse, copied)
-        with self._environment(copied):
-            self._run(copied, (), {"full_refresh": True})
+        self.run_dbt("build", "--full-refresh", "--exclude-resource-type", "test", warehouse=copied)
         return copied
 
     def differences(self) -> list[str]:
@@ -198,21 +203,20 @@ class ShopProject:
         files = (self.project_dir / "models").rglob("*.sql")
         return ["snapshots.item_versions", *sorted(f"{file.parent.name}.{file.stem}" for file in files)]
 
-    def _run(self, warehouse: Path, names: Sequence[str], config: dict[str, Any]) -> "ShopRun":
+    def _run(self, names: Sequence[str], config: dict[str, Any]) -> "ShopRun":
         project = self._parsed_project()
         definitions = dg.Definitions(
             assets=[build_dbt_assets(project, [SHOP], LAYER_FRESHNESS, LAYER_CONDITIONS)],
             resources={
                 "dbt": build_dbt_resource(project),
-                "warehouse": DuckDBWarehouseResource(path=str(warehouse)),
+                "warehouse": DuckDBWarehouseResource(path=str(self.warehouse)),
             },
         )
         job = definitions.resolve_implicit_global_asset_job_def()
         graph = definitions.resolve_asset_graph()
         keys = {key for key in graph.executable_asset_keys if not names or key.path[-1] in names}
-        is_copy = warehouse != self.warehouse
         result = job.get_subset(asset_selection=keys).execute_in_process(
-            instance=dg.DagsterInstance.ephemeral() if is_copy else self.instance,
+            instance=self.instance,
             run_config={"ops": {"dbt_models": {"config": config}}},
             raise_on_error=False,
         )
@@ -227,19 +231,20 @@ class ShopProject:
         )
         newest = max(path.stat().st_mtime_ns for path in self.project_dir.rglob("*"))
         if not project.manifest_path.exists() or project.manifest_path.stat().st_mtime_ns < newest:
-            dbt = Path(sys.executable).parent / "dbt"
-            command = [dbt, "parse", "--quiet", "--project-dir", self.project_dir]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout
+            self.run_dbt("parse", "--quiet", target="target")
         return project
 
-    @contextmanager
-    def _environment(self, warehouse: Path) -> Iterator[None]:
-        os.environ["SHOP_WAREHOUSE"] = str(warehouse)
-        os.environ["DBT_PROFILES_DIR"] = str(self.project_dir)
-        os.environ["DBT_TARGET_PATH"] = str(self.folder / "target")
-        os.environ["DBT_LOG_PATH"] = str(self.folder / "logs")
-        yield
+    def run_dbt(
+        self, *arguments: str, warehouse: Path | None = None, target: str = "target_of_dbt_alone"
+    ) -> None:
+        """Run a dbt command as a person does, outside of a run."""
+        done = run_dbt(
+            *arguments,
+            target_path=self.folder / target,
+            environment={"SHOP_WAREHOUSE": str(warehouse or self.warehouse), "DAGSTER_DBT_RUN_ID": ""},
+            project_dir=self.project_dir,
+        )
+        assert done.succeeded, done.stdout
 
 
 class ShopRun:

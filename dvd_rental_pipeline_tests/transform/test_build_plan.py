@@ -171,7 +171,7 @@ class History:
         `killed_after`: the number of actions after which the process dies.
         """
         plan = self.plan(models, tests, **options)
-        for test in plan.passed:
+        for test in plan.evaluated:
             assert self.warehouse.passes(test, self.codes) or plan.build, f"{test} is reused, and would fail"
         if not plan.build and not plan.test:
             return plan
@@ -308,6 +308,18 @@ def test_what_reads_a_source_without_a_version_is_always_built() -> None:
     assert [plan.build for plan in plans] == [expected, expected]
     assert plans[0].versions[_id("by_shop")] != plans[1].versions[_id("by_shop")]
     assert _id("stg_shop") not in plans[0].versions
+
+
+def test_what_read_values_that_were_changed_by_hand_is_built_after_their_correction() -> None:
+    history = History(random.Random(1))
+    history.run()
+    history.warehouse.contents[_id("dim_item")] = "changed by hand"
+    history.warehouse.contents[SALE] = ("sale", "changed")
+    history.run()
+    assert history.contents() != history.contents_of_a_full_build(), "not noticed"
+    history.run([_id("dim_item")], [], reuse=False)
+    history.run()
+    assert history.contents() == history.contents_of_a_full_build()
 
 
 @pytest.mark.parametrize(

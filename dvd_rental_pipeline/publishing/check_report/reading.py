@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.private_api.dagster import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
-from dvd_rental_pipeline.core.runbook import FAILED_ROWS, SAMPLE
+from dvd_rental_pipeline.core.runbook import DBT_FAILED_ROWS, FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
 from dvd_rental_pipeline.publishing.check_report.executions import PlannedRuns, execution_outcome
 from dvd_rental_pipeline.publishing.check_report.records import (
@@ -25,7 +25,7 @@ from dvd_rental_pipeline.publishing.check_report.records import (
     PastOutcome,
     worst_first,
 )
-from dvd_rental_pipeline.quality.findings import DBT_FAILED_ROWS, describe_failure, failed_rows
+from dvd_rental_pipeline.quality.findings import describe_failure, failed_rows
 from dvd_rental_pipeline.transform.manifest import DbtUnitTest
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.interface import Rows

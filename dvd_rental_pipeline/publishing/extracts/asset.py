@@ -15,6 +15,7 @@ from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
 from dvd_rental_pipeline.publishing.extracts.files import (
     HYPER_FILE,
     Extract,
+    can_write_hyper,
     extract_tables,
     write_extracts,
     write_hyper,
@@ -69,7 +70,9 @@ def build_extracts_asset(
         tables = extract_tables(manifest, domains[0].name, private)
         extracted = {(table.schema, table.name) for table in tables}
         models = [model for model in manifest.models.values() if model.key in extracted]
-        part = part_of(site, "extracts", manifest, warehouse, models=models, private=private)
+        part = part_of(
+            site, "extracts", manifest, warehouse, models=models, private=private, options=[can_write_hyper()]
+        )
         if (unchanged := part.unchanged(context, config)) is not None:
             return unchanged
         with tempfile.TemporaryDirectory(prefix="extracts-") as folder:

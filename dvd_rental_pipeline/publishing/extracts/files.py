@@ -80,9 +80,14 @@ def write_extracts(tables: Sequence[ExtractTable], warehouse: Warehouse, folder:
     return extracts
 
 
+def can_write_hyper() -> bool:
+    """Whether the extra `tableau` is installed."""
+    return importlib.util.find_spec("pantab") is not None
+
+
 def write_hyper(extracts: Sequence[Extract], folder: Path) -> Path | None:
-    """All tables as one Tableau extract, if the extra `tableau` is installed; else None."""
-    if importlib.util.find_spec("pantab") is None:
+    """All tables as one Tableau extract, if it can be written; else None."""
+    if not can_write_hyper():
         return None
     import pantab  # noqa: PLC0415 - optional, and it starts a database engine
     import pyarrow.parquet as pq  # noqa: PLC0415 - only extracts need it
