@@ -24,6 +24,7 @@ def shown(
     reports: list[str] | None = None,
     pages: list[str] | None = None,
     settings: Settings | None = None,
+    reused: tuple[int, int] = (0, 0),
 ) -> str:
     """What is printed of a run with these problems, reports and pages, as plain text."""
     output = io.StringIO()
@@ -38,6 +39,8 @@ def shown(
         warnings=["check marts/fct_payment:is_paid_by_renter failed: 4 rows fail."],
         reports=reports or [],
         pages={page: f"file:///{page}" for page in (pages or ["checks"])},
+        reused_assets=reused[0],
+        reused_checks=reused[1],
     )
     show_run(report, settings or Settings(home=tmp_path), tmp_path / "run.log")
     return output.getvalue()
@@ -85,6 +88,12 @@ def test_only_what_the_run_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "dvd-rental show sales_by_product" in text
     assert "dvd-rental site" not in text
     assert "dvd-rental reports" not in shown(monkeypatch, tmp_path, problems=[])
+
+
+def test_what_was_reused_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert "Reused" not in shown(monkeypatch, tmp_path, problems=[])
+    text = shown(monkeypatch, tmp_path, problems=[], reused=(30, 200))
+    assert "Reused, since nothing has changed for them: 30 tables, views and pages, 200 checks" in text
 
 
 def test_the_printed_seconds_are_those_since_the_program_started(

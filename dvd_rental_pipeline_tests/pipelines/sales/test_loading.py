@@ -12,6 +12,7 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.pipelines.sales.columns import FILE_COLUMNS
 from dvd_rental_pipeline.pipelines.sales.loading import FileOutcome, FileStatus, complete_files, load_files
+from dvd_rental_pipeline.pipelines.sales.versions import read_sales_versions
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline_tests.pipelines.sales.sales_files import csv_text, drop, order_line
@@ -59,16 +60,18 @@ def test_a_file_that_arrives_twice_changes_nothing(landing: Landing) -> None:
     drop(landing.folder, "sales_2024-03.csv", two_lines())
     (outcome,) = landing.load()
     assert (outcome.records, outcome.added) == (2, 2)
-    before = landing.lines()
+    before, versions = landing.lines(), read_sales_versions(landing.warehouse)
     drop(landing.folder, "sales_2024-03.csv", two_lines())
     assert landing.load() == []
     assert landing.lines() == before
+    assert read_sales_versions(landing.warehouse) == versions
 
 
 def test_a_correction_replaces_its_own_rows_and_says_what_changed(landing: Landing) -> None:
     drop(landing.folder, "sales_2024-03.csv", two_lines())
     drop(landing.folder, "sales_2024-03_emea.csv", csv_text([order_line(order_number="9")]))
     landing.load()
+    versions = read_sales_versions(landing.warehouse)
     corrected = [
         order_line(quantity="31"),
         order_line(order_line="3"),
@@ -90,6 +93,7 @@ def test_a_correction_replaces_its_own_rows_and_says_what_changed(landing: Landi
         "sales_2024-03.r2.csv": "loaded",
         "sales_2024-03_emea.csv": "loaded",
     }
+    assert not read_sales_versions(landing.warehouse).items() & versions.items()
     assert landing.load() == [], "a second run changes nothing"
 
 
