@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping
 
 from dvd_rental_pipeline.core.catalog import Domain
-from dvd_rental_pipeline.ingestion.postgres_cdc.write.past_states import past_schema
+from dvd_rental_pipeline.ingestion.postgres_cdc.schemas import past_schema
 from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 

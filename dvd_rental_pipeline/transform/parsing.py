@@ -35,12 +35,12 @@ def update_manifest(settings: Settings) -> Path:
     """
     settings.export()
     manifest = settings.dbt_target_dir / "manifest.json"
-    if is_stale(manifest):
+    if is_stale(manifest, DBT_PROJECT_DIR):
         try:
             settings.dbt_target_dir.mkdir(parents=True, exist_ok=True)
             with FileLock(settings.dbt_target_dir / "parse.lock"):
                 # The previous holder of the lock may have parsed it.
-                if is_stale(manifest):
+                if is_stale(manifest, DBT_PROJECT_DIR):
                     _parse(settings)
         except OSError as error:
             raise UnwritableFolderError(settings.dbt_target_dir, error) from error
@@ -61,7 +61,7 @@ def is_input(path: Path) -> bool:
     )
 
 
-def is_stale(manifest: Path, project_dir: Path = DBT_PROJECT_DIR) -> bool:
+def is_stale(manifest: Path, project_dir: Path) -> bool:
     """Whether a file of the project in `project_dir` was saved after `manifest` was made, or there is none."""
     if not manifest.exists():
         return True

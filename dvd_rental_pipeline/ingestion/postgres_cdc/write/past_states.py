@@ -14,17 +14,13 @@ import duckdb
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.relations import SourceRelation
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.text_forms import quoted
+from dvd_rental_pipeline.ingestion.postgres_cdc.schemas import past_schema
 
 CHANGE_COLUMNS = {
     "_ab_cdc_lsn": "BIGINT",
     "_ab_cdc_updated_at": "VARCHAR",
     "_ab_cdc_deleted_at": "VARCHAR",
 }
-
-
-def past_schema(schema: str) -> str:
-    """The schema for the past states of the raw tables in `schema`."""
-    return f"{schema}_past"
 
 
 class PastStates:
