@@ -11,6 +11,7 @@ import altair
 import duckdb
 import pytest
 
+from dvd_rental_pipeline.publishing.report_pages.assets import tables_of
 from dvd_rental_pipeline.publishing.report_pages.charts import bars
 from dvd_rental_pipeline.publishing.report_pages.content import (
     Chart,
@@ -28,6 +29,7 @@ from dvd_rental_pipeline.publishing.report_pages.rendering import write_images, 
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.transform.manifest import Manifest
+from dvd_rental_pipeline.warehouse.interface import Rows
 from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, PERSON, ReportTables, fill
 
 MEGABYTE = 1024 * 1024
@@ -52,6 +54,24 @@ def payload(html: str) -> Any:
     found = re.search(r'<script type="application/json" id="content">(.*?)</script>', html, re.DOTALL)
     assert found
     return json.loads(found[1])
+
+
+@each_page
+def test_a_page_depends_on_all_tables_that_it_reads(
+    page: PageDeclaration, business: ReportTables, manifest: Manifest
+) -> None:
+    queries: list[str] = []
+
+    def query(sql: str) -> Rows:
+        queries.append(sql)
+        return business.warehouse.query(sql)
+
+    page.build(ReportReader(query, manifest, (), page.reports))
+    read = {
+        model.key for model in manifest.models.values() if any(model.relation_name in sql for sql in queries)
+    }
+    assert len(read) > 1
+    assert read <= {model.key for model in tables_of(page, manifest)}
 
 
 @each_page

@@ -24,7 +24,7 @@ from dvd_rental_pipeline.publishing.report_pages.vega_bundle import publish_vega
 from dvd_rental_pipeline.publishing.reused_part import PartConfig, part_of
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.failing_rows import private_columns
-from dvd_rental_pipeline.transform.manifest import DbtModel, read_manifest
+from dvd_rental_pipeline.transform.manifest import DbtModel, Manifest, read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
@@ -60,8 +60,7 @@ def build_page_asset(
         started = time.monotonic()
         manifest = read_manifest(project.manifest_path)
         private = private_columns(manifest, domains)
-        reports = [model for model in manifest.models.values() if _is_read_by(page, model)]
-        part = part_of(site, page.name, manifest, warehouse, models=reports, private=private)
+        part = part_of(site, page.name, manifest, warehouse, models=tables_of(page, manifest), private=private)
         if (unchanged := part.unchanged(context, config)) is not None:
             return unchanged
         reader = ReportReader(warehouse.query, manifest, private, page.reports)
@@ -93,8 +92,20 @@ def build_page_asset(
     return report_page
 
 
-def _is_read_by(page: PageDeclaration, model: DbtModel) -> bool:
-    return model.key[0] == REPORTS_SCHEMA and model.name in page.reports
+def tables_of(page: PageDeclaration, manifest: Manifest) -> Sequence[DbtModel]:
+    """The tables that `page` shows: its reports, and the data timestamps of the domains behind them."""
+    reports = [
+        model
+        for model in manifest.models.values()
+        if model.key[0] == REPORTS_SCHEMA and model.name in page.reports
+    ]
+    domains = manifest.domains_of(*(report.unique_id for report in reports))
+    times = [
+        model
+        for model in manifest.models.values()
+        if model.name.endswith("data_as_of") and manifest.domains_of(model.unique_id) <= domains
+    ]
+    return [*reports, *times]
 
 
 def _preview(image: ChartImage) -> dg.MetadataValue:
