@@ -91,7 +91,7 @@ def measure(arguments: Sequence[str], environment: dict[str, str]) -> RunCost:
         [PROGRAMS / arguments[0], *arguments[1:]], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        sys.exit(f"{arguments} failed:\n{done.stdout}\n{done.stderr}")
+        sys.exit(f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     print(f"{arguments}\n{done.stderr}", file=sys.stderr)
     return RunCost(time.perf_counter() - started, processor_time() - before, os.getloadavg()[0])
 
