@@ -10,8 +10,10 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from dvd_rental_pipeline.publishing.home_page import publish_home
+from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
 from dvd_rental_pipeline.publishing.report_pages.pdf import find_browser, publish_pdf
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
+from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline_tests.browser import PHONE, SitePage, open_page, published, running_browser
@@ -63,6 +65,23 @@ def test_a_chart_shows_the_figures_of_the_warehouse(browser: Browser, site: Path
         assert first[0] == "Jan 2025", "and not the month before, west of Greenwich"
         assert first[1] == f"${float(by_month[0][1]):,.2f}"
         assert sales.complaints == []
+
+
+@pytest.mark.parametrize("declared", REPORT_PAGES, ids=NAMES)
+def test_images_show_the_rows_of_the_page(
+    browser: Browser, site: Path, tables: ReportTables, declared: PageDeclaration
+) -> None:
+    content = tables.content(declared)
+    with open_page(browser, published(site, f"{declared.name}/index.html")) as page:
+        drawn = [
+            chart for chart in content.charts if chart.spec and page.page.query_selector(f"#chart-{chart.name}")
+        ]
+        assert drawn
+        for chart in drawn:
+            fields = [column.field for column in chart.columns]
+            in_image = [{name: row[name] for name in fields} for row in shown_rows(chart, content.filters)]
+            on_page = [{name: row[name] for name in fields} for row in page.rows(chart.name)]
+            assert on_page == in_image, chart.name
 
 
 def test_every_filter_of_sales_changes_its_charts(browser: Browser, site: Path, tables: ReportTables) -> None:

@@ -1,5 +1,6 @@
 """The rows that a chart shows before a reader has used a filter, as report.js selects them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,12 @@ def _summed(chart: Chart, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
             group[name] += row[name] or 0
     for group in groups.values():
         for name in chart.sums:
-            group[name] = round(group[name], 2)
+            group[name] = _rounded(group[name])
         for name, (above, below, factor) in chart.ratios.items():
-            group[name] = round(group[above] / group[below] * factor, 2) if group[below] else None
+            group[name] = _rounded(group[above] / group[below] * factor) if group[below] else None
     return list(groups.values())
+
+
+def _rounded(value: float) -> float:
+    """`value` with two digits; halves go up, as with JavaScript's Math.round."""
+    return math.floor(value * 100 + 0.5) / 100
