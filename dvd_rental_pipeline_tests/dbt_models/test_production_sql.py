@@ -12,10 +12,6 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline_tests.dbt_runner import run_dbt
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
-# Functions of Snowflake that sqlglot does not model.
-FRAME = r"\b(?:rows|range)\s+(?:between|unbounded|current|\d+)\b[^)]*"
-SNOWFLAKE_FUNCTIONS: set[str] = set()
-
 
 @dataclass(frozen=True)
 class Compiled:
@@ -79,7 +75,7 @@ def test_every_function_is_one_of_snowflake(compiled: Compiled) -> None:
         if statement is not None
         for call in statement.find_all(sqlglot.exp.Anonymous)
     }
-    assert unknown <= SNOWFLAKE_FUNCTIONS
+    assert unknown == set()
 
 
 def test_names_are_stored_in_upper_case(compiled: Compiled) -> None:
