@@ -7,7 +7,7 @@ from dagster_dbt import DbtProject
 
 from dvd_rental_pipeline.assembly.declaration import AssetPipeline, CapturePipeline
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS
-from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS, after_any_of
+from dvd_rental_pipeline.automation.conditions import EVERY_MORNING, LAYER_CONDITIONS, after_any_of
 from dvd_rental_pipeline.automation.failed_checks import failed_check_alerts
 from dvd_rental_pipeline.automation.freshness import LAYER_DATA_LAG, LAYER_FRESHNESS
 from dvd_rental_pipeline.automation.overdue_assets import overdue_alerts
@@ -16,6 +16,7 @@ from dvd_rental_pipeline.automation.slot_lag import MonitoredSlot, build_slot_la
 from dvd_rental_pipeline.ingestion.asset_keys import leader_key
 from dvd_rental_pipeline.publishing.check_report.declared_checks import declared_checks
 from dvd_rental_pipeline.publishing.checks_asset import build_checks_asset
+from dvd_rental_pipeline.publishing.cost_report.asset import build_costs_asset
 from dvd_rental_pipeline.publishing.docs_asset import build_docs_asset
 from dvd_rental_pipeline.publishing.extracts.asset import build_extracts_asset
 from dvd_rental_pipeline.publishing.page_verdicts import read_lineage
@@ -88,6 +89,7 @@ def build_shared_definitions(
     parts = [part for each in own for part in (*(each.assets or ()), *(each.asset_checks or ()))]
     reported = [part for part in (*parts, *models, data_lag) if isinstance(part, dg.AssetsDefinition)]
     external = [part for part in parts if isinstance(part, dg.AssetSpec)]
+    checks = declared_checks(reported)
     return dg.Definitions(
         assets=[
             *models,
@@ -95,11 +97,12 @@ def build_shared_definitions(
             build_checks_asset(
                 dbt_project,
                 domains,
-                declared_checks(reported),
+                checks,
                 LAYER_FRESHNESS["checks"],
                 after_any_of(_trigger_assets(pipelines, asset_pipelines)),
                 lineage=read_lineage([*reported, *external]),
             ),
+            build_costs_asset(domains, checks, LAYER_FRESHNESS["site"], EVERY_MORNING),
         ],
         asset_checks=[data_lag],
         sensors=[*MODEL_SENSORS, *build_alert_sensors(pipelines)],

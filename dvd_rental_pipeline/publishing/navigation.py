@@ -37,5 +37,6 @@ SITE_PARTS: Sequence[SitePart] = (
     ),
     SitePart("checks", "Data quality", "Whether the data can be trusted today: every check, and what to do."),
     SitePart("docs", "Docs", "What each column means and where it comes from: data model, lineage, dbt docs."),
+    SitePart("costs", "Costs", "What each asset costs, and what is saved where nothing has changed."),
     SitePart("extracts", "Downloads", "Every mart and report as Parquet and CSV, for other tools."),
 )

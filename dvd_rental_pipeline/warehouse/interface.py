@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -58,6 +59,16 @@ class Warehouse(ABC):
         Raises:
             WarehouseError: the statement fails or would write, or the warehouse cannot be reached.
         """
+
+    def credits_by_tag(self, since: date) -> Rows | None:
+        """What statements of this project have cost since that day; None where nothing is charged.
+
+        Rows of day (a date, UTC), asset, check and credits; asset and check are NULL for other statements.
+
+        Raises:
+            WarehouseError: the warehouse cannot be reached, or does not permit it.
+        """
+        return None
 
     @abstractmethod
     def create_schema(self, name: str) -> None:

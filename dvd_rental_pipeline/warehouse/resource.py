@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[typ
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         return self.to_warehouse().query(sql, parameters)
+
+    def credits_by_tag(self, since: date) -> Rows | None:
+        return self.to_warehouse().credits_by_tag(since)
 
     def create_schema(self, name: str) -> None:
         self.to_warehouse().create_schema(name)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,19 @@ _TYPES = (
 )
 
 
+# Attributed to statements: without idle time, and known after up to eight hours.
+_CREDITS_BY_TAG = """
+select
+    to_date(start_time),
+    parse_json(query_tag):asset::varchar,
+    parse_json(query_tag):check::varchar,
+    sum(credits_attributed_compute)
+from snowflake.account_usage.query_attribution_history
+where start_time >= ? and query_tag like '{"app": "dvd_rental"%'
+group by 1, 2, 3
+"""
+
+
 @dataclass(frozen=True)
 class SnowflakeWarehouse(Warehouse):
     """The database of `login`. Each call is a session of its own, with `tags` in the query history.
@@ -56,6 +70,9 @@ class SnowflakeWarehouse(Warehouse):
         require_read_only(sql)
         with open_snowflake(self.login, self.tags) as session:
             return session.execute(sql, parameters)
+
+    def credits_by_tag(self, since: date) -> Rows | None:
+        return self.query(_CREDITS_BY_TAG, [since.isoformat()])
 
     def create_schema(self, name: str) -> None:
         with open_snowflake(self.login, self.tags) as session:

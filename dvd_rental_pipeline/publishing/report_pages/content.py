@@ -38,7 +38,7 @@ class ChartColumn:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of one report. Dates are ISO text, numbers are plain, see `plain_value`."""
+    """Rows of one report, or of none. Dates are ISO text, numbers are plain, see `plain_value`."""
 
     report: str
     columns: Sequence[str]
@@ -143,16 +143,22 @@ class Content:
 
 
 @dataclass(frozen=True)
-class PageDeclaration:
-    """A page: its place in the site, the reports that it reads, and how its content is built from them.
-
-    `consumer` is the dbt exposure of those who read it.
-    """
+class Page:
+    """A page: the part of the site that it is, its head, and the team that owns it."""
 
     name: str
     title: str
     question: str
     owner: str
+
+
+@dataclass(frozen=True)
+class PageDeclaration(Page):
+    """A page about reports: those that it reads, and how its content is built from them.
+
+    `consumer` is the dbt exposure of those who read it.
+    """
+
     consumer: str
     reports: Sequence[str]
     build: Callable[["ReportReader"], Content]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dvd_rental_pipeline.publishing.report_pages.charts import CHART_CONFIG
-from dvd_rental_pipeline.publishing.report_pages.content import Chart, Content, Dataset, PageDeclaration
+from dvd_rental_pipeline.publishing.report_pages.content import Chart, Content, Dataset, Page
 from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import vega_path
 from dvd_rental_pipeline.publishing.search_index import SearchEntry, write_search_index
@@ -39,8 +39,11 @@ class ChartImage:
     png: bytes
 
 
-def write_page(page: PageDeclaration, content: Content, folder: Path) -> None:
-    """Write `content` into `folder`, which is to be published as the part `page.name`."""
+def write_page(page: Page, content: Content, folder: Path, *, has_verdict: bool = True) -> None:
+    """Write `content` into `folder`, which is to be published as the part `page.name`.
+
+    With `has_verdict`, it shows the verdict of the checks on its reports.
+    """
     (folder / "data").mkdir()
     for chart in content.charts:
         _write_csv(chart, folder / "data" / f"{chart.name}.csv")
@@ -54,6 +57,7 @@ def write_page(page: PageDeclaration, content: Content, folder: Path) -> None:
             content=content,
             payload=script_json(_payload(content)),
             vega=vega_path(),
+            has_verdict=has_verdict,
         )
     )
     (folder / "index.html").write_text(html, encoding="utf-8")

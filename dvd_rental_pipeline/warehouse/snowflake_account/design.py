@@ -232,6 +232,12 @@ class Account:
             )
 
     def _transformer(self) -> Iterator[Statement]:
+        # For the cost report: what the statements of each asset have cost.
+        yield Statement(
+            "grant database role snowflake.usage_viewer to role TRANSFORMER",
+            "ACCOUNTADMIN",
+            needs=(AccountObject("ROLE", "TRANSFORMER"),),
+        )
         # CREATE SCHEMA is for branches, which build beside production.
         yield self._grant(("USAGE", "CREATE SCHEMA"), "DATABASE", self.database, "TRANSFORMER")
         for schema in self._raw:

@@ -26,6 +26,9 @@ _DROP = re.compile(rf"drop\s+(?P<kind>{_KIND})\s+(if\s+exists\s+)?(?P<name>{_NAM
 _GRANT_ROLE = re.compile(
     rf"grant\s+role\s+(?P<role>{_NAME})\s+to\s+(?P<kind>role|user)\s+(?P<grantee>{_NAME})\s*$", re.IGNORECASE
 )
+_GRANT_DATABASE_ROLE = re.compile(
+    rf"grant\s+database\s+role\s+(?P<role>{_NAME})\s+to\s+role\s+(?P<grantee>{_NAME})\s*$", re.IGNORECASE
+)
 _GRANT = re.compile(
     rf"grant\s+(?P<privileges>[\w\s,]+?)\s+on\s+(?P<on>.+?)\s+to\s+role\s+(?P<grantee>{_NAME})\s*$",
     re.IGNORECASE | re.DOTALL,
@@ -127,6 +130,11 @@ class AccountObjects:
         """Whether `role`, or a role granted to it, has a privilege on an object."""
         return any((privilege, kind, name, each) in self.grants for each in self._inherited(role))
 
+    def database_roles(self, role: str) -> set[str]:
+        """The database roles granted to `role`, or to one that is granted to it."""
+        inherited = self._inherited(role)
+        return {grant[2] for grant in self.grants if grant[1] == "DATABASE_ROLE" and grant[3] in inherited}
+
     def _inherited(self, role: str) -> set[str]:
         """The role, and those granted to it."""
         return {role} | {grant[2] for grant in self.grants if grant[1] == "ROLE" and grant[3] == role}
@@ -161,6 +169,7 @@ class AccountObjects:
             (_ALTER, self._alter),
             (_DROP, self._drop),
             (_GRANT_ROLE, self._grant_role),
+            (_GRANT_DATABASE_ROLE, self._grant_database_role),
             (_GRANT, self._grant),
             (_MASK, self._mask),
             (_SHOW, self._show),
@@ -216,6 +225,12 @@ class AccountObjects:
         self.require("ROLE", role)
         self.require(match["kind"].upper(), grantee)
         self._add(self.grants, ("USAGE", "ROLE", role, grantee))
+        return SUCCESS
+
+    def _grant_database_role(self, match: re.Match[str]) -> str:
+        grantee = match["grantee"].upper()
+        self.require("ROLE", grantee)
+        self._add(self.grants, ("USAGE", "DATABASE_ROLE", match["role"].upper(), grantee))
         return SUCCESS
 
     def _grant(self, match: re.Match[str]) -> str:

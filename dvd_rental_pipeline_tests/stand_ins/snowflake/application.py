@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from dvd_rental_pipeline.warehouse.duckdb_file import BUGGY_OPTIMIZERS
 from dvd_rental_pipeline_tests.stand_ins.snowflake import dialect_gaps
 from dvd_rental_pipeline_tests.stand_ins.snowflake.account_objects import SUCCESS, AccountObjects
+from dvd_rental_pipeline_tests.stand_ins.snowflake.account_usage import AttributedQueries
 from dvd_rental_pipeline_tests.stand_ins.snowflake.external_stages import ExternalStages, read_s3
 from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultMiddleware
 from dvd_rental_pipeline_tests.stand_ins.snowflake.login import RefusedLoginError, verify
@@ -55,6 +57,7 @@ class Server:
         self.statements: list[dict[str, Any]] = []
         self.account = AccountObjects()
         self.external = ExternalStages(self.account)
+        self.attributed = AttributedQueries()
         self.aborted: set[str] = set()
 
     async def login(self, request: Request) -> JSONResponse:
@@ -103,7 +106,8 @@ class Server:
                 replaced = SUCCESS
             try:
                 self.account.require_readable(sql, session.role)
-                answered = self.external.answer(sql, session.role) or self.account.answer(sql)
+                usage = self.attributed.answer(sql, self.account.database_roles(session.role))
+                answered = usage or self.external.answer(sql, session.role) or self.account.answer(sql)
                 replaced = answered or self.account.without_policies(replaced)
             except ProgrammingError as error:
                 return _refusal(f"{error.errno:06d}", str(error.sqlstate), str(error.msg))
@@ -113,7 +117,16 @@ class Server:
                     (name, value) for name, value in request.scope["headers"] if name != b"content-encoding"
                 ]
                 request._headers = type(request.headers)(scope=request.scope)
+        started = time.time()
         answer = await fakesnow.server.query_request(request)
+        if session is not None:
+            self.attributed.record(
+                warehouse=session.warehouse,
+                user=session.user,
+                query_tag=session.query_tag,
+                started=started,
+                seconds=time.time() - started,
+            )
         if session is not None and answer.status_code == 200 and json.loads(answer.body).get("success"):
             self.account.record_relation(sql, session.role)
         if answer.status_code == 500:
