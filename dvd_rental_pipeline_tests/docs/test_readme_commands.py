@@ -48,7 +48,7 @@ def test_commands_that_need_no_run_fit_the_terminal(arguments: str, tmp_path: Pa
 
 @pytest.mark.heavy
 def test_the_readme_can_be_followed_word_for_word(tmp_path: Path) -> None:
-    command_line = CommandLine(tmp_path / "home", seconds=900)
+    command_line = CommandLine(tmp_path / "home", seconds=1800)
     try:
         follow(command_line, "dvd-rental run")
         for line in readme_commands():
