@@ -1,8 +1,9 @@
 """What runs every minute cost the local instance: runs, files, disk, and how fast the UI answers.
 
-`python benchmarks/signups_history.py [--ticks 10080] [--first 60]` executes the schedule's ticks one after the
-other as the daemon does, with the project's own instance, and prints what there is after the first ones and at
-the end. Before it, a week that was missed is caught up.
+`python benchmarks/signups_history.py [--missed 10080] [--ticks 60,300]` first catches up minutes that were
+missed, a week of them. Then it executes the schedule's ticks one after the other as the daemon does, with the
+project's own instance, and prints what there is after each number of ticks, and at last when as many ticks are
+recorded as a week has: the instance keeps those for a week.
 """
 
 import argparse
@@ -45,24 +46,28 @@ ASSET_PAGE = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--ticks", type=int, default=WEEK)
-    parser.add_argument("--first", type=int, default=60)
+    parser.add_argument("--missed", type=int, default=WEEK)
+    parser.add_argument("--ticks", default="60,300")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedPostgres(Path(folder, "home", "postgres"))
         with server.lease() as url:
-            print(catch_up_a_week(url))
+            print(catch_up(url, arguments.missed))
             settings = Settings(home=Path(folder, "home"), signups_database_url=url, signups_batch_size=BATCH)
             settings.export()
             os.environ["DAGSTER_HOME"] = str(write_instance(settings))
             lines = []
             done = 0
-            for goal in (arguments.first, arguments.ticks):
+            for goal in map(int, arguments.ticks.split(",")):
                 started = time.perf_counter()
                 run_ticks(settings, url, done, goal)
                 seconds = (time.perf_counter() - started) / (goal - done)
                 done = goal
                 lines.append((f"{done:,}", f"{seconds:.2f}", *measure(settings)))
+            with dg.DagsterInstance.get() as instance:
+                for number in range(done, WEEK):
+                    record_tick(instance, number, "0" * 36)
+            lines.append((f"{WEEK:,} recorded", "", *measure(settings)))
         server.stop()
     head = (
         "ticks",
@@ -77,14 +82,14 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}\n\n{table(head, lines)}")
 
 
-def catch_up_a_week(url: str) -> str:
-    """Load the minutes of a week, as the next runs of the schedule would, and say what that took."""
+def catch_up(url: str, minutes: int) -> str:
+    """Load `minutes` that were missed, as the next runs of the schedule would, and say what that took."""
     now = datetime.now(UTC)
     runs = 0
     with running_signups_api() as api, open_store(url) as store:
         api.limit = sys.maxsize
         client = JsonClient(api.url)
-        load_due_minutes(store, client, now - timedelta(minutes=WEEK), batch_size=BATCH)
+        load_due_minutes(store, client, now - timedelta(minutes=minutes), batch_size=BATCH)
         started = time.perf_counter()
         while load_due_minutes(store, client, now, batch_size=BATCH).minutes:
             runs += 1
@@ -94,7 +99,7 @@ def catch_up_a_week(url: str) -> str:
             "select count(*), pg_total_relation_size('signups.users') from signups.users"
         ).fetchall()
     return (
-        f"A week that was missed, {WEEK:,} minutes of {BATCH} users: {runs} runs, {seconds:,.0f} s, "
+        f"{minutes:,} minutes of {BATCH} users that were missed: {runs} runs, {seconds:,.0f} s, "
         f"{users:,} users in {size / 1e6:,.0f} MB."
     )
 
@@ -118,16 +123,15 @@ def run_ticks(settings: Settings, url: str, first: int, last: int) -> None:
                     raise SystemExit(request.skip_message)
                 tags |= request.tags
             result = job.execute_in_process(instance=instance, tags=tags)
-            instance.create_tick(
-                TickData(
-                    JOB,
-                    JOB,
-                    InstigatorType.SCHEDULE,
-                    TickStatus.SUCCESS,
-                    60.0 * number,
-                    run_ids=[result.run_id],
-                )
-            )
+            record_tick(instance, number, result.run_id)
+
+
+def record_tick(instance: dg.DagsterInstance, number: int, run_id: str) -> None:
+    """Record a tick of the schedule, as the daemon does."""
+    moment = 60.0 * number
+    instance.create_tick(
+        TickData(JOB, JOB, InstigatorType.SCHEDULE, TickStatus.SUCCESS, moment, run_ids=[run_id])
+    )
 
 
 def measure(settings: Settings) -> tuple[str, ...]:
