@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Error numbers of a login that is denied: by its key, by the network policy.
 KEY_REJECTED = ("390144", "390100", "394304")
 ADDRESS_REJECTED = ("390422", "390432")
+ROLE_REJECTED = ("390186", "390189")
+# Error numbers of a statement that no virtual warehouse can compute.
+NO_WAREHOUSE = "606"
+WAREHOUSE_SUSPENDED = "90073"
 
 
 class SnowflakeSession:
@@ -176,17 +180,8 @@ def _translate_error(error: "Error", login: SnowflakeLogin, seconds: float) -> W
     message = str(error.msg or error).strip()
     number = str(error.errno or "")
     server = f"Snowflake at {login.address}"
-    if number in KEY_REJECTED or "JWT" in message:
-        return WarehouseUnavailableError(
-            f"{server} does not accept the key of the user {login.user} (390144: JWT token is invalid). "
-            f"Compare RSA_PUBLIC_KEY_FP in `describe user {login.user}` with the key's fingerprint, and check "
-            "DVD_RENTAL_SNOWFLAKE_ACCOUNT."
-        )
-    if number in ADDRESS_REJECTED or "IP address" in message or "not allowed to access" in message:
-        return WarehouseUnavailableError(
-            f"{server} denies access to this machine: {message}. Add its address to the network policy of "
-            "the account."
-        )
+    if (rejected := _explain_rejection(number, message, login)) is not None:
+        return WarehouseUnavailableError(rejected)
     if "cancelled by the client due to a timeout" in message:
         return WarehouseError(
             f"The statement took longer than {login.statement_timeout} s and was cancelled. "
@@ -202,3 +197,35 @@ def _translate_error(error: "Error", login: SnowflakeLogin, seconds: float) -> W
         f"{server} did not respond correctly for {seconds:.0f} s: {message}. Check "
         "https://status.snowflake.com and the network, then start again; no statement was partly executed."
     )
+
+
+def _explain_rejection(number: str, message: str, login: SnowflakeLogin) -> str | None:
+    """Why a login or a virtual warehouse is denied, and the remedy; None for another error."""
+    server = f"Snowflake at {login.address}"
+    if number in KEY_REJECTED or "JWT" in message:
+        return (
+            f"{server} does not accept the key of the user {login.user} (390144: JWT token is invalid). "
+            f"Compare RSA_PUBLIC_KEY_FP in `describe user {login.user}` with the key's fingerprint, and check "
+            "DVD_RENTAL_SNOWFLAKE_ACCOUNT."
+        )
+    if number in ADDRESS_REJECTED or "IP address" in message or "not allowed to access" in message:
+        return (
+            f"{server} denies access to this machine: {message}. Add its address to the network policy of "
+            "the account."
+        )
+    if number in ROLE_REJECTED:
+        return (
+            f"{server} does not let the user {login.user} log in with the role {login.role}: set "
+            "DVD_RENTAL_SNOWFLAKE_ROLE to a role of this user, or grant it: `dvd-rental snowflake apply`."
+        )
+    if number == WAREHOUSE_SUSPENDED:
+        return (
+            f"{message} Raise its limit with `dvd-rental snowflake apply --credits {login.warehouse}=N`, or "
+            "wait for the next month."
+        )
+    if number == NO_WAREHOUSE:
+        return (
+            f"The virtual warehouse {login.warehouse} does not exist, or the role {login.role} may not use it: "
+            "fix DVD_RENTAL_SNOWFLAKE_WAREHOUSE, or create it with `dvd-rental snowflake apply`."
+        )
+    return None

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
@@ -308,6 +309,27 @@ def test_a_wrong_key_is_reported_once(services: ProductionServices, one_report: 
     assert done.returncode == 1, done.stderr
     assert "does not accept the key of the user DVD_RENTAL_TRANSFORMER" in done.stderr
     assert done.stderr.count("390144") == 1, "reported once, not for each table"
+    assert_raw_tables_equal_the_source(services)
+
+
+def test_a_monitor_at_its_limit_fails_what_its_warehouse_computes(
+    services: ProductionServices, one_report: str
+) -> None:
+    services.snowflake.spend("DVD_RENTAL_TRANSFORMING", 100_000)
+    built = services.run("run", "--select", 'key:"reports/genre_performance"')
+    services.snowflake.spend("DVD_RENTAL_TRANSFORMING", 0)
+    # Without rows to load, a sync computes nothing.
+    with psycopg.connect(services.owner_url) as source:
+        source.execute("update language set last_update = now() where language_id = 1")
+    services.snowflake.spend("DVD_RENTAL_LOADING", 100_000)
+    synced = services.run("run", "--select", RAW)
+    services.snowflake.spend("DVD_RENTAL_LOADING", 0)
+    for done, monitor in ((built, "DVD_RENTAL_TRANSFORMING"), (synced, "DVD_RENTAL_LOADING")):
+        assert done.returncode == 1, done.stderr
+        assert f"resource monitor '{monitor}' has exceeded its quota" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+    services.ok("run", "--select", 'key:"reports/genre_performance"')
+    services.ok("run", "--select", RAW)
     assert_raw_tables_equal_the_source(services)
 
 

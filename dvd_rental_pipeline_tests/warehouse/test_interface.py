@@ -50,6 +50,8 @@ def warehouse(
         monkeypatch.setenv(name, value)
     server.query("drop schema if exists DVD_RENTALS.SALES")
     server.query("create schema DVD_RENTALS.SALES")
+    # As the account's design grants them on schemas that are loaded from files.
+    server.query("grant usage, create table, create stage on schema DVD_RENTALS.SALES to role TRANSFORMER")
     yield SnowflakeWarehouse(SnowflakeLogin.from_settings(Settings.load(Path("/none"))), {"test": "interface"})
 
 

@@ -31,6 +31,8 @@ def grant(login: SnowflakeLogin) -> None:
     (database_role,) = [sql for sql in statements if "database role" in sql]
     with open_snowflake(login, {}) as session:
         session.execute("create role if not exists TRANSFORMER")
+        session.execute("create warehouse if not exists TRANSFORMING")
+        session.execute("grant usage on warehouse TRANSFORMING to role TRANSFORMER")
         session.execute(database_role)
 
 

@@ -34,6 +34,7 @@ SALES_PIPELINE = AssetPipeline(
     build_definitions=_build_definitions,
     resource_factories=_resource_factories,
     trigger_assets=[(SALES.name, "order_lines")],
+    loaded_schemas=[SALES.name],
     # A file comes once a month.
     freshness=timedelta(days=35),
     read_versions=read_sales_versions,

@@ -38,8 +38,7 @@ def test_snowflake_gets_the_same_star_as_duckdb(
         steps.run()
         with pytest.raises(WarehouseError, match="lacks the schema"):
             snowflake.load()
-        for schema in ("TOTESYS", "TOTESYS_LAKE"):
-            server.query(f"create schema DVD_RENTALS.{schema}")
+        set_up(server, loaded_schemas=["totesys", "totesys_lake"])
         snowflake.load()
         simulate(steps.url, events=30, seed=6)
         steps.run(complete=True)

@@ -119,7 +119,7 @@ class AccountObjects:
             return
         for match in _READ.finditer(_without_comments(sql)):
             name = _full_name(match["name"])
-            if name in self.readers and not self._inherited(role) & self.readers[name]:
+            if name in self.readers and not self.inherited(role) & self.readers[name]:
                 raise ProgrammingError(
                     msg=f"SQL compilation error:\nObject '{name}' does not exist or not authorized.",
                     errno=2003,
@@ -128,14 +128,18 @@ class AccountObjects:
 
     def may(self, privilege: str, kind: str, name: str, role: str) -> bool:
         """Whether `role`, or a role granted to it, has a privilege on an object."""
-        return any((privilege, kind, name, each) in self.grants for each in self._inherited(role))
+        return any((privilege, kind, name, each) in self.grants for each in self.inherited(role))
 
     def database_roles(self, role: str) -> set[str]:
         """The database roles granted to `role`, or to one that is granted to it."""
-        inherited = self._inherited(role)
+        inherited = self.inherited(role)
         return {grant[2] for grant in self.grants if grant[1] == "DATABASE_ROLE" and grant[3] in inherited}
 
-    def _inherited(self, role: str) -> set[str]:
+    def has_role(self, user: str, role: str) -> bool:
+        """Whether the user may log in with the role, as every user may with PUBLIC."""
+        return role == "PUBLIC" or ("USAGE", "ROLE", role, user) in self.grants
+
+    def inherited(self, role: str) -> set[str]:
         """The role, and those granted to it."""
         return {role} | {grant[2] for grant in self.grants if grant[1] == "ROLE" and grant[3] == role}
 

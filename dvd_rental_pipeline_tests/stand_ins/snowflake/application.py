@@ -30,10 +30,14 @@ from dvd_rental_pipeline_tests.stand_ins.snowflake.account_usage import Attribut
 from dvd_rental_pipeline_tests.stand_ins.snowflake.external_stages import ExternalStages, read_s3
 from dvd_rental_pipeline_tests.stand_ins.snowflake.faults import Fault, FaultMiddleware
 from dvd_rental_pipeline_tests.stand_ins.snowflake.login import RefusedLoginError, verify
+from dvd_rental_pipeline_tests.stand_ins.snowflake.privileges import Privileges
 
 _SET_TAG = re.compile(r"\s*alter\s+session\s+set\s+query_tag\s*=\s*'(?P<tag>(?:[^']|'')*)'", re.IGNORECASE)
 _CURRENT = re.compile(r"\bcurrent_(?P<what>user|role|warehouse)\(\)", re.IGNORECASE)
 _MANAGED = re.compile(r"\s+with\s+managed\s+access\b", re.IGNORECASE)
+_USE_WAREHOUSE = re.compile(
+    r"\s*(use\s+warehouse|create\s+warehouse(\s+if\s+not\s+exists)?)\s+(?P<warehouse>\w+)", re.IGNORECASE
+)
 _USE_ROLE = re.compile(r"\s*use\s+role\s+(?P<role>\w+)", re.IGNORECASE)
 _SESSION_ONLY = re.compile(r"\s*(alter\s+session\s+(un)?set|use\s+(role|warehouse|secondary))\b", re.IGNORECASE)
 
@@ -58,6 +62,7 @@ class Server:
         self.account = AccountObjects()
         self.external = ExternalStages(self.account)
         self.attributed = AttributedQueries()
+        self.privileges = Privileges(self.account)
         self.aborted: set[str] = set()
 
     async def login(self, request: Request) -> JSONResponse:
@@ -73,11 +78,24 @@ class Server:
                     "success": False,
                 }
             )
+        user = body["data"]["LOGIN_NAME"].upper()
+        role = request.query_params.get("roleName", "PUBLIC").upper()
+        if user in self.account.names.get("USER", set()) and not self.account.has_role(user, role):
+            return JSONResponse(
+                {
+                    "data": {"nextAction": "RETRY_LOGIN"},
+                    "code": "390189",
+                    "message": f"Role '{role}' specified in the connect string does not exist or not "
+                    "authorized. Contact your local system administrator, or attempt to login with another "
+                    "role, e.g. PUBLIC.",
+                    "success": False,
+                }
+            )
         answer = await fakesnow.server.login_request(request)
         token = json.loads(answer.body)["data"]["token"]
         self.sessions[f'Snowflake Token="{token}"'] = Session(
-            user=body["data"]["LOGIN_NAME"].upper(),
-            role=request.query_params.get("roleName", "PUBLIC").upper(),
+            user=user,
+            role=role,
             warehouse=request.query_params.get("warehouse", "").upper(),
             query_tag=body["data"]["SESSION_PARAMETERS"].get("QUERY_TAG", ""),
         )
@@ -102,9 +120,13 @@ class Server:
             replaced = _MANAGED.sub("", replaced)
             if used := _USE_ROLE.match(sql):
                 session.role = used["role"].upper()
+            if used := _USE_WAREHOUSE.match(sql):
+                # Creating a warehouse also selects it.
+                session.warehouse = used["warehouse"].upper()
             if _SESSION_ONLY.match(sql):
                 replaced = SUCCESS
             try:
+                self.privileges.require(sql, session.role, session.warehouse)
                 self.account.require_readable(sql, session.role)
                 usage = self.attributed.answer(sql, self.account.database_roles(session.role))
                 answered = usage or self.external.answer(sql, session.role) or self.account.answer(sql)
@@ -129,6 +151,7 @@ class Server:
             )
         if session is not None and answer.status_code == 200 and json.loads(answer.body).get("success"):
             self.account.record_relation(sql, session.role)
+            self.privileges.record(sql, session.role)
         if answer.status_code == 500:
             # A statement that fakesnow cannot run fails at once; the connector retries HTTP 500 for minutes.
             return _refusal("000603", "XX000", json.loads(answer.body)["message"])
@@ -153,6 +176,10 @@ def build_application(public_keys: dict[str, str]) -> FaultMiddleware:
 
     async def statements(request: Request) -> JSONResponse:
         return JSONResponse(server.statements)
+
+    async def spend(request: Request) -> JSONResponse:
+        server.privileges.spent.update(await request.json())
+        return JSONResponse(None)
 
     async def set_fault(request: Request) -> JSONResponse:
         middleware.faults.append(Fault(**await request.json()))
@@ -179,6 +206,7 @@ def build_application(public_keys: dict[str, str]) -> FaultMiddleware:
                     for route in fakesnow.server.routes
                 ),
                 Route("/stand-in/statements", statements),
+                Route("/stand-in/spending", spend, methods=["POST"]),
                 Route("/stand-in/faults", set_fault, methods=["POST"]),
                 Route("/stand-in/faults", clear_faults, methods=["DELETE"]),
             ]

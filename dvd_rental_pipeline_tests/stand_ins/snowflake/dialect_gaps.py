@@ -5,6 +5,7 @@ Only the process of the server imports this module, since it changes fakesnow in
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from string import Template
 from typing import Any
@@ -34,6 +35,10 @@ _MISSING = re.compile(r"(?:Table|View) with name \"?([\w$.]+)\"? does not exist"
 _INFER_SCHEMA = re.compile(
     r"from\s+table\s*\(\s*infer_schema\s*\(\s*location\s*=>\s*(?P<location>\?|'[^']+')\s*,"
     r"\s*file_format\s*=>\s*(?:\?|'[^']+')\s*\)\s*\)",
+    re.IGNORECASE,
+)
+_CLONE_SCHEMA = re.compile(
+    r"\s*create\s+schema\s+if\s+not\s+exists\s+(?P<schema>[\w.]+)\s+clone\s+(?P<source>[\w.]+)\s*;?\s*$",
     re.IGNORECASE,
 )
 _SWAP = re.compile(r"\s*alter\s+table\s+(?P<one>\S+)\s+swap\s+with\s+(?P<other>\S+)\s*;?\s*$", re.IGNORECASE)
@@ -84,6 +89,8 @@ class PatchedCursor(FakeSnowflakeCursor):
                 f"drop table {spare}",
                 _SUCCESS,
             ]
+        if clone := _CLONE_SCHEMA.match(command):
+            return list(self._cloned_schema(clone["schema"], clone["source"]))
         if schema := _INFER_SCHEMA.search(command):
             location = schema["location"]
             if location == "?":
@@ -93,6 +100,15 @@ class PatchedCursor(FakeSnowflakeCursor):
             # The quoted form of a stage: from '@"STAGE"'.
             return [re.sub(r"(\bfrom\s+)'(@[^']+)'", r"\1\2", command, flags=re.IGNORECASE)]
         return [command]
+
+    def _cloned_schema(self, schema: str, source: str) -> Iterator[str]:
+        yield f"create schema if not exists {schema}"
+        # If the schema exists, nothing is cloned.
+        if not _relations(self._duck_conn, schema):
+            for name, kind in _relations(self._duck_conn, source):
+                cloned = "view" if kind == "VIEW" else "table"
+                yield f'create {cloned} {schema}."{name}" as select * from {source}."{name}"'
+        yield _SUCCESS
 
     def _inferred_schema(self, stage: str) -> str:
         url = fakesnow.copy_into.stage_url_from_var(
@@ -214,6 +230,16 @@ def _as_snowflake_error(error: ProgrammingError) -> ProgrammingError:
         errno=2003,
         sqlstate="42S02",
     )
+
+
+def _relations(connection: duckdb.DuckDBPyConnection, schema: str) -> Sequence[tuple[str, str]]:
+    """Name and kind of each table and view of a schema, which has its database in its name."""
+    database, _, name = schema.upper().rpartition(".")
+    return connection.execute(
+        "select table_name, table_type from information_schema.tables"
+        " where upper(table_catalog) = ? and upper(table_schema) = ?",
+        [database, name],
+    ).fetchall()
 
 
 def _snowflake_type(duckdb_type: str) -> str:

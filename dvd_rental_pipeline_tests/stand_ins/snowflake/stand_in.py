@@ -158,6 +158,10 @@ class SnowflakeStandIn:
         statements: list[dict[str, Any]] = json.loads(self._control("GET", "statements"))
         return statements
 
+    def spend(self, monitor: str, used: int) -> None:
+        """Set the credits of this month that the warehouses of a resource monitor have used."""
+        self._control("POST", "spending", {monitor: used})
+
     def fail(self, requests: int, status: int = 500, path: str = "/") -> None:
         """Answer the next requests with an HTTP status."""
         self._set_fault(path=path, requests=requests, status=status)
@@ -188,7 +192,11 @@ class SnowflakeStandIn:
             return content
 
 
-def set_up(server: SnowflakeStandIn, raw_schemas: Sequence[str] = ("dvd_rental",)) -> None:
+def set_up(
+    server: SnowflakeStandIn,
+    raw_schemas: Sequence[str] = ("dvd_rental",),
+    loaded_schemas: Sequence[str] = (),
+) -> None:
     """Set up the empty account as `dvd-rental snowflake apply` does."""
     login = SnowflakeLogin(
         account=ACCOUNT,
@@ -201,7 +209,7 @@ def set_up(server: SnowflakeStandIn, raw_schemas: Sequence[str] = ("dvd_rental",
         protocol="http",
     )
     with open_snowflake(login, {}) as session:
-        apply(Account(list(raw_schemas)), session, lambda _: None)
+        apply(Account(list(raw_schemas), loaded_schemas=list(loaded_schemas)), session, lambda _: None)
 
 
 def new_private_key(path: Path, passphrase: str | None = None) -> rsa.RSAPrivateKey:

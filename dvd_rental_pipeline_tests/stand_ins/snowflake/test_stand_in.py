@@ -1,6 +1,7 @@
 """The stand-in behaves as Snowflake where fakesnow differs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ from snowflake.connector import SnowflakeConnection
 from snowflake.connector.errors import DatabaseError, ProgrammingError
 from snowflake.connector.pandas_tools import write_pandas
 
-from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, new_private_key
+from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, new_private_key, set_up
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,74 @@ def test_a_persistent_server_keeps_its_tables_after_a_restart(tmp_path: Path) ->
         server.stop()
         server.start()
         assert server.query("select a from DVD_RENTALS.kept.t") == [(1,)]
+
+
+@pytest.fixture(scope="module")
+def account(server: SnowflakeStandIn) -> SnowflakeStandIn:
+    """The server, set up."""
+    set_up(server)
+    return server
+
+
+@contextmanager
+def session_as(server: SnowflakeStandIn, role: str) -> Iterator[SnowflakeConnection]:
+    warehouse = {"LOADER": "LOADING", "TRANSFORMER": "TRANSFORMING", "REPORTER": "REPORTING"}[role]
+    with server.connect(role, role=role, warehouse=warehouse) as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    ("role", "statement", "refusal"),
+    [
+        ("LOADER", "create table DVD_RENTALS.MARTS.t (a number)", "Schema 'DVD_RENTALS.MARTS' does not exist"),
+        ("REPORTER", "create table DVD_RENTALS.MARTS.t (a number)", "operate on schema 'MARTS'"),
+        ("REPORTER", "create schema DVD_RENTALS.MINE", "operate on database 'DVD_RENTALS'"),
+        ("REPORTER", "delete from DVD_RENTALS.MARTS.owned", "operate on table 'OWNED'"),
+        ("REPORTER", "drop table DVD_RENTALS.MARTS.owned", "operate on table 'OWNED'"),
+        (
+            "TRANSFORMER",
+            "create or replace table DVD_RENTALS.DVD_RENTAL.loaded (a number)",
+            "operate on schema",
+        ),
+        ("TRANSFORMER", "insert into DVD_RENTALS.DVD_RENTAL.loaded values (1)", "operate on table 'LOADED'"),
+        ("TRANSFORMER", "select salt from DVD_RENTALS.GOVERNANCE.PSEUDONYM_SALT", "not authorized"),
+        ("LOADER", "select a from DVD_RENTALS.MARTS.owned", "not authorized"),
+    ],
+)
+def test_what_a_role_was_not_granted_is_refused(
+    account: SnowflakeStandIn, role: str, statement: str, refusal: str
+) -> None:
+    with session_as(account, "LOADER") as session:
+        execute(session, "create table if not exists DVD_RENTALS.DVD_RENTAL.loaded (a number)")
+    with session_as(account, "TRANSFORMER") as session:
+        execute(session, "create table if not exists DVD_RENTALS.MARTS.owned (a number)")
+    with session_as(account, role) as session, pytest.raises(ProgrammingError, match=refusal):
+        execute(session, statement)
+
+
+def test_only_what_is_computed_needs_a_virtual_warehouse(account: SnowflakeStandIn) -> None:
+    with account.connect("TRANSFORMER", role="TRANSFORMER") as session:
+        execute(
+            session,
+            "create table if not exists DVD_RENTALS.MARTS.uncomputed (a number)",
+            "select 1",
+            "show roles",
+        )
+        for statement in (
+            "select a from DVD_RENTALS.MARTS.uncomputed",
+            "insert into DVD_RENTALS.MARTS.uncomputed values (1)",
+            "create or replace table DVD_RENTALS.MARTS.computed as (select 1 as a)",
+        ):
+            with pytest.raises(ProgrammingError, match="No active warehouse selected"):
+                execute(session, statement)
+
+
+def test_a_rename_keeps_owner_and_grants_of_the_table(account: SnowflakeStandIn) -> None:
+    with session_as(account, "TRANSFORMER") as session:
+        execute(
+            session,
+            "create or replace table DVD_RENTALS.STAGING.built as select 1 as a",
+            "alter table DVD_RENTALS.STAGING.built rename to DVD_RENTALS.MARTS.renamed",
+        )
+    with session_as(account, "REPORTER") as session, pytest.raises(ProgrammingError, match="not authorized"):
+        execute(session, "select a from DVD_RENTALS.MARTS.renamed")

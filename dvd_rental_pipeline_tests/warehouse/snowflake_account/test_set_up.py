@@ -62,6 +62,8 @@ def test_an_empty_account_is_planned_and_applied_until_nothing_is_missing(
     assert "create user if not exists AIRBYTE type = service" in planned
     assert "DVD_RENTAL_REPORTER" not in planned, "no key was given for it"
     assert "show" not in planned
+    for schema in ("DVD_RENTAL", "SIGNUPS", "TOTESYS", "TOTESYS_LAKE", "SALES"):
+        assert f"create schema if not exists DVD_RENTALS.{schema} with managed access;" in planned
     applied = admin.run("snowflake", "apply", *keys)
     assert applied.returncode == 0, applied.stderr
     statements = [each["sql"] for each in server.statements()]
@@ -157,6 +159,7 @@ def test_apply_restores_grants_that_a_refresh_took_away(
         "account": ACCOUNT,
         "user": "LOADER",
         "role": "LOADER",
+        "warehouse": "LOADING",
         "private_key_file": str(server.private_key_path),
         "host": "127.0.0.1",
         "port": server.port,
@@ -172,7 +175,8 @@ def test_apply_restores_grants_that_a_refresh_took_away(
     assert "does not exist or not authorized" in read.stderr
     admin.ok("snowflake", "apply")
     transformer.ok("query", "select count(*) from dvd_rental.city")
-    refused = Production(tmp_path, {**server.environment("REPORTER"), "DVD_RENTAL_SNOWFLAKE_ROLE": "REPORTER"})
+    reporting = {"DVD_RENTAL_SNOWFLAKE_ROLE": "REPORTER", "DVD_RENTAL_SNOWFLAKE_WAREHOUSE": "REPORTING"}
+    refused = Production(tmp_path, {**server.environment("REPORTER"), **reporting})
     assert "not authorized" in refused.run("query", "select count(*) from dvd_rental.city").stderr
 
 
@@ -184,3 +188,70 @@ def test_the_plan_shows_what_a_month_costs(admin: CommandLine) -> None:
     hourly = " ".join(admin.run("snowflake", "plan", "--syncs-per-day", "24").stderr.split())
     assert "LOADING: 24 starts per day" in hourly
     assert "25 credits per month. Its monitor suspends it at 38." in hourly
+
+
+def test_a_monitor_that_reached_its_limit_suspends_only_its_own_warehouse(
+    admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path
+) -> None:
+    admin.ok("snowflake", "apply", "--credits", "TRANSFORMING=50")
+    server.query("create or replace table DVD_RENTALS.MARTS.anything as select 1 as a")
+    server.query("grant select on all tables in schema DVD_RENTALS.MARTS to role TRANSFORMER")
+    transformer = Production(tmp_path, server.environment("TRANSFORMER"))
+    read = ("query", "select a from marts.anything")
+    transformer.ok(*read)
+
+    server.spend("DVD_RENTAL_TRANSFORMING", 50)
+    refused = transformer.run(*read)
+    assert refused.returncode == 1
+    shown = " ".join(refused.stderr.split())
+    assert "Warehouse 'TRANSFORMING' cannot be resumed because resource monitor" in shown
+    assert "dvd-rental snowflake apply --credits TRANSFORMING=N" in shown
+    reporting = {"DVD_RENTAL_SNOWFLAKE_ROLE": "REPORTER", "DVD_RENTAL_SNOWFLAKE_WAREHOUSE": "REPORTING"}
+    Production(tmp_path, {**server.environment("REPORTER"), **reporting}).ok(*read)
+
+    admin.ok("snowflake", "apply", "--credits", "TRANSFORMING=60")
+    transformer.ok(*read)
+
+
+def test_a_warehouse_of_another_role_is_refused_with_the_setting(
+    admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path
+) -> None:
+    admin.ok("snowflake", "apply")
+    settings = {**server.environment("TRANSFORMER"), "DVD_RENTAL_SNOWFLAKE_WAREHOUSE": "LOADING"}
+    refused = Production(tmp_path, settings).run("query", "select count(*) from marts.anything")
+    assert refused.returncode == 1
+    assert "fix DVD_RENTAL_SNOWFLAKE_WAREHOUSE" in " ".join(refused.stderr.split())
+
+
+def test_a_role_that_the_user_lacks_is_refused_with_the_setting(
+    admin: CommandLine, server: SnowflakeStandIn, public_key: Path, tmp_path: Path
+) -> None:
+    admin.ok("snowflake", "apply", f"--public-key=LOADER={public_key}")
+    settings = {
+        **server.environment("AIRBYTE"),
+        "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH": str(public_key.with_name("key.pem")),
+    }
+    refused = Production(tmp_path, settings).run("query", "select 1")
+    assert refused.returncode == 1
+    shown = " ".join(refused.stderr.split())
+    assert "does not let the user AIRBYTE log in with the role TRANSFORMER" in shown
+    assert "DVD_RENTAL_SNOWFLAKE_ROLE" in shown
+
+
+def test_a_clone_is_of_the_branch_alone(admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path) -> None:
+    """The transformer builds in it; the reporter, who has no privilege on the new schema, does not see it."""
+    admin.ok("snowflake", "apply")
+    transformer = Production(tmp_path, server.environment("TRANSFORMER"))
+    arguments = {"role": "TRANSFORMER", "warehouse": "TRANSFORMING"}
+    with server.connect("TRANSFORMER", **arguments) as session, session.cursor() as cursor:
+        cursor.execute("create or replace table DVD_RENTALS.MARTS.dim_any as select 1 as a")
+        transformer.ok("snowflake", "clone-branch", "my_change")
+        cursor.execute("create or replace table DVD_RENTALS.MY_CHANGE_MARTS.dim_any as select 2 as a")
+    assert transformer.json("query", "select a from my_change_marts.dim_any") == [{"a": 2}]
+    assert transformer.json("query", "select a from marts.dim_any") == [{"a": 1}]
+    reporting = {"DVD_RENTAL_SNOWFLAKE_ROLE": "REPORTER", "DVD_RENTAL_SNOWFLAKE_WAREHOUSE": "REPORTING"}
+    reporter = Production(tmp_path, {**server.environment("REPORTER"), **reporting})
+    assert reporter.json("query", "select a from marts.dim_any") == [{"a": 1}]
+    assert "not authorized" in reporter.run("query", "select a from my_change_marts.dim_any").stderr
+    transformer.ok("snowflake", "clone-branch", "my_change", "--drop")
+    assert "does not exist" in transformer.run("query", "select a from my_change_marts.dim_any").stderr
