@@ -6,6 +6,7 @@ Each step may cost something or wait for a service, unlike an examination. `docs
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,15 +87,15 @@ class Rehearsal:
     def connection_id(self) -> str:
         return str(getattr(self.settings, self.pipeline.connection_setting))
 
-    def ingestion(self) -> "AirbyteIngestion":
+    @contextmanager
+    def ingestion(self) -> Iterator["AirbyteIngestion"]:
         from dvd_rental_pipeline.assembly.resources import build_ingestion  # noqa: PLC0415 - slow imports
 
         self.settings.export()
+        ingestion: Any = build_ingestion(self.settings, self.pipeline)
         # Outside of a run, references to the environment are resolved here.
-        resource: AirbyteIngestion = build_ingestion(
-            self.settings, self.pipeline
-        ).process_config_and_initialize()
-        return resource
+        with ingestion.process_config_and_initialize_cm() as resource:
+            yield resource
 
 
 def _log_in(rehearsal: Rehearsal) -> StepOutcome:
@@ -119,7 +120,8 @@ def _sync(rehearsal: Rehearsal) -> StepOutcome:
 def _run_sync(rehearsal: Rehearsal, *, full_refresh: bool) -> StepOutcome:
     log: Any = logging.getLogger(__name__)
     started = time.monotonic()
-    outcome = rehearsal.ingestion().sync(rehearsal.pipeline.domain, log, full_refresh=full_refresh)
+    with rehearsal.ingestion() as ingestion:
+        outcome = ingestion.sync(rehearsal.pipeline.domain, log, full_refresh=full_refresh)
     if outcome.failures:
         return StepOutcome(False, "; ".join(f"{name}: {reason}" for name, reason in outcome.failures.items()))
     return StepOutcome(True, f"{len(outcome.metadata)} tables after {time.monotonic() - started:.0f} s.")
@@ -127,7 +129,8 @@ def _run_sync(rehearsal: Rehearsal, *, full_refresh: bool) -> StepOutcome:
 
 def _blank_texts(rehearsal: Rehearsal) -> StepOutcome:
     log: Any = logging.getLogger(__name__)
-    tables = rehearsal.ingestion().inspect(rehearsal.pipeline.domain, log).tables
+    with rehearsal.ingestion() as ingestion:
+        tables = ingestion.inspect(rehearsal.pipeline.domain, log).tables
     differing = [name for name, table in tables.items() if not table.agrees]
     if differing:
         return StepOutcome(False, f"These differ from the source: {_names(differing)}.")
@@ -137,7 +140,8 @@ def _blank_texts(rehearsal: Rehearsal) -> StepOutcome:
 
 def _positions(rehearsal: Rehearsal) -> StepOutcome:
     log: Any = logging.getLogger(__name__)
-    inspection = rehearsal.ingestion().inspect(rehearsal.pipeline.domain, log)
+    with rehearsal.ingestion() as ingestion:
+        inspection = ingestion.inspect(rehearsal.pipeline.domain, log)
     retained = inspection.facts.slot.retained_bytes if inspection.facts and inspection.facts.slot else 0
     pending = {name: table.pending for name, table in inspection.tables.items() if table.pending}
     found = f"The slot retains {retained / 1e6:,.1f} MB of log; {sum(pending.values()):,} changes are pending"

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from dvd_rental_pipeline.core.settings import PROJECT_ROOT
-from dvd_rental_pipeline.doctor.rehearsal import STEPS
+import pytest
+
+from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.doctor.rehearsal import STEPS, Rehearsal
+from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
 
@@ -20,6 +23,27 @@ def test_missing_settings_are_one_message(tmp_path: Path) -> None:
     assert done.stderr.count("DVD_RENTAL_AIRBYTE_WORKSPACE_ID") == 1
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
+
+
+def test_the_ingestion_is_opened_outside_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It resolves references to the environment, of which it closes what it opened."""
+    settings = {
+        "DEPLOYMENT": "production",
+        "HOME": str(tmp_path),
+        "SOURCE_URL": "postgresql://airbyte:secret@db.example/rental",
+        "AIRBYTE_WORKSPACE_ID": "workspace",
+        "AIRBYTE_CLIENT_ID": "client",
+        "AIRBYTE_CLIENT_SECRET": "client-secret",
+        "AIRBYTE_CONNECTION_ID": "connection",
+        "SNOWFLAKE_ACCOUNT": "organisation-account",
+        "SNOWFLAKE_USER": "DVD_RENTAL_TRANSFORMER",
+        "SNOWFLAKE_PRIVATE_KEY_PATH": str(tmp_path / "key.p8"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"DVD_RENTAL_{name}", value)
+    rehearsal = Rehearsal(Settings.load(tmp_path / "none"), DVD_RENTAL_PIPELINE)
+    with rehearsal.ingestion() as ingestion:
+        assert ingestion.source_url == settings["SOURCE_URL"]
 
 
 def test_the_plan_and_the_guide_list_every_step(tmp_path: Path) -> None:
