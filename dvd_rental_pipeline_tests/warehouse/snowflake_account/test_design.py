@@ -36,8 +36,8 @@ FULL = Account(
 # Statements that sqlglot 30 does not parse.
 UNREAD = ("create resource monitor", "alter resource monitor", "alter warehouse", "create masking policy",
           "alter masking policy", "create role", "create user", "alter user", "create network policy",
-          "alter network policy", "grant role", "grant apply on masking", "grant select on all",
-          "grant select on future",
+          "alter network policy", "grant role", "grant database role", "grant apply on masking",
+          "grant select on all", "grant select on future",
           "create storage integration", "alter storage integration", "alter stage")  # fmt: skip
 
 
