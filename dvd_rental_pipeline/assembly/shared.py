@@ -27,7 +27,7 @@ from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.consumers import build_consumer_specs
 from dvd_rental_pipeline.transform.raw_inputs import ModelInputs
 
-ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"])
+ALWAYS_BUILT = dg.AssetSelection.assets(["site", "checks"], ["site", "costs"])
 """Downstream of nothing, so that no failure can skip it."""
 
 
