@@ -15,9 +15,10 @@ from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.runbook import FAILED_ROWS, RUNBOOK, Section
 from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
-from dvd_rental_pipeline.quality.present_tables import present_tables
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, stored_data_times
+from dvd_rental_pipeline.warehouse.interface import TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
+from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
 # Snowflake prints times to the millisecond: a stored time may be that much too early.
 PRINTED_PRECISION = timedelta(milliseconds=1)
@@ -122,13 +123,13 @@ def _read_backlogs(
     sources = {source for table in tables for source in table.sources}
     if not sources:
         return {}
-    present = present_tables(warehouse, {source.path[0] for source in sources})
+    present = read_table_columns(warehouse, {source.path[0] for source in sources})
     questions = sorted(
         {
             (source, times[table.asset])
             for table in tables
             for source in table.sources
-            if tuple(source.path) in present
+            if TableName(*source.path) in present
         }
     )
     # When a row was read, not when it was committed: a change that was synced late has not waited here.

@@ -18,8 +18,9 @@ from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
 from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.accepted_schema import accepted_differences
 from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
-from dvd_rental_pipeline.quality.present_tables import present_tables
+from dvd_rental_pipeline.warehouse.interface import TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
+from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _count_rows(domain: Domain, warehouse: WarehouseResource) -> Mapping[str, Ma
     """
     names = ("rows", "tombstones", "quarantined", "null_keys", "duplicate_keys")
     counts = {table.name: dict.fromkeys(names, 0) for table in domain.tables}
-    present = present_tables(warehouse, [domain.name])
+    present = read_table_columns(warehouse, [domain.name])
     selects = [
         f"select '{table.name}' as name, count(*) - count(_ab_cdc_deleted_at) as live,"
         " count(_ab_cdc_deleted_at) as tombstones,"
@@ -233,7 +234,7 @@ def _count_rows(domain: Domain, warehouse: WarehouseResource) -> Mapping[str, Ma
         f"0) as null_keys, ({_count_duplicate_keys(domain, table)}) as duplicate_keys"
         f" from {domain.name}.{table.name}"
         for table in domain.tables
-        if (domain.name, table.name) in present
+        if TableName(domain.name, table.name) in present
     ]
     rows = warehouse.query(" union all ".join(selects)).values if selects else []
     return counts | {
