@@ -1,21 +1,17 @@
 """The load of new users, every minute, does not wait for a build of all models."""
 
-import os
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
-import requests
 from dagster_graphql import DagsterGraphQLClient
 
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.signups.assets import JOB
 from dvd_rental_pipeline.runs.instance import open_instance
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
+from dvd_rental_pipeline_tests.end_to_end.dev_server import running_dev_server
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(2400)]
 
@@ -24,40 +20,13 @@ MAX_WAIT = 10.0
 
 
 @pytest.fixture(scope="module")
-def server(dvd_rental: CommandLine) -> Iterator[str]:
-    """`dvd-rental dev` over a home in which everything was built once; the address of its GraphQL."""
+def client(dvd_rental: CommandLine) -> Iterator[DagsterGraphQLClient]:
+    """Of `dvd-rental dev` over a home in which everything was built once."""
     dvd_rental.ok("run")
     dvd_rental.ok("run", "--select", 'key:"signups_postgres/users"')
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = dvd_rental.home / "dev.log"
-    process = subprocess.Popen(
-        dvd_rental.command("dev", "--port", str(port)),
-        env=dvd_rental.environment(),
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            try:
-                requests.get(f"http://127.0.0.1:{port}/server_info", timeout=10).raise_for_status()
-                break
-            except requests.RequestException:
-                time.sleep(1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        # An interrupt stops the child processes too; a kill would leave them running.
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    with running_dev_server(dvd_rental.command("dev"), dvd_rental.environment(), log) as client:
+        yield client
 
 
 def waited(instance: dg.DagsterInstance, run_id: str) -> float:
@@ -82,10 +51,8 @@ def finished(instance: dg.DagsterInstance, run_id: str) -> tuple[float, float, f
 
 
 def test_a_tick_waits_less_than_ten_seconds_beside_a_build_of_all_models(
-    server: str, dvd_rental: CommandLine
+    client: DagsterGraphQLClient, dvd_rental: CommandLine
 ) -> None:
-    host, _, port = server.partition(":")
-    client = DagsterGraphQLClient(host, port_number=int(port))
     whole = {"ops": {"dbt_models": {"config": {"full_refresh": True}}}}
     ended_within_build = False
     with open_instance(Settings(home=dvd_rental.home)) as instance:
