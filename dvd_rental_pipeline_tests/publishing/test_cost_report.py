@@ -36,7 +36,7 @@ def asset_key(name: str) -> dg.AssetKey:
 
 
 class Models(dg.Config):
-    """What the step does with its report: "built" or "reused"; it fails after a model if told to."""
+    """Whether the step reports its report as "built" or "reused", and whether it fails before it."""
 
     report: str = "built"
     fails: bool = False
@@ -134,7 +134,7 @@ def test_each_run_is_counted_once(instance: dg.DagsterInstance) -> None:
     assert list(again.days) == list(once.days)
     run(instance, models)
     twice = by_asset(list(again.with_ended_runs(instance, now).days))
-    assert (twice[MART].builds, twice[MART].seconds) == (2, 6.0)
+    assert (twice[MART].builds, twice[MART].seconds, twice[MART].rows) == (2, 6.0, 2000)
 
 
 def test_days_are_forgotten_after_a_month(instance: dg.DagsterInstance) -> None:

@@ -1,6 +1,6 @@
 """The cost report as an asset, published with the rest of the site.
 
-Like the check report, it has no upstream assets: it tells what runs have cost that failed.
+Like the check report, it has no upstream assets: it includes the cost of failed runs.
 """
 
 import tempfile

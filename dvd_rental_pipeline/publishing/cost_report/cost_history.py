@@ -56,7 +56,7 @@ class CostHistory:
 
 
 def _summed(days: Iterable[AssetDay]) -> list[AssetDay]:
-    """One entry per asset and day; its rows are those of the last one that has any."""
+    """One entry per asset and day."""
     sums: dict[tuple[str, str], AssetDay] = {}
     for day in days:
         before = sums.get((day.asset, day.day))
@@ -68,7 +68,7 @@ def _summed(days: Iterable[AssetDay]) -> list[AssetDay]:
                 builds=before.builds + day.builds,
                 reused=before.reused + day.reused,
                 seconds=before.seconds + day.seconds,
-                rows=before.rows if day.rows is None else day.rows,
+                rows=before.rows + day.rows,
                 bytes=before.bytes + day.bytes,
             )
         )

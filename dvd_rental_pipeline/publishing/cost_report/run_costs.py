@@ -30,8 +30,8 @@ _EVENTS = {
 class AssetDay:
     """What an asset, with its checks, has cost on a day (UTC, ISO 8601).
 
-    `builds` and `reused` count its materializations with and without work, `rows` is its last row count and
-    `bytes` what was loaded or published.
+    `builds` and `reused` count its materializations with and without work, `rows` adds up its row counts after
+    builds, and `bytes` what was loaded or published.
     """
 
     asset: str
@@ -39,7 +39,7 @@ class AssetDay:
     builds: int = 0
     reused: int = 0
     seconds: float = 0.0
-    rows: int | None = None
+    rows: int = 0
     bytes: int = 0
 
 
@@ -74,8 +74,8 @@ def run_costs(instance: dg.DagsterInstance, run_id: str) -> list[AssetDay]:
         if not is_check:
             cost.builds += not is_reused
             cost.reused += is_reused
-            cost.rows = _whole(metadata, ROW_COUNT) if ROW_COUNT in metadata else cost.rows
             if not is_reused:
+                cost.rows += _whole(metadata, ROW_COUNT)
                 cost.bytes += _whole(metadata, BYTES)
             if JOB_BYTES in metadata:
                 synced.append((cost, _whole(metadata, ROWS_SYNCED), _whole(metadata, JOB_BYTES)))

@@ -1,4 +1,4 @@
-"""The customers of the embedded rental database, some of whom sign up at the local server of the API."""
+"""Customers of the embedded rental database, who sign up at the local API server with their addresses."""
 
 import psycopg
 

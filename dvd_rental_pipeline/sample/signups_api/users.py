@@ -132,7 +132,7 @@ def build_page(
 
 
 def _build_customer(email: str, nationalities: Sequence[str], now: datetime) -> dict[str, Any]:
-    """The same user whenever the customer is given again: nobody signs up twice."""
+    """The user of a customer: the same for each call, so that a customer has one user."""
     random_ = random.Random(f"{email}/{','.join(nationalities)}")
     return {**build_user(random_, random_.choice(nationalities), now), "email": email}
 
