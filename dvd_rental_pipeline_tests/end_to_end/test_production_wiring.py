@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import boto3
 import dagster as dg
 import psycopg
 import pytest
@@ -32,15 +31,13 @@ from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELIN
 from dvd_rental_pipeline.quality.raw_tables import build_replication_checks
 from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline_tests.end_to_end.production_services import ConfiguredDestination
+from dvd_rental_pipeline_tests.end_to_end.ingestion_services import running_ingestion_services
 from dvd_rental_pipeline_tests.end_to_end.run_result import assert_succeeded
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
-from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn
 
-SECRET = "dvd-rental/settings"
-PASSPHRASE = "planted-passphrase"
 COMMIT_LAG = {tier: freshness.commit_lag for tier, freshness in DVD_RENTAL_PIPELINE.tiers.items()}
 CHECKS = build_replication_checks(DVD_RENTAL, COMMIT_LAG, "ingestion")
 
@@ -79,51 +76,21 @@ def production(
     owner_url = postgres.url(database)
     generate(owner_url, scale=0.02)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, aws_server.environment()))
         owner = stack.enter_context(psycopg.connect(owner_url, autocommit=True))
         stack.enter_context(password_logins(owner))
-        snowflake = stack.enter_context(
-            SnowflakeStandIn(folder / "snowflake", users=["ADMIN", "AIRBYTE", "DVD_RENTAL_TRANSFORMER"])
-        )
-        # The minimum of an account: setting up all of it takes longer than these tests.
-        with snowflake.connect(database=None) as admin, admin.cursor() as cursor:
-            cursor.execute("create database dvd_rentals")
-            cursor.execute("create schema dvd_rentals.dvd_rental")
-        snowflake.write_key(folder / "key.p8", PASSPHRASE)
-        destination = ConfiguredDestination(snowflake)
-        airbyte = stack.enter_context(AirbyteStandIn(destination).running())
-        destination.workspace = airbyte.workspace
         server = conninfo_to_dict(owner_url)
         address = f"{server['host']}:{server['port']}/{database}"
-        settings = boto3.client("secretsmanager", endpoint_url=aws_server.endpoint, region_name=REGION)
-        settings.create_secret(
-            Name=SECRET,
-            SecretString=json.dumps(
-                {
-                    "DVD_RENTAL_SOURCE_URL": f"postgresql://{role}:planted-password@{address}?sslmode=disable",
-                    "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "client-secret",
-                    "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PASSPHRASE": PASSPHRASE,
-                    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY": (folder / "key.p8").read_text(),
-                    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": PASSPHRASE,
-                }
-            ),
+        source = f"postgresql://{role}:planted-password@{address}?sslmode=disable"
+        services = stack.enter_context(
+            running_ingestion_services(
+                folder,
+                aws_server,
+                schemas=[DVD_RENTAL.name],
+                source_urls={"DVD_RENTAL_SOURCE_URL": source},
+                slot=database,
+            )
         )
-        environment = {
-            **aws_server.environment(),
-            **snowflake.environment("DVD_RENTAL_TRANSFORMER"),
-            "DVD_RENTAL_HOME": str(folder / "home"),
-            "DVD_RENTAL_DEPLOYMENT": "production",
-            "DVD_RENTAL_SECRETS": f"secretsmanager://{SECRET}",
-            "DVD_RENTAL_REPLICATION_SLOT": database,
-            "DVD_RENTAL_AIRBYTE_URL": airbyte.url,
-            "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": airbyte.workspace.id,
-            "DVD_RENTAL_AIRBYTE_CLIENT_ID": "client",
-            "DVD_RENTAL_AIRBYTE_POLL_INTERVAL": "0.1",
-            "DVD_RENTAL_AIRBYTE_DESTINATION_HOST": f"{snowflake.environment()['DVD_RENTAL_SNOWFLAKE_ACCOUNT']}"
-            ".snowflakecomputing.com",
-            "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PATH": str(folder / "key.p8"),
-        }
-        del environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH"]
+        environment = services.environment
         with mock.patch.dict(os.environ, environment):
             loaded = Settings.load(Path("/nonexistent"))
             apply_steps(owner, DVD_RENTAL, CaptureRole.of_url(loaded.source_url.get_secret_value(), database))  # type: ignore[union-attr]
@@ -132,7 +99,7 @@ def production(
             connection_id = apply_plan(client, desired, make_plan(client, desired, None))
             environment["DVD_RENTAL_AIRBYTE_CONNECTION_ID"] = connection_id
         instance = stack.enter_context(dg.DagsterInstance.ephemeral())
-        yield ProductionIngestion(owner, airbyte, snowflake, environment, instance)
+        yield ProductionIngestion(owner, services.airbyte, services.snowflake, environment, instance)
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [role])
         server.execute(

@@ -1,6 +1,5 @@
 """New users in production: beside the rental tables, with a slot and a connection in Airbyte of their own."""
 
-import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import boto3
 import dagster as dg
 import psycopg
 import pytest
@@ -29,17 +27,16 @@ from dvd_rental_pipeline.sample.dvd_rental.generator.generate import generate
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.signups_api.server import SignupsApi, running_signups_api
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
-from dvd_rental_pipeline_tests.end_to_end.production_services import ConfiguredDestination
+from dvd_rental_pipeline_tests.end_to_end.ingestion_services import running_ingestion_services
 from dvd_rental_pipeline_tests.end_to_end.run_result import assert_succeeded
 from dvd_rental_pipeline_tests.ingestion.postgres_cdc.password_logins import password_logins
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
-from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
+from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn
 
 pytestmark = pytest.mark.heavy
 
-SECRET = "dvd-rental/settings"
-PASSWORD, PASSPHRASE = "planted-password", "planted-passphrase"
+PASSWORD = "planted-password"
 PIPELINES = (DVD_RENTAL_PIPELINE, SIGNUPS_CAPTURE)
 SIGNUPS_CHECKS = build_replication_checks(
     SIGNUPS,
@@ -116,7 +113,6 @@ def production(
     reader, writer = f"reader_{token}", f"writer_{token}"
     generate(postgres.url(rentals), scale=0.02)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(os.environ, aws_server.environment()))
         with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
             admin.execute(f"create database {users} template template0")
             admin.execute(f"create role {writer} login password '{PASSWORD}'")
@@ -126,56 +122,28 @@ def production(
             for database in (rentals, users)
         ]
         stack.enter_context(password_logins(owners[0]))
-        snowflake = stack.enter_context(
-            SnowflakeStandIn(folder / "snowflake", users=["ADMIN", "AIRBYTE", "DVD_RENTAL_TRANSFORMER"])
-        )
-        # The minimum of an account: setting up all of it takes longer than these tests.
-        with snowflake.connect(database=None) as admin, admin.cursor() as cursor:
-            cursor.execute("create database dvd_rentals")
-            for pipeline in PIPELINES:
-                cursor.execute(f"create schema dvd_rentals.{pipeline.domain.name}")
-        snowflake.write_key(folder / "key.p8", PASSPHRASE)
-        destination = ConfiguredDestination(snowflake)
-        airbyte = stack.enter_context(AirbyteStandIn(destination).running())
-        destination.workspace = airbyte.workspace
         server = conninfo_to_dict(postgres.url(rentals))
-        address = f"{server['host']}:{server['port']}"
-        boto3.client("secretsmanager", endpoint_url=aws_server.endpoint, region_name=REGION).create_secret(
-            Name=SECRET,
-            SecretString=json.dumps(
-                {
-                    "DVD_RENTAL_SOURCE_URL": f"postgresql://{reader}:{PASSWORD}@{address}/{rentals}"
-                    "?sslmode=disable",
-                    "DVD_RENTAL_SIGNUPS_DATABASE_URL": f"postgresql://{writer}:{PASSWORD}@{address}/{users}"
-                    "?sslmode=disable",
-                    "DVD_RENTAL_AIRBYTE_CLIENT_SECRET": "client-secret",
-                    "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PASSPHRASE": PASSPHRASE,
-                    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY": (folder / "key.p8").read_text(),
-                    "DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PASSPHRASE": PASSPHRASE,
-                }
-            ),
+        address = f"{PASSWORD}@{server['host']}:{server['port']}"
+        services = stack.enter_context(
+            running_ingestion_services(
+                folder,
+                aws_server,
+                schemas=[pipeline.domain.name for pipeline in PIPELINES],
+                source_urls={
+                    "DVD_RENTAL_SOURCE_URL": f"postgresql://{reader}:{address}/{rentals}?sslmode=disable",
+                    "DVD_RENTAL_SIGNUPS_DATABASE_URL": f"postgresql://{writer}:{address}/{users}?sslmode=disable",
+                },
+                slot=token,
+            )
         )
         api = stack.enter_context(running_signups_api())
         environment = {
-            **aws_server.environment(),
-            **snowflake.environment("DVD_RENTAL_TRANSFORMER"),
-            "DVD_RENTAL_HOME": str(folder / "home"),
-            "DVD_RENTAL_DEPLOYMENT": "production",
-            "DVD_RENTAL_SECRETS": f"secretsmanager://{SECRET}",
-            "DVD_RENTAL_REPLICATION_SLOT": token,
+            **services.environment,
             "DVD_RENTAL_SIGNUPS_API_URL": api.url,
             "DVD_RENTAL_SIGNUPS_BATCH_SIZE": "50",
-            "DVD_RENTAL_AIRBYTE_URL": airbyte.url,
-            "DVD_RENTAL_AIRBYTE_WORKSPACE_ID": airbyte.workspace.id,
-            "DVD_RENTAL_AIRBYTE_CLIENT_ID": "client",
-            "DVD_RENTAL_AIRBYTE_POLL_INTERVAL": "0.1",
-            "DVD_RENTAL_AIRBYTE_DESTINATION_HOST": f"{snowflake.environment()['DVD_RENTAL_SNOWFLAKE_ACCOUNT']}"
-            ".snowflakecomputing.com",
-            "DVD_RENTAL_AIRBYTE_DESTINATION_KEY_PATH": str(folder / "key.p8"),
         }
-        del environment["DVD_RENTAL_SNOWFLAKE_PRIVATE_KEY_PATH"]
         command = CommandLine(folder / "home")
-        yield Production(*owners, api, airbyte, snowflake, environment, token, command)
+        yield Production(*owners, api, services.airbyte, services.snowflake, environment, token, command)
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
         for database in (rentals, users):
             admin.execute(
