@@ -84,8 +84,8 @@ def show_run(report: "RunReport", settings: Settings, log_file: Path) -> None:
     messages.print(f"{waited:.1f} s in total, most of it: {listed}", soft_wrap=True)
     if report.reused_assets:
         messages.print(
-            f"Reused, since nothing has changed for them: {report.reused_assets} tables, views and pages, "
-            f"{report.reused_checks} checks",
+            f"Reused, since nothing has changed for them: assets {report.reused_assets}, "
+            f"checks {report.reused_checks}",
             soft_wrap=True,
         )
     for warning in report.warnings:

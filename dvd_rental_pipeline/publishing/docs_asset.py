@@ -11,7 +11,7 @@ from dagster_dbt import DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.publishing.documentation.pages import write_documentation
-from dvd_rental_pipeline.publishing.reused_part import PartConfig
+from dvd_rental_pipeline.publishing.reused_part import PartConfig, reused_metadata
 from dvd_rental_pipeline.publishing.site import Site
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.translator import domain_tag
@@ -61,12 +61,13 @@ def build_docs_asset(
         latest = published.asset_materialization if published else None
         if (
             config.reuse
+            and published
             and latest
             and latest.metadata.get(FINGERPRINT) == fingerprint
             and site.has("docs/search.js")
         ):
             context.log.info("the published pages describe the current models: not built again")
-            return dg.MaterializeResult(metadata=latest.metadata)
+            return dg.MaterializeResult(metadata=reused_metadata(published))
         with tempfile.TemporaryDirectory(prefix="docs-") as folder:
             target, pages = Path(folder, "target"), Path(folder, "pages")
             target.mkdir()

@@ -5,7 +5,7 @@ leave one that belongs to other pages.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,19 +49,15 @@ class Part:
         if not self.site.has(file) or self.site.read(file).decode() != self.fingerprint:
             return None
         event = context.instance.get_latest_materialization_event(context.asset_key)
-        latest = event.asset_materialization if event else None
-        if event is None or latest is None:
+        if event is None or event.asset_materialization is None:
             return None
         context.log.info(f"the published part {self.name} shows the current tables: not built again")
         kept = {
             key: value
-            for key, value in latest.metadata.items()
+            for key, value in reused_metadata(event).items()
             if not isinstance(value, dg.MarkdownMetadataValue)
         }
-        since = f"unchanged since run {event.run_id.partition('-')[0]}"
-        return dg.MaterializeResult(
-            metadata={REUSED: since, **kept}, data_version=dg.DataVersion(self.fingerprint)
-        )
+        return dg.MaterializeResult(metadata=kept, data_version=dg.DataVersion(self.fingerprint))
 
     def sign(self, folder: Path) -> None:
         """Write the fingerprint beside the pages in `folder`, which are about to be published."""
@@ -72,6 +68,13 @@ class Part:
     def data_version(self) -> dg.DataVersion | None:
         """The data version of the asset."""
         return None if self.fingerprint is None else dg.DataVersion(self.fingerprint)
+
+
+def reused_metadata(event: dg.EventLogEntry) -> Mapping[str, dg.MetadataValue]:
+    """The metadata of the materialization `event`, with the run that has built what it reports."""
+    materialization = event.asset_materialization
+    since = dg.TextMetadataValue(f"unchanged since run {event.run_id.partition('-')[0]}")
+    return {REUSED: since, **(materialization.metadata if materialization else {})}
 
 
 def part_of(

@@ -93,7 +93,7 @@ def test_only_what_the_run_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_what_was_reused_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "Reused" not in shown(monkeypatch, tmp_path, problems=[])
     text = shown(monkeypatch, tmp_path, problems=[], reused=(30, 200))
-    assert "Reused, since nothing has changed for them: 30 tables, views and pages, 200 checks" in text
+    assert "Reused, since nothing has changed for them: assets 30, checks 200" in text
 
 
 def test_the_printed_seconds_are_those_since_the_program_started(
