@@ -25,6 +25,7 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
+from dvd_rental_pipeline.pipelines.registry import ASSET_PIPELINES
 from dvd_rental_pipeline.pipelines.sales.loading import load_files
 from dvd_rental_pipeline.pipelines.signups.catalog import SIGNUPS
 from dvd_rental_pipeline.pipelines.signups.store import open_store
@@ -105,8 +106,6 @@ class Chain:
         steps = steps_in(folder, url)
         steps.ingest()
         steps.transform()
-        for schema in ("TOTESYS", "TOTESYS_LAKE"):
-            self.snowflake.query(f"create schema if not exists DVD_RENTALS.{schema}")
         for warehouse in self.warehouses():
             replace(steps, warehouse=warehouse).load()
 
@@ -185,7 +184,8 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     url = postgres.url("equal")
     generate(url, scale=0.1, seed=7)
     with SnowflakeStandIn(tmp_path_factory.mktemp("snowflake")) as snowflake:
-        set_up(snowflake, [DVD_RENTAL.name, SIGNUPS.name])
+        loaded = [schema for pipeline in ASSET_PIPELINES for schema in pipeline.loaded_schemas]
+        set_up(snowflake, [DVD_RENTAL.name, SIGNUPS.name], loaded_schemas=loaded)
         chain = Chain(url, tmp_path_factory.mktemp("home"), snowflake)
         chain.load_sales(tmp_path_factory.mktemp("sales"))
         chain.load_totesys(postgres.url("equal_totesys"), tmp_path_factory.mktemp("lake"))
