@@ -3,21 +3,25 @@
 Dagster creates an engine per statement, so that each statement is compiled again, and closes the file after it,
 whereupon SQLite checkpoints its log. With engines that are kept, the results of 300 checks take a third of the
 CPU. It compares the schema with its migrations whenever an instance is opened, which is once for every tick of
-a sensor; here, once per process. All files wait for a writer for a minute: with Dagster's five seconds, a
-daemon beside a run on a busy machine fails with "database is locked".
+a sensor; here, once per process. It opens a file for each result of a check to see whether a table exists.
+All files wait for a writer for a minute: with Dagster's five seconds, a daemon beside a run on a busy machine
+fails with "database is locked". A commit does not wait for the disk: after a power failure the last events may
+be missing, but the files are whole.
 """
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 from dagster import EventLogEntry
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine
+from sqlalchemy import Connection, Engine, NullPool, Pool, QueuePool, create_engine
+from sqlalchemy.event import listen
 
 from dvd_rental_pipeline.core.private_api.dagster_storage import (
     ConfigurableClassData,
@@ -33,6 +37,9 @@ OPEN_FILES = 4
 # Another process may be writing.
 BUSY_SECONDS = 60
 INDEX_SHARD = "index"
+# Dagster writes what a run plans in batches of this size; it reads the size from this variable alone.
+BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+BATCH_SIZE = "1000"
 
 # Files whose schema this process has compared with Dagster's migrations.
 _verified: set[str] = set()
@@ -43,27 +50,56 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._tables: set[str] = set()
+        # The transactions of a batch, by file, and what ends them.
+        self._batch: dict[str, Connection] | None = None
+        self._batch_ends = ExitStack()
         super().__init__(base_dir)
+        # Within a batch, the thread that holds the lock uses the same connections again.
+        self._db_lock = RLock()  # type: ignore[assignment]  # a Lock in Dagster
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._engines.pop(shard, None) or create_engine(
-                self.conn_string_for_shard(shard),
-                poolclass=QueuePool,
-                connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-            )
-            self._engines[shard] = engine
-            if len(self._engines) > OPEN_FILES:
-                self._engines.popitem(last=False)[1].dispose()
-            if shard not in self._initialized_dbs:
-                if shard == INDEX_SHARD:
-                    _verify(self.path_for_shard(shard), lambda: self._initdb(engine))
-                else:
-                    self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.connect() as connection, connection.begin():
-                yield connection
+            if self._batch is None:
+                with self._transaction(shard) as connection:
+                    yield connection
+            else:
+                if shard not in self._batch:
+                    self._batch[shard] = self._batch_ends.enter_context(self._transaction(shard))
+                yield self._batch[shard]
+
+    @contextmanager
+    def _transaction(self, shard: str) -> Iterator[Connection]:
+        engine = self._engines.pop(shard, None) or _create_engine(
+            self.conn_string_for_shard(shard), QueuePool, check_same_thread=False
+        )
+        self._engines[shard] = engine
+        if len(self._engines) > OPEN_FILES:
+            self._engines.popitem(last=False)[1].dispose()
+        if shard not in self._initialized_dbs:
+            if shard == INDEX_SHARD:
+                _verify(self.path_for_shard(shard), lambda: self._initdb(engine))
+            else:
+                self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        with engine.connect() as connection, connection.begin():
+            yield connection
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has the table; it is not asked again for a table that exists."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store the events in one transaction per file."""
+        with self._db_lock, self._batch_ends:
+            self._batch = {}
+            try:
+                super().store_event_batch(events)
+            finally:
+                self._batch = None
 
     def store_event(self, event: EventLogEntry) -> None:
         """Store the event and notify watchers of the run.
@@ -119,6 +155,7 @@ class RunHistory(DagsterSqliteStorage):
     """Dagster's storage in SQLite files below `base_dir`, for `storage: custom:` of a `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, BATCH_SIZE)
         # Not that of DagsterSqliteStorage, which opens Dagster's own storages.
         super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.base_dir = base_dir
@@ -142,7 +179,13 @@ class RunHistory(DagsterSqliteStorage):
 @cache
 def _engine(url: str) -> Engine:
     # Without a pool: a connection costs a fraction of a millisecond, and no file stays open.
-    return create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+    return _create_engine(url, NullPool)
+
+
+def _create_engine(url: str, pool: type[Pool], **connect_args: bool) -> Engine:
+    engine = create_engine(url, poolclass=pool, connect_args={"timeout": BUSY_SECONDS, **connect_args})
+    listen(engine, "connect", lambda connection, _: connection.execute("pragma synchronous = normal"))
+    return engine
 
 
 def _verify(file: str, create: Callable[[], object]) -> None:

@@ -4,7 +4,8 @@ import multiprocessing
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +14,7 @@ from dagster._core.scheduler.instigation import InstigatorType, TickData, TickSt
 
 from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.runs import history
-from dvd_rental_pipeline.runs.history import OPEN_FILES
+from dvd_rental_pipeline.runs.history import OPEN_FILES, EventLog
 from dvd_rental_pipeline.runs.instance import open_instance
 
 
@@ -39,6 +40,56 @@ def test_dagsters_own_storage_reads_the_history(tmp_path: Path) -> None:
         latest = stock.get_latest_materialization_event(counted.key)
         assert latest is not None
         assert latest.run_id == runs[-1]
+
+
+def test_a_batch_of_events_is_stored_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(Settings(home=tmp_path)) as instance:
+        storage = instance.event_log_storage
+        assert isinstance(storage, EventLog)
+        entries = instance.all_logs(materialize(instance))
+        copies = [entries[0]._replace(run_id=str(uuid.uuid4()))] * 3
+        run_id = copies[0].run_id
+
+        storage.store_event_batch(copies)
+        assert len(instance.all_logs(run_id)) == 3
+
+        stored = iter([None, None, RuntimeError("third")])
+        insert = storage.prepare_insert_event
+
+        def fail_third(event: dg.EventLogEntry) -> object:
+            if (error := next(stored)) is not None:
+                raise error
+            return insert(event)
+
+        monkeypatch.setattr(storage, "prepare_insert_event", fail_third)
+        with pytest.raises(RuntimeError, match="third"):
+            storage.store_event_batch(copies)
+        assert len(instance.all_logs(run_id)) == 3
+        monkeypatch.undo()
+        storage.store_event(copies[0])
+        assert len(instance.all_logs(run_id)) == 4
+
+
+def test_what_a_run_plans_is_stored_in_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    store = EventLog.store_event_batch
+
+    def count(storage: EventLog, events: Sequence[dg.EventLogEntry]) -> None:
+        batches.append(len(events))
+        store(storage, events)
+
+    monkeypatch.setattr(EventLog, "store_event_batch", count)
+    with open_instance(Settings(home=tmp_path)) as instance:
+        run_id = materialize(instance)
+        planned = [
+            entry.dagster_event_type
+            for entry in instance.all_logs(run_id)
+            if entry.dagster_event_type is not None and entry.dagster_event_type.value.endswith("_PLANNED")
+        ]
+    assert batches == [2]
+    assert len(planned) == 2
 
 
 def test_a_deleted_run_leaves_no_file_and_only_the_last_result_of_each_check(tmp_path: Path) -> None:
