@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster_shared.record import replace
 
+from dvd_rental_pipeline.automation.recorded_evaluations import purge_evaluations, select_recorded
 from dvd_rental_pipeline.core.private_api.dagster import SensorExecutionData, get_current_datetime
 
-LONGEST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=15)
 """Conditions are evaluated at every multiple of it: a deadline of a cron schedule is no event."""
 
 
@@ -76,4 +78,8 @@ class GatedConditionSensor(dg.AutomationConditionSensorDefinition):
                 )
             data = super().evaluate_tick(context)
             self._evaluated = (activity, data.cursor)
-            return data
+            purge_evaluations(context.instance)
+            return replace(
+                data,
+                automation_condition_evaluations=select_recorded(data.automation_condition_evaluations),
+            )

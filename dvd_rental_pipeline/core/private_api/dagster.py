@@ -6,6 +6,9 @@ from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 # No public alternative: what `Definitions.resolve_asset_graph()` and a run's asset graph have in common.
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
+# No public alternative: what a sensor of automation conditions returns for the instance to record.
+from dagster._core.definitions.declarative_automation.serialized_objects import AutomationConditionEvaluation
+
 # No public alternative: `dg.FreshnessPolicy.cron()` and `.time_window()` return the two policies, and nothing
 # public reads a window or a deadline back; `DagsterInstance.get_freshness_state_records()` returns the states.
 from dagster._core.definitions.freshness import CronFreshnessPolicy, FreshnessState, TimeWindowFreshnessPolicy
@@ -37,6 +40,7 @@ __all__ = [
     "AssetCheckExecutionRecordStatus",
     "AssetCheckExecutionResolvedStatus",
     "AssetGraphView",
+    "AutomationConditionEvaluation",
     "BaseAssetGraph",
     "CronFreshnessPolicy",
     "FreshnessState",
