@@ -115,7 +115,7 @@ def generate(
 def restore(paths: source_restore.Paths) -> None:
     """Replace the data of the embedded PostgreSQL by a dump, once it is restored completely.
 
-    A dump is a program that the database runs: restore only dumps that you trust.
+    A dump is a program that the database runs, as a role that owns this one database and nothing else.
     """
     source_restore.restore_dumps(open_source(), paths)
 

@@ -28,11 +28,12 @@ def restore_dumps(source: "Source", paths: Sequence[Path]) -> None:
     Raises:
         SourceError: the dumps cannot be restored.
     """
+    from dvd_rental_pipeline.sample.database_owner import as_owner
     from dvd_rental_pipeline.sample.restore import restore as dump
 
     with progress() as report, source.lease() as url:
         restored = dump.restore(url, paths, source.database.tables, on_progress=report)
-        differences, new_columns = _compare_with_catalogue(url)
+        differences, new_columns = _compare_with_catalogue(as_owner(url))
     show_counts(restored.row_counts, "rows")
     if restored.left_out:
         messages.print(f"Left out: {escape(', '.join(restored.left_out))}.", soft_wrap=True)

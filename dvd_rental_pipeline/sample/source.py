@@ -11,6 +11,7 @@ import psycopg
 from filelock import FileLock
 from psycopg.conninfo import make_conninfo
 
+from dvd_rental_pipeline.sample.database_owner import as_owner
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.postgres.server_config import DEFAULT_DATABASE
@@ -63,6 +64,8 @@ class Source:
     def lease(self) -> Iterator[str]:
         """Yield the URL of the database, possibly empty, on the embedded server, which runs meanwhile.
 
+        Its user administers the server: it is for replacing the database, not for using it.
+
         Raises:
             SourceError: the source is an external one, or the server cannot be started.
         """
@@ -84,15 +87,17 @@ class Source:
         if self.external_url is not None:
             yield self.external_url
             return
-        with self.lease() as url:
+        with self.lease() as admin_url:
             # If two processes find the database empty, one of them fills it.
             with FileLock(self.postgres_dir / "sample.lock"):
+                url = as_owner(admin_url)
                 if self.database.tables.are_missing(url):
                     notice = (
                         f"The source had no data: the database {self.database.name} has generated sample data."
                     )
                     on_progress("The source has no data: generating sample data")
-                    self.database.fill(url, on_progress)
+                    self.database.fill(admin_url, on_progress)
+                    url = as_owner(admin_url)
                     on_notice(notice)
             yield url
 
@@ -104,6 +109,7 @@ class Source:
         """
         if self.external_url is None:
             kind, url = "embedded", self.embedded.status(self.database.name).url
+            url = as_owner(url) if url else None
         else:
             kind, url = "external", self.external_url
         stopped = SourceStatus(

@@ -23,9 +23,10 @@ _MAX_NAME_BYTES = 63
 
 
 @contextmanager
-def staged_database(url: str, tables: RequiredTables) -> Iterator[str]:
+def staged_database(url: str, tables: RequiredTables, owner: str | None = None) -> Iterator[str]:
     """Yield a connection string of a new, empty database; on exit it replaces the database that `url` names.
 
+    It is owned and used by `owner`; default: the user of `url`, who administers the server in any case.
     Before the swap, the new database is checked for `tables`. The swap ends the connections to the old database
     and drops it, with its replication slots and publications. If the block raises or is interrupted, the new
     database is dropped and the old one stays. Leftovers of an earlier, killed attempt are removed first.
@@ -41,8 +42,8 @@ def staged_database(url: str, tables: RequiredTables) -> Iterator[str]:
         for leftover in (staged, replaced):
             _drop(admin, leftover)
         try:
-            _create(admin, staged)
-            staged_url = make_conninfo(url, dbname=staged)
+            _create(admin, staged, owner)
+            staged_url = make_conninfo(url, dbname=staged, **({} if owner is None else {"user": owner}))
             yield staged_url
             tables.verify(staged_url)
             _swap(admin, staged, live, replaced)
@@ -94,10 +95,12 @@ def _lock_filling(admin: psycopg.Connection, live: str) -> None:
         raise SourceError(f"Another process is filling the database {live}. Try again when it has finished.")
 
 
-def _create(admin: psycopg.Connection, name: str) -> None:
+def _create(admin: psycopg.Connection, name: str, owner: str | None) -> None:
     try:
         admin.execute(
-            sql.SQL("create database {} template template0 encoding 'UTF8'").format(sql.Identifier(name))
+            sql.SQL("create database {} owner {} template template0 encoding 'UTF8'").format(
+                sql.Identifier(name), sql.SQL("default") if owner is None else sql.Identifier(owner)
+            )
         )
     except psycopg.errors.InsufficientPrivilege as error:
         raise SourceError(

@@ -11,6 +11,7 @@ import psycopg
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Deployment, Settings, SettingsError
 from dvd_rental_pipeline.ingestion.http.json_client import JsonClient
 from dvd_rental_pipeline.pipelines.signups.store import SignupsStore, open_store
+from dvd_rental_pipeline.sample.database_owner import as_owner
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.signups_api.customers import read_customer_emails
 from dvd_rental_pipeline.sample.signups_api.server import running_signups_api
@@ -48,7 +49,7 @@ class SignupsApiResource(dg.ConfigurableResource[Any]):
         with running_signups_api() as api:
             if self.postgres_dir is not None:
                 with EmbeddedPostgres(Path(self.postgres_dir), port=self.port).lease() as rentals:
-                    api.customers = read_customer_emails(rentals)
+                    api.customers = read_customer_emails(as_owner(rentals))
             yield JsonClient(api.url, on_retry=on_retry)
 
 

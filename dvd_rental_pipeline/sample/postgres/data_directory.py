@@ -10,7 +10,7 @@ from pathlib import Path
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries, program_environment
 from dvd_rental_pipeline.sample.postgres.process_user import ProcessUser, cannot_change_owner
-from dvd_rental_pipeline.sample.postgres.server_config import PG_HBA_CONF, ROLE, postgresql_conf
+from dvd_rental_pipeline.sample.postgres.server_config import PG_HBA_CONF, RESTORE_ROLE, ROLE, postgresql_conf
 from dvd_rental_pipeline.sample.postgres.server_folder import ServerFolder
 
 _PASSWORD_FILE = "dvd_rental.password"  # noqa: S105 - the name of a file
@@ -55,11 +55,16 @@ class DataDirectory:
                 f"{cluster} lacks the password file {_PASSWORD_FILE}, so no login is possible. Restore that "
                 f"file, or delete {self._folder.path} and fill it again."
             )
-        password = (cluster / _PASSWORD_FILE).read_text("utf-8").strip()
-        self._folder.write(self._folder.password_file, f"*:*:*:{ROLE}:{password}\n")
+        lines = [f"*:*:*:{role}:{self.password}\n" for role in (ROLE, RESTORE_ROLE)]
+        self._folder.write(self._folder.password_file, "".join(lines))
         self._write_config(user, "pg_hba.conf", PG_HBA_CONF)
         self._write_config(user, "pg_ident.conf", "")
         return user.with_access_to(self._binaries.postgres, cluster)
+
+    @property
+    def password(self) -> str:
+        """The password of the roles, once the data directory is prepared."""
+        return (self._folder.cluster / _PASSWORD_FILE).read_text("utf-8").strip()
 
     def configure(self, user: ProcessUser, port: int, socket_folder: Path | None) -> None:
         """Write `postgresql.conf`."""

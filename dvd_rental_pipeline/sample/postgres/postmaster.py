@@ -14,7 +14,7 @@ from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries, program_environment
 from dvd_rental_pipeline.sample.postgres.data_directory import DataDirectory
 from dvd_rental_pipeline.sample.postgres.process_user import ProcessUser
-from dvd_rental_pipeline.sample.postgres.server_config import DEFAULT_DATABASE, HOST, ROLE
+from dvd_rental_pipeline.sample.postgres.server_config import DEFAULT_DATABASE, HOST, ROLE, initial_statements
 from dvd_rental_pipeline.sample.postgres.server_folder import (
     EXCLUSIVE,
     LockTakenError,
@@ -169,11 +169,8 @@ class Postmaster:
             return log.read()[-2000:].decode("utf-8", "replace").strip()
 
     def _ensure_database(self, port: int) -> None:
-        """Log in as the clients do, and create the default database if it is missing."""
-        statement = (
-            f"select 'create database {DEFAULT_DATABASE} template template0' "
-            f"where not exists (select from pg_database where datname = '{DEFAULT_DATABASE}') \\gexec\n"
-        )
+        """Log in as the clients do, and create the default database and the roles if they are missing."""
+        script = initial_statements(self._data.password, self._binaries.major)
         environment = {
             **program_environment(),
             "PGPASSFILE": str(self._folder.password_file),
@@ -185,7 +182,7 @@ class Postmaster:
                 *("--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1"),
                 *(f"--host={HOST}", f"--port={port}", f"--username={ROLE}", "--dbname=template1"),
             ],
-            input=statement.encode(),
+            input=script.encode(),
             env=environment,
             capture_output=True,
             check=False,

@@ -3,15 +3,17 @@
 from pathlib import Path
 
 ROLE = "dvd_rental"
+# Owns restored databases. No superuser: a dump, and its triggers later on, must not reach files and programs.
+RESTORE_ROLE = "dvd_rental_restore"
 DEFAULT_DATABASE = "dvdrental"
 HOST = "127.0.0.1"
 
-# One rule for the one role per kind of connection; PostgreSQL rejects what no rule allows.
+# One rule per kind of connection; PostgreSQL rejects what no rule allows.
 PG_HBA_CONF = f"""\
-local all         {ROLE}              scram-sha-256
-local replication {ROLE}              scram-sha-256
-host  all         {ROLE} {HOST}/32 scram-sha-256
-host  replication {ROLE} {HOST}/32 scram-sha-256
+local all         {ROLE},{RESTORE_ROLE}              scram-sha-256
+local replication {ROLE},{RESTORE_ROLE}              scram-sha-256
+host  all         {ROLE},{RESTORE_ROLE} {HOST}/32 scram-sha-256
+host  replication {ROLE},{RESTORE_ROLE} {HOST}/32 scram-sha-256
 """
 
 _POSTGRESQL_CONF = """\
@@ -62,3 +64,23 @@ def postgresql_conf(port: int, socket_folder: Path | None) -> str:
     sockets = '"{}"'.format(str(socket_folder).replace('"', '""')) if socket_folder else ""
     quoted = "'{}'".format(sockets.replace("\\", "\\\\").replace("'", "''"))
     return _POSTGRESQL_CONF.format(host=HOST, port=port, sockets=quoted)
+
+
+def initial_statements(password: str, major: int) -> str:
+    """Return a psql script that creates the default database and the role of restored databases, if missing.
+
+    `major` is PostgreSQL's major version.
+    """
+    script = f"""\
+select 'create database {DEFAULT_DATABASE} template template0'
+where not exists (select from pg_database where datname = '{DEFAULT_DATABASE}') \\gexec
+select 'create role {RESTORE_ROLE}'
+where not exists (select from pg_roles where rolname = '{RESTORE_ROLE}') \\gexec
+-- A dump may have changed its own role.
+alter role {RESTORE_ROLE} reset all;
+alter role {RESTORE_ROLE} login replication password '{password}';
+"""
+    if major >= 15:
+        # Of two dumps, the rows of the second are inserted without triggers.
+        script += f"grant set on parameter session_replication_role to {RESTORE_ROLE};\n"
+    return script

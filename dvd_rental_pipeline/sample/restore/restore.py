@@ -11,10 +11,11 @@ from tempfile import TemporaryFile
 from typing import IO
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
+from dvd_rental_pipeline.sample.postgres.server_config import RESTORE_ROLE
 from dvd_rental_pipeline.sample.required_tables import RequiredTables
 from dvd_rental_pipeline.sample.restore.dump import Dump, Format, open_dump
 from dvd_rental_pipeline.sample.restore.sql_script import ScriptContent, filter_statements
@@ -25,6 +26,10 @@ _SHOWN_ERROR_LINES = 3
 _UNSUPPORTED_VERSION = re.compile(r"unsupported version \(([\d.]+)\)")
 _MISSING_FILE = re.compile(r"could not open (?:input )?file \"([^\"]+)\"")
 _MISSING_TABLE = re.compile(r"relation \".*\" does not exist")
+_NO_RIGHT = re.compile(
+    r"permission denied|must be (?:able|superuser)|only superuser|must have privileges|access to library"
+)
+_FIRST_WITH_GRANTED_SETTINGS = 15_00_00
 _NEEDED_BY_OTHERS = ("extension ", "foreign ", "role ")
 
 
@@ -44,8 +49,14 @@ def restore(
     Several files are, for example, the schema and the data; triggers and foreign keys do not act on the rows of
     those after the first, as with pg_restore's --disable-triggers. Accepts what `open_dump` finds. Owners and
     privileges are ignored, and objects left out that need what the server does not have; further tables and
-    columns are kept. A dump is a program: it runs with the rights of the user of `url`, so restore only dumps
-    that you trust. Statements on databases are left out, and psql commands refused.
+    columns are kept. A dump is a program: it runs as a role that owns the new database and may do nothing
+    else, neither read files nor run programs. Statements on databases are left out, and psql commands refused.
+
+    Args:
+        url: the database, with the user that administers the embedded server.
+        paths: the dumps.
+        tables: what the database must have.
+        on_progress: receives a line now and then.
 
     Raises:
         SourceError: a file does not exist, is not a dump, or is damaged; the dumps lack some of `tables` or
@@ -53,7 +64,8 @@ def restore(
     """
     report = on_progress or (lambda _: None)
     content = ScriptContent()
-    with staged_database(url, tables) as staged_url:
+    _require_restore_role(url)
+    with staged_database(url, tables, RESTORE_ROLE) as staged_url:
         for number, path in enumerate(paths):
             report(f"Reading {path}")
             with open_dump(path) as dump, _open_script(dump, path) as script:
@@ -69,6 +81,20 @@ def restore(
                 "existing data are unchanged."
             )
         return Restored(row_counts, list(content.left_out))
+
+
+def _require_restore_role(url: str) -> None:
+    try:
+        with psycopg.connect(make_conninfo(url, dbname="postgres")) as connection:
+            query = "select from pg_roles where rolname = %s"
+            exists = connection.execute(query, [RESTORE_ROLE]).fetchone() is not None
+    except psycopg.OperationalError as error:
+        raise SourceError(f"The source database server cannot be reached: {error}") from error
+    if not exists:
+        raise SourceError(
+            "The source database server was started by an earlier version, in which a dump had every right. "
+            "Run `dvd-rental source stop`, then repeat your command."
+        )
 
 
 @contextmanager
@@ -111,6 +137,7 @@ def _run(
     is_first: bool,
 ) -> None:
     with psycopg.connect(url) as connection:
+        may_disable_triggers = connection.info.server_version >= _FIRST_WITH_GRANTED_SETTINGS
         extensions = {name for (name,) in connection.execute("select name from pg_available_extensions")}
     with (
         TemporaryFile() as errors,
@@ -123,7 +150,7 @@ def _run(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_psql_environment(url, check_rows=is_first),
+            env=_psql_environment(url, check_rows=is_first or not may_disable_triggers),
         ) as process,
     ):
         try:
@@ -215,6 +242,11 @@ def _rejected_statement(path: Path, stderr: IO[bytes], content: ScriptContent) -
         )
     needed = [name for name in content.left_out if name.startswith(_NEEDED_BY_OTHERS)]
     hint = f" It may need what is not available here: {', '.join(needed)}." if needed else ""
+    if any(_NO_RIGHT.search(line) for line in lines):
+        hint += (
+            " A dump may only change its own database: it is restored without a superuser's rights, so that it "
+            "reads no files and runs no programs. If you trust it, remove that statement."
+        )
     return SourceError(
         f"{path} cannot be restored: PostgreSQL {PostgresBinaries.find().version} rejects a statement of it."
         f"{hint} The existing data are unchanged. PostgreSQL reports:\n  {_shown(lines)}"

@@ -36,6 +36,9 @@ _IGNORED = (
     _statement(rb"comment\s+on\s+schema\s+\"?public\"?\s"),
     _statement(rb"reset\s+(?:role|session\s+authorization)\b"),
     _statement(rb"set\s+default_tablespace\s*=\s*''"),
+    # Only a superuser may. The first includes foreign keys, which do not act on a dump of rows anyway.
+    _statement(_ALTER_TABLE + rb"\s+(?:enable|disable)\s+trigger\s+all\b"),
+    _statement(rb"comment\s+on\s+(?:procedural\s+)?language\s"),
 )
 """Left out without a word: every dump has some of them."""
 _LEFT_OUT = (
