@@ -23,9 +23,10 @@ def metrics(
     """
     settings = Settings.load()
     with load_graph(settings, None) as (definitions, instance, report_progress):
-        from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+        from prometheus_client import CollectorRegistry, generate_latest
 
         from dvd_rental_pipeline.publishing.metrics.collector import PlatformCollector
+        from dvd_rental_pipeline.publishing.metrics.server import metrics_server
 
         registry = CollectorRegistry()
         registry.register(PlatformCollector(definitions, instance))
@@ -34,10 +35,11 @@ def metrics(
             print(generate_latest(registry).decode(), end="")
             return
         try:
-            _, thread = start_http_server(port, addr=host, registry=registry)
+            server = metrics_server(registry, host, port)
         except OSError as error:
             raise PipelineError(
                 f"Cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
             ) from None
         messages.print(f"Metrics are at http://{host}:{port}/metrics. Ctrl+C ends.", soft_wrap=True)
-        thread.join()
+        with server:
+            server.serve_forever()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from dvd_rental_pipeline.core.http_server import REQUEST_SECONDS, QuietServer
 from dvd_rental_pipeline.sample.signups_api.faults import Answer, Fault, as_json, misbehave
 from dvd_rental_pipeline.sample.signups_api.users import COUNTRIES, build_page
 
@@ -81,12 +82,18 @@ class SignupsApi:
         return 0.0
 
 
+class _Server(QuietServer, ThreadingHTTPServer):
+    """A thread per connection."""
+
+
 @contextmanager
 def running_signups_api() -> Iterator[SignupsApi]:
     """Serve the API on a free port of the loopback interface meanwhile; `url` of the result is its address."""
     api = SignupsApi()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_SECONDS
+
         def do_GET(self) -> None:
             answer = api.answer(self.path)
             # A client that refuses a body closes the connection.
@@ -102,8 +109,7 @@ def running_signups_api() -> Iterator[SignupsApi]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     api.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -73,3 +73,13 @@ def test_it_listens_on_the_loopback_interface_alone(api: SignupsApi) -> None:
     with closing(socket.socket()) as other:
         # Another address of this machine: it would be refused as "in use" if the server listened on all.
         other.bind(("127.0.0.2", port))
+
+
+def test_requests_that_never_end_hold_up_no_other(api: SignupsApi, capfd: pytest.CaptureFixture[str]) -> None:
+    port = int(urlsplit(api.url).port or 0)
+    with ExitStack() as waiting:
+        for start in (b"", b"GET /", b"GET / HTTP/1.1\r\nHost: loc") * 5:
+            waiting.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(start)
+        assert ask(api, PATH)[0] == 200
+    assert ask(api, PATH)[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
