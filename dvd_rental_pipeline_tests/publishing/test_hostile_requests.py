@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import HTTPServer
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def send(port: int, request: bytes) -> bytes:
         answer = bytearray()
         try:
             connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may have closed the connection
+                connection.shutdown(socket.SHUT_WR)
             while block := connection.recv(65536):
                 answer += block
         except ConnectionError:
