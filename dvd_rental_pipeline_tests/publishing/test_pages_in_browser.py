@@ -16,7 +16,7 @@ from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline_tests.browser import PHONE, SitePage, open_page, published, running_browser
+from dvd_rental_pipeline_tests.browser import DESKTOP, PHONE, SitePage, open_page, published, running_browser
 from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, ReportTables, fill
 
 pytestmark = pytest.mark.browser
@@ -190,6 +190,14 @@ def test_no_serious_violation_of_accessibility_rules(browser: Browser, site: Pat
 def test_a_page_fits_on_a_phone(browser: Browser, site: Path, name: str) -> None:
     with open_page(browser, published(site, f"{name}/index.html"), viewport=PHONE) as page:
         assert page.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_column_of_a_table_is_in_sight_on_a_desk(browser: Browser, site: Path, name: str) -> None:
+    cut = "Array.from(document.querySelectorAll('figure > .rows'))"
+    cut += ".filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.parentElement.id)"
+    with open_page(browser, published(site, f"{name}/index.html"), viewport=DESKTOP) as page:
+        assert page.page.evaluate(cut) == []
 
 
 def test_an_empty_business_has_pages_without_pictures(

@@ -205,7 +205,6 @@ def _by_asset(every: Dataset, reuse: Dataset, has_credits: bool) -> list[Chart]:
             ratios={"seconds_per_build": ("seconds", "builds", 1)},
             filters=FILTERS,
             order="-seconds",
-            is_broad=True,
         )
     )
     return charts

@@ -14,6 +14,9 @@ Value: TypeAlias = str | int | float | bool | None
 Spec: TypeAlias = Mapping[str, Any]
 """A Vega-Lite specification without data and without configuration."""
 
+COLUMNS_IN_HALF = 4
+"""A table of more columns takes the whole width of a page."""
+
 
 class Kind(StrEnum):
     """What the values of a column are, which decides how they are shown."""
@@ -85,7 +88,7 @@ class Chart:
         limit: number of rows shown; None for all.
         note: what a reader must know to read it.
         is_key: whether it is also rendered as an image.
-        is_broad: whether it takes the whole width.
+        is_broad: whether its picture takes the whole width.
     """
 
     name: str
@@ -104,6 +107,11 @@ class Chart:
     note: str = ""
     is_key: bool = False
     is_broad: bool = False
+
+    @property
+    def takes_whole_width(self) -> bool:
+        """Whether half of a page's width is too little for its picture or the columns of its table."""
+        return self.is_broad or (self.spec is None and len(self.columns) > COLUMNS_IN_HALF)
 
 
 @dataclass(frozen=True)

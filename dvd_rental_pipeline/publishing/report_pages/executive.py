@@ -256,7 +256,6 @@ def _comparison(reports: ReportReader) -> Chart:
             ChartColumn("year_revenue", "Revenue of 365 days ($)", Kind.MONEY),
             ChartColumn("year_revenue_per_copy", "per copy ($)", Kind.MONEY),
         ],
-        is_broad=True,
     )
 
 

@@ -211,7 +211,6 @@ def _actions(reports: ReportReader) -> list[Chart]:
                     ChartColumn("payback_days", "Days to pay back", Kind.COUNT),
                 ),
             ],
-            is_broad=True,
         ),
         Chart(
             "lost_copies",
@@ -228,7 +227,6 @@ def _actions(reports: ReportReader) -> list[Chart]:
                 ChartColumn("days_overdue", "Days overdue", Kind.COUNT),
                 ChartColumn("replacement_cost", "Value ($)", Kind.MONEY),
             ],
-            is_broad=True,
         ),
     ]
 
