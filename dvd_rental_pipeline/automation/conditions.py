@@ -32,7 +32,9 @@ def _an_input_is_newer() -> Condition:
     )
     # In the same run as its inputs, once that is requested.
     requested = AutomationCondition.any_deps_match(AutomationCondition.will_be_requested())
-    not_requested = AutomationCondition.any_deps_updated().since(AutomationCondition.newly_requested())
+    # The evaluation after a request knows of it; an update that it sees as well is younger than the request.
+    updated = AutomationCondition.any_deps_updated()
+    not_requested = updated.since(AutomationCondition.newly_requested() & ~updated)
     return ((newer | requested) & not_requested).with_label("an input is newer")
 
 

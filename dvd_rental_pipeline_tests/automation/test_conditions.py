@@ -74,6 +74,27 @@ def test_models_wait_for_running_syncs_and_builds(night: History) -> None:
     assert night.tick(MODELS, at("04:14")) == set()
 
 
+def test_a_sync_right_after_a_request_is_not_missed(night: History) -> None:
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:10")) == models_of(night)
+    night.build(night.keys("staging", "snapshots", "marts"))
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:11")) == models_of(night), "newer than what the request has built"
+    assert night.tick(MODELS, at("04:12")) == set()
+
+
+def test_models_that_fail_are_not_requested_again_without_an_update(night: History) -> None:
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:10")) == models_of(night)
+    run = night.begin_run(models_of(night))
+    assert night.tick(MODELS, at("04:11")) == set()
+    night.instance.report_run_failed(night.instance.get_run_by_id(run.run_id) or run)
+    for clock in ("04:12", "04:20"):
+        assert night.tick(MODELS, at(clock)) == set()
+    night.build(night.keys("raw"))
+    assert night.tick(MODELS, at("04:25")) == models_of(night)
+
+
 def test_a_failed_raw_check_holds_its_readers_until_a_sync_passes(night: History) -> None:
     check = blocking_check(night, PAYMENT)
     night.build(night.keys("raw"), failing=[check])
