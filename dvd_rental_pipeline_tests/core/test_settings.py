@@ -1,6 +1,7 @@
 """Settings are read once; invalid ones are refused with the variable and the fix."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,20 @@ def test_the_example_file_describes_every_setting() -> None:
     example = (PROJECT_ROOT / ".env.example").read_text()
     ours = [name for name, field in Settings.model_fields.items() if not field.validation_alias]
     assert [name for name in ours if f"DVD_RENTAL_{name.upper()}=" not in example] == []
+
+
+def test_every_setting_is_read() -> None:
+    package = PROJECT_ROOT / "dvd_rental_pipeline"
+    declarations = [package / "core" / "settings.py", *(package / "core" / "setting_groups").glob("*.py")]
+    readers = "\n".join(path.read_text() for path in package.rglob("*.py") if path not in declarations)
+    own = "\n".join(path.read_text() for path in declarations)
+    profiles = (PROJECT_ROOT / "dbt" / "profiles.yml").read_text()
+    unread = [
+        name
+        for name in Settings.model_fields
+        # As an attribute, by its name, by its environment variable, or by another setting.
+        if not re.search(rf'\.{name}\b|"{name}"|\b(?:DVD_RENTAL_)?{name.upper()}\b', readers)
+        and not re.search(rf"\bself\.{name}\b", own)
+        and f"DVD_RENTAL_{name.upper()}'" not in profiles
+    ]
+    assert unread == []
