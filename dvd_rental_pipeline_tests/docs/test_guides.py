@@ -19,7 +19,13 @@ GUIDES = [
 COMMAND = re.compile(r"(?<![\w/-])dvd-rental (?P<arguments>[a-z][^`\n#|;&]*)")
 SETTING = re.compile(r"DVD_RENTAL_[A-Z0-9_]*[A-Z0-9]")
 # Constants of the package, and users and monitors in Snowflake.
-OTHER_NAMES = {"DVD_RENTAL_TRANSFORMER", "DVD_RENTAL_REPORTER", "DVD_RENTAL_LOADER", "DVD_RENTAL_LOADING"}
+OTHER_NAMES = {
+    "DVD_RENTAL_PIPELINE",
+    "DVD_RENTAL_TRANSFORMER",
+    "DVD_RENTAL_REPORTER",
+    "DVD_RENTAL_LOADER",
+    "DVD_RENTAL_LOADING",
+}
 # A file or folder at the top of the project, without placeholders such as <pipeline>.
 PROJECT_PATH = re.compile(
     r"`((?:dvd_rental_pipeline|dvd_rental_pipeline_tests|dbt|deploy|docs|benchmarks|\.[a-z]+)/[\w./-]+)`"
