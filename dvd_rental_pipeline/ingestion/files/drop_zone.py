@@ -1,6 +1,7 @@
 """A place where others drop files: a folder, or a prefix of an S3 bucket. It is only read."""
 
 import io
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,7 @@ class DropZone(ABC):
 
 @dataclass(frozen=True)
 class DropFolder(DropZone):
-    """A folder."""
+    """A folder. Links are no files: whoever may drop one could have any file of this machine published."""
 
     folder: Path
     clock: Callable[[], float] = time.time
@@ -71,7 +72,7 @@ class DropFolder(DropZone):
         if not self.folder.exists():
             return []
         try:
-            found = {path.name: path.stat() for path in self.folder.iterdir() if path.is_file()}
+            found = {path.name: path.stat() for path in self.folder.iterdir() if _is_file(path)}
         except OSError as error:
             raise DropZoneError(f"Cannot list {self.folder}: {error.strerror}. Fix its permissions.") from None
         settled = self.clock() - SETTLE_SECONDS
@@ -89,11 +90,15 @@ class DropFolder(DropZone):
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
         try:
-            stream = (self.folder / name).open("rb")
+            stream = os.fdopen(os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW), "rb")
         except OSError as error:
             raise DropZoneError(f"Cannot read {self.folder / name}: {error.strerror}.") from None
         with stream:
             yield stream
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,9 @@ def complete_files(zone: DropZone, log: Callable[[str], None] = lambda _: None) 
         file = parse_file_name(dropped.name)
         if file is None:
             if dropped.name != FORMATS_FILE:
-                log(f"{dropped.name} was left alone: the name of a sales file is {EXPECTED}.")
+                # A line break in a name would make two log lines.
+                name = dropped.name if dropped.name.isprintable() else repr(dropped.name)
+                log(f"{name} was left alone: the name of a sales file is {EXPECTED}.")
         elif not dropped.is_complete:
             log(f"{dropped.name} was left for the next run: it may still be written.")
         else:

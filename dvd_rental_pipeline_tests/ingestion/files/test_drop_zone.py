@@ -62,6 +62,19 @@ def test_another_content_is_another_version(place: tuple[DropZone, Drop]) -> Non
     assert before.version != after.version
 
 
+def test_a_link_in_a_folder_is_no_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("password")
+    folder = tmp_path / "sales"
+    folder.mkdir()
+    (folder / "a.csv").symlink_to(secret)
+    zone = open_drop_zone(str(folder))
+    assert zone.files() == []
+    assert zone.read("a.csv") is None
+    with pytest.raises(DropZoneError, match=r"a\.csv"), zone.open("a.csv"):
+        pass
+
+
 def test_a_bucket_that_does_not_exist_is_named(aws: AwsStandIn) -> None:
     with pytest.raises(DropZoneError, match="s3://nowhere/sales"):
         open_drop_zone("s3://nowhere/sales").files()

@@ -138,6 +138,28 @@ def test_a_file_that_was_archived_stays_loaded(landing: Landing) -> None:
     assert landing.lines() == before
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sales_2026-03.csv\nERROR invented",
+        "sales_2026-03_'; drop table sales.files; --.csv",
+        "sales_2026-03_<img onerror=alert(1)>.csv",
+        "sales_2026-03_..%2f..%2fetc.csv",
+        "=cmd|'calc'!A1.csv",
+        "sales_2026-03.r99999999999999999999.csv",
+        "sales_9999999-03.csv",
+    ],
+)
+def test_a_hostile_file_name_is_left_alone_in_one_line(landing: Landing, name: str) -> None:
+    drop(landing.folder, name, two_lines())
+    drop(landing.folder, "sales_2026-02.csv", two_lines())
+    landing.load()
+    assert landing.files() == {"sales_2026-02.csv": "loaded"}
+    (message,) = [each for each in landing.messages if "left alone" in each]
+    assert name.partition("\n")[0] in message
+    assert message.isprintable()
+
+
 def test_files_are_loaded_in_order_of_their_month(landing: Landing) -> None:
     for month in ("2024-03", "2023-12", "2024-01"):
         line = order_line(order_date=f"{month}-05", ship_date="")
