@@ -9,6 +9,7 @@ from unittest import mock
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
@@ -16,6 +17,10 @@ from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
+
+# How long an example takes says more of the machine's load than of the code.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 # Read before the tests clear the environment.
 _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdrental.tar"

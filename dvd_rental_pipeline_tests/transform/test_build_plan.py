@@ -245,7 +245,7 @@ class History:
         return twin.contents()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_after_any_history_reuse_equals_a_full_build(seed: int, changes: int) -> None:
     rng = random.Random(seed)
@@ -262,7 +262,7 @@ def test_after_any_history_reuse_equals_a_full_build(seed: int, changes: int) ->
     assert all(not history.warehouse.passes(test, history.codes) for test in again.test), "reruns what passed"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32))
 def test_nothing_is_built_that_reads_no_change(seed: int) -> None:
     rng = random.Random(seed)

@@ -52,7 +52,7 @@ def without_text(records: list[CsvRecord]) -> list[CsvRecord]:
     return [CsvRecord(record.line, record.fields, record.error) for record in records]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(text=TEXTS, block_bytes=st.integers(1, 70))
 @example('a,b\r\n"a"x,b\na,b', 5)
 @example('a,"b\n', 3)
@@ -64,7 +64,7 @@ def test_any_text_is_split_as_pythons_strict_reader_splits_it(text: str, block_b
     assert without_text(read_in_blocks(content, block_bytes=block_bytes)) == list(read_at_once(content))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=REGULAR,
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -79,7 +79,7 @@ def test_what_a_writer_wrote_is_read(rows: list[list[str]], quoting: int, end: s
     assert without_text(records) == list(read_at_once(text.getvalue().encode()))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=40), encoding=st.sampled_from(["utf-8", "latin-1", "utf-16-le", "shift-jis"]),
        block_bytes=st.integers(1, 20))  # fmt: skip
 def test_any_bytes_are_decoded_as_a_whole(content: bytes, encoding: str, block_bytes: int) -> None:

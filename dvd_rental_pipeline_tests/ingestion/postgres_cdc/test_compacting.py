@@ -68,7 +68,7 @@ VALUE = st.sampled_from([None, "", "x", "nt", "a long one: " * 9, "é"])
 CHANGE = st.tuples(st.sampled_from("IUD"), st.sampled_from("123"), st.sampled_from(["1", "10"]), VALUE, VALUE)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     changes=st.lists(st.tuples(CHANGE, st.booleans()), min_size=1, max_size=30),
     key=st.sampled_from([("a",), ("a", "b"), ("b", "a")]),

@@ -142,9 +142,8 @@ TRANSACTION = st.lists(STATEMENT, min_size=1, max_size=3)
 @settings(
     max_examples=25,
     derandomize=True,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     history=st.lists(st.one_of(TRANSACTION, TRANSACTION, TRANSACTION, st.just("sync")), max_size=14),

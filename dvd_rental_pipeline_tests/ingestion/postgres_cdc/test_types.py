@@ -238,7 +238,7 @@ def test_an_unrepresentable_key_stops_only_its_table(pair: Pair, way: str) -> No
 ELEMENT = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     array=st.lists(ELEMENT, max_size=4)
     | st.lists(st.lists(ELEMENT, min_size=2, max_size=2), min_size=1, max_size=3)

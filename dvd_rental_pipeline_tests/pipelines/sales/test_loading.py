@@ -225,7 +225,7 @@ FILES = st.dictionaries(
 )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(files=FILES, data=st.data())
 def test_any_order_and_repetition_of_files_gives_the_same_tables(
     tmp_path_factory: pytest.TempPathFactory,

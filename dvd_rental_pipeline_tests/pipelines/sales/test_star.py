@@ -185,7 +185,7 @@ class Orders:
 UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
     tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject
@@ -195,7 +195,7 @@ def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
 
 
 @pytest.mark.heavy
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_passes_every_data_test(
     tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject

@@ -201,7 +201,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(records=RECORDS, batch=st.integers(1, 7))
 def test_every_record_is_valid_once_or_quarantined_once(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, str]], batch: int

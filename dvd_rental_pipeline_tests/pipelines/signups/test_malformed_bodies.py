@@ -112,14 +112,14 @@ def _load_answer(api: SignupsApi, store: SignupsStore, url: str, body: bytes) ->
     assert len(stored) <= (SIZE if loaded else 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(body=BODIES)
 def test_malformed_bodies_do_no_harm(served: tuple[SignupsApi, SignupsStore, str], body: bytes) -> None:
     _load_answer(*served, body)
 
 
 @pytest.mark.heavy
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(body=BODIES)
 def test_a_thousand_malformed_bodies_do_no_harm(
     served: tuple[SignupsApi, SignupsStore, str], body: bytes

@@ -101,7 +101,6 @@ def late_sessions(source_url: str) -> Iterator[Callable[[], psycopg.Connection]]
 
 @settings(
     max_examples=3,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=HISTORIES)
