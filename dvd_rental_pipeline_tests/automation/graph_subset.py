@@ -1,7 +1,7 @@
 """A subset of the real graph, with its own conditions and checks, built by steps that do nothing."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -28,20 +28,7 @@ def graph_subset_of(
     `raw` and `raw_checks` replace the steps of the raw tables, which otherwise do nothing either. Without
     `all_checks` a model has only one blocking check, so that a run takes less time.
     """
-    graph = definitions.resolve_asset_graph()
-    specs: defaultdict[str, list[dg.AssetSpec]] = defaultdict(list)
-    for key in [key for key in graph.toposorted_asset_keys if key in keys]:
-        spec = definitions.resolve_assets_def(key).get_asset_spec(key)
-        deps = [dep for dep in spec.deps if dep.asset_key in keys]
-        step = "models" if key.path[0] in MODELS else key.path[0]
-        specs[step].append(spec.replace_attributes(deps=deps, metadata={}))
-    checks = [
-        dg.AssetCheckSpec(check.name, asset=check.asset_key, blocking=graph.get(check).blocking)
-        for check in sorted(graph.get_check_keys_for_assets(set(keys)))
-    ]
-    if not all_checks:
-        first = {check.asset_key: check for check in reversed(checks) if check.blocking}
-        checks = list(first.values())
+    specs, checks = _specs_by_step(definitions, keys), _checks_of(definitions, keys, all_checks=all_checks)
     raw_specs = [check for check in checks if check.asset_key.path[0] == DVD_RENTAL.name]
     return dg.Definitions(
         assets=[
@@ -55,6 +42,42 @@ def graph_subset_of(
         resources=resources,
         executor=dg.in_process_executor,
     )
+
+
+def build_idle_steps(
+    definitions: dg.Definitions, keys: Collection[dg.AssetKey], inputs: Collection[dg.AssetKey]
+) -> Sequence[dg.AssetsDefinition]:
+    """Steps that do nothing, for the assets `keys` of `definitions`; they depend on each other and on `inputs`.
+
+    A model has only one blocking check.
+    """
+    checks = _checks_of(definitions, keys, all_checks=False)
+    specs = _specs_by_step(definitions, keys, inputs)
+    return [_step(name, parts, checks) for name, parts in specs.items()]
+
+
+def _specs_by_step(
+    definitions: dg.Definitions, keys: Collection[dg.AssetKey], inputs: Collection[dg.AssetKey] = ()
+) -> Mapping[str, Sequence[dg.AssetSpec]]:
+    specs: defaultdict[str, list[dg.AssetSpec]] = defaultdict(list)
+    for key in [key for key in definitions.resolve_asset_graph().toposorted_asset_keys if key in keys]:
+        spec = definitions.resolve_assets_def(key).get_asset_spec(key)
+        deps = [dep for dep in spec.deps if dep.asset_key in keys or dep.asset_key in inputs]
+        step = "models" if key.path[0] in MODELS else key.path[0]
+        specs[step].append(spec.replace_attributes(deps=deps, metadata={}))
+    return specs
+
+
+def _checks_of(
+    definitions: dg.Definitions, keys: Collection[dg.AssetKey], *, all_checks: bool
+) -> Sequence[dg.AssetCheckSpec]:
+    graph = definitions.resolve_asset_graph()
+    checks = [
+        dg.AssetCheckSpec(check.name, asset=check.asset_key, blocking=graph.get(check).blocking)
+        for check in sorted(graph.get_check_keys_for_assets(set(keys)))
+    ]
+    first = {check.asset_key: check for check in reversed(checks) if check.blocking}
+    return checks if all_checks else list(first.values())
 
 
 def _step(name: str, specs: Sequence[dg.AssetSpec], checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,6 +18,7 @@ from dvd_rental_pipeline.pipelines.signups.load import load_due_minutes
 from dvd_rental_pipeline.pipelines.signups.resources import SignupsApiResource, SignupsDatabaseResource
 from dvd_rental_pipeline.pipelines.signups.store import SignupsStore
 from dvd_rental_pipeline.pipelines.signups.store_checks import STORE_CHECKS
+from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.row_checks import check_spec
 
 USERS = dg.AssetKey(["signups_postgres", "users"])
@@ -52,7 +53,7 @@ def signups_postgres_users(
             report = load_due_minutes(
                 store,
                 client,
-                datetime.now(UTC),
+                durations.utc_now(),
                 batch_size=signups_api.batch_size,
                 nationalities=signups_api.nationalities,
                 log=context.log.info,
