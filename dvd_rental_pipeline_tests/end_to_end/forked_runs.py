@@ -80,7 +80,8 @@ class ForkedRunLauncher(RunLauncher, ConfigurableClass):
     def kill(self, job: str) -> bool:
         """Kill the process of an unfinished run of `job`; returns whether there was one."""
         for process, name in self._running.values():
-            if name == job:
+            has_ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if name == job and has_ended is None:
                 os.kill(process, signal.SIGKILL)
                 return True
         return False
