@@ -31,9 +31,10 @@ def select_recorded(evaluations: Sequence[Evaluation]) -> Sequence[Evaluation]:
 
 def purge_evaluations(instance: dg.DagsterInstance) -> None:
     """Delete evaluations that are older than `KEPT_FOR`."""
-    storage = instance.schedule_storage
-    if storage is not None and storage.supports_auto_materialize_asset_evaluations:
-        storage.purge_asset_evaluations(before=(get_current_datetime() - KEPT_FOR).timestamp())
+    # SQLAlchemy is not imported while the definitions load.
+    from dvd_rental_pipeline.core.private_api.dagster_storage import delete_evaluations  # noqa: PLC0415
+
+    delete_evaluations(instance.schedule_storage, (get_current_datetime() - KEPT_FOR).timestamp())
 
 
 def _has_reason(evaluation: Evaluation) -> bool:

@@ -7,9 +7,10 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from dvd_rental_pipeline.automation.gated_sensor import LONGEST_PAUSE, GatedConditionSensor
-from dvd_rental_pipeline.core.private_api.dagster import FreshnessState, SensorExecutionData
-from dvd_rental_pipeline_tests.automation.history import MIDNIGHT, History
+from dvd_rental_pipeline.automation.gated_sensor import LONGEST_PAUSE
+from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
+from dvd_rental_pipeline_tests.automation.history import MIDNIGHT
+from dvd_rental_pipeline_tests.automation.sensor_ticks import SensorTicks
 
 SOURCE, MODEL = dg.AssetKey("source"), dg.AssetKey("model")
 CHECK = dg.AssetCheckKey(SOURCE, "is_right")
@@ -29,46 +30,31 @@ def source() -> dg.MaterializeResult:  # type: ignore[type-arg]
 def model() -> None: ...
 
 
-class Ticks:
-    """The ticks of one sensor, each with the cursor of the one before."""
+def build_ticks(instance: dg.DagsterInstance) -> SensorTicks:
+    return SensorTicks(instance, [source, model])
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.sensor = GatedConditionSensor(
-            "models", target=dg.AssetSelection.all(), run_tags={"why": "inputs"}, description="Builds models."
-        )
-        self.definitions = dg.Definitions(assets=[source, model], sensors=[self.sensor])
-        self.history = History(self.definitions, instance)
-        self.instance, self.cursor = instance, None
 
-    def tick(self) -> SensorExecutionData:
-        context = dg.build_sensor_context(
-            self.instance, cursor=self.cursor, repository_def=self.definitions.get_repository_def()
-        )
-        data = self.sensor.evaluate_tick(context)
-        self.cursor = data.cursor
-        return data
-
-    def is_evaluated(self) -> bool:
-        return self.tick().skip_message != NOTHING
+def is_evaluated(ticks: SensorTicks) -> bool:
+    return ticks.tick().skip_message != NOTHING
 
 
 @pytest.fixture
-def ticks() -> Iterator[Ticks]:
+def ticks() -> Iterator[SensorTicks]:
     """A sensor whose last tick found nothing, at a clock that stands still."""
     with dg.DagsterInstance.local_temp() as instance, freeze_time(MIDNIGHT):
-        ticks = Ticks(instance)
-        assert ticks.is_evaluated(), "the first tick of a process evaluates"
-        assert not ticks.is_evaluated()
+        ticks = build_ticks(instance)
+        assert is_evaluated(ticks), "the first tick of a process evaluates"
+        assert not is_evaluated(ticks)
         yield ticks
 
 
-def _run_ends(ticks: Ticks) -> None:
+def _run_ends(ticks: SensorTicks) -> None:
     run = create_run_for_test(ticks.instance, status=dg.DagsterRunStatus.STARTED)
-    assert ticks.is_evaluated()
+    assert is_evaluated(ticks)
     ticks.instance.report_run_failed(run)
 
 
-EVENTS: dict[str, Callable[[Ticks], object]] = {
+EVENTS: dict[str, Callable[[SensorTicks], object]] = {
     "an asset is materialized": lambda ticks: ticks.instance.report_runless_asset_event(
         dg.AssetMaterialization(SOURCE)
     ),
@@ -86,22 +72,22 @@ EVENTS: dict[str, Callable[[Ticks], object]] = {
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_each_kind_of_event_is_followed_by_one_evaluation(
-    ticks: Ticks, event: Callable[[Ticks], object]
+    ticks: SensorTicks, event: Callable[[SensorTicks], object]
 ) -> None:
     event(ticks)
-    assert ticks.is_evaluated()
-    assert not ticks.is_evaluated()
+    assert is_evaluated(ticks)
+    assert not is_evaluated(ticks)
 
 
-def test_deadlines_are_noticed_without_an_event(ticks: Ticks) -> None:
+def test_deadlines_are_noticed_without_an_event(ticks: SensorTicks) -> None:
     with freeze_time(MIDNIGHT + LONGEST_PAUSE - timedelta(seconds=1)):
-        assert not ticks.is_evaluated()
+        assert not is_evaluated(ticks)
     with freeze_time(MIDNIGHT + LONGEST_PAUSE):
-        assert ticks.is_evaluated()
-        assert not ticks.is_evaluated()
+        assert is_evaluated(ticks)
+        assert not is_evaluated(ticks)
 
 
-def test_an_evaluation_requests_runs_with_the_tags_of_the_sensor(ticks: Ticks) -> None:
+def test_an_evaluation_requests_runs_with_the_tags_of_the_sensor(ticks: SensorTicks) -> None:
     ticks.instance.report_runless_asset_event(dg.AssetMaterialization(SOURCE))
     (request,) = ticks.tick().run_requests or ()
     assert request.asset_selection == [MODEL]
@@ -109,8 +95,8 @@ def test_an_evaluation_requests_runs_with_the_tags_of_the_sensor(ticks: Ticks) -
     assert not ticks.tick().run_requests
 
 
-def test_a_new_process_evaluates_once(ticks: Ticks) -> None:
-    other = Ticks(ticks.instance)
+def test_a_new_process_evaluates_once(ticks: SensorTicks) -> None:
+    other = build_ticks(ticks.instance)
     other.cursor = ticks.cursor
-    assert other.is_evaluated()
-    assert not other.is_evaluated()
+    assert is_evaluated(other)
+    assert not is_evaluated(other)

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from unittest import mock
 
 import dagster as dg
 import pytest
+from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._core.test_utils import freeze_time
 
-from dvd_rental_pipeline.automation.conditions import AFTER_INPUTS
-from dvd_rental_pipeline.automation.gated_sensor import GatedConditionSensor
+from dvd_rental_pipeline.automation.conditions import AFTER_INPUTS, EVERY_MORNING
 from dvd_rental_pipeline.automation.recorded_evaluations import KEPT_FOR, Evaluation
 from dvd_rental_pipeline.core.private_api.dagster import SensorExecutionData, get_current_datetime
-from dvd_rental_pipeline_tests.automation.history import History
+from dvd_rental_pipeline.core.private_api.dagster_storage import delete_evaluations
+from dvd_rental_pipeline_tests.automation.history import at
+from dvd_rental_pipeline_tests.automation.sensor_ticks import SensorTicks
 
-CHANGED, UNCHANGED, MODEL = dg.AssetKey("changed"), dg.AssetKey("unchanged"), dg.AssetKey("model")
+CHANGED, UNCHANGED = dg.AssetKey("changed"), dg.AssetKey("unchanged")
+MODEL, REPORT = dg.AssetKey("model"), dg.AssetKey("report")
 CHECK = dg.AssetCheckKey(CHANGED, "is_right")
 
 
@@ -30,47 +34,41 @@ def unchanged() -> None: ...
 def model() -> None: ...
 
 
-class Ticks:
-    """The ticks of one sensor, whose evaluations are recorded as the daemon does."""
+@dg.asset(key=REPORT, deps=[CHANGED], automation_condition=EVERY_MORNING)
+def report() -> None: ...
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.sensor = GatedConditionSensor(
-            "models", target=dg.AssetSelection.all(), run_tags={}, description="Builds models."
-        )
-        self.definitions = dg.Definitions(assets=[changed, unchanged, model], sensors=[self.sensor])
-        self.history = History(self.definitions, instance)
-        self.instance, self.cursor, self.number = instance, None, 0
+
+class RecordedTicks(SensorTicks):
+    """Ticks whose evaluations are recorded as the daemon does."""
+
+    number = 0
 
     def tick(self) -> SensorExecutionData:
-        context = dg.build_sensor_context(
-            self.instance, cursor=self.cursor, repository_def=self.definitions.get_repository_def()
-        )
-        data = self.sensor.evaluate_tick(context)
-        self.cursor = data.cursor
+        data = super().tick()
         self.number += 1
-        storage = self.instance.schedule_storage
-        assert storage is not None
-        storage.add_auto_materialize_asset_evaluations(
+        self._storage().add_auto_materialize_asset_evaluations(
             self.number, [each.with_run_ids(set()) for each in data.automation_condition_evaluations]
         )
         return data
 
-    def recorded(self) -> list[Evaluation]:
-        """The evaluations of the model, the latest first."""
-        storage = self.instance.schedule_storage
-        assert storage is not None
+    def recorded(self, key: dg.AssetKey = MODEL) -> list[Evaluation]:
+        """The evaluations of `key`, the latest first."""
         return [
             record.get_evaluation_with_run_ids().evaluation
-            for record in storage.get_auto_materialize_asset_evaluations(MODEL, limit=10)
+            for record in self._storage().get_auto_materialize_asset_evaluations(key, limit=10)
         ]
+
+    def _storage(self) -> ScheduleStorage:
+        assert self.instance.schedule_storage is not None
+        return self.instance.schedule_storage
 
 
 @pytest.fixture
-def ticks() -> Iterator[Ticks]:
+def ticks() -> Iterator[RecordedTicks]:
     """All tables are built, and the first tick has found nothing to do."""
     with dg.DagsterInstance.local_temp() as instance:
-        ticks = Ticks(instance)
-        for key in (CHANGED, UNCHANGED, MODEL):
+        ticks = RecordedTicks(instance, [changed, unchanged, model, report])
+        for key in (CHANGED, UNCHANGED, MODEL, REPORT):
             instance.report_runless_asset_event(dg.AssetMaterialization(key))
         ticks.history.check(CHECK, passed=True)
         assert not ticks.tick().run_requests
@@ -81,13 +79,13 @@ def names(evaluation: Evaluation) -> set[str]:
     return {node.condition_snapshot.name for node in evaluation.iter_nodes()}
 
 
-def test_an_evaluation_without_a_reason_to_build_is_not_recorded(ticks: Ticks) -> None:
+def test_an_evaluation_without_a_reason_to_build_is_not_recorded(ticks: RecordedTicks) -> None:
     ticks.history.check(CHECK, passed=True)
     assert not ticks.tick().run_requests
     assert ticks.recorded() == []
 
 
-def test_a_request_is_recorded_with_the_inputs_that_asked_for_it(ticks: Ticks) -> None:
+def test_a_request_is_recorded_with_the_inputs_that_asked_for_it(ticks: RecordedTicks) -> None:
     ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
     ticks.history.check(CHECK, passed=True)
     assert ticks.tick().run_requests
@@ -97,7 +95,7 @@ def test_a_request_is_recorded_with_the_inputs_that_asked_for_it(ticks: Ticks) -
     assert "unchanged" not in names(evaluation)
 
 
-def test_what_is_held_is_recorded_with_what_holds_it(ticks: Ticks) -> None:
+def test_what_is_held_is_recorded_with_what_holds_it(ticks: RecordedTicks) -> None:
     ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
     ticks.history.check(CHECK, passed=False)
     assert not ticks.tick().run_requests
@@ -107,7 +105,7 @@ def test_what_is_held_is_recorded_with_what_holds_it(ticks: Ticks) -> None:
     assert [each.condition_snapshot.class_name for each in held] == ["UpstreamBlockingChecksPassed"]
 
 
-def test_old_evaluations_are_deleted(ticks: Ticks) -> None:
+def test_old_evaluations_are_deleted(ticks: RecordedTicks) -> None:
     ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
     assert ticks.tick().run_requests
     now = get_current_datetime()
@@ -117,3 +115,30 @@ def test_old_evaluations_are_deleted(ticks: Ticks) -> None:
     with freeze_time(now + KEPT_FOR + timedelta(hours=1)):
         ticks.tick()
         assert ticks.recorded() == []
+
+
+def test_a_report_is_recorded_in_the_morning_alone() -> None:
+    with dg.DagsterInstance.local_temp() as instance:
+        with freeze_time(at("04:30")):
+            ticks = RecordedTicks(instance, [changed, unchanged, model, report])
+            for key in (CHANGED, UNCHANGED, MODEL, REPORT):
+                instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            ticks.tick()
+        with freeze_time(at("04:45")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
+            ticks.history.check(CHECK, passed=False)
+            ticks.tick()
+            assert ticks.recorded(REPORT) == [], "an update before the morning is no reason"
+        with freeze_time(at("05:15")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
+            ticks.tick()
+            (evaluation,) = ticks.recorded(REPORT)
+    assert evaluation.true_subset.size == 0, "the failed check holds it"
+
+
+def test_a_storage_that_deletes_by_itself_is_not_asked_to() -> None:
+    # As that of Dagster+, which says that it supports evaluations, and refuses this call.
+    storage = mock.create_autospec(ScheduleStorage, instance=True)
+    storage.supports_auto_materialize_asset_evaluations = True
+    delete_evaluations(storage, before=0.0)
+    storage.purge_asset_evaluations.assert_not_called()

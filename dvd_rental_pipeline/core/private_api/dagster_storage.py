@@ -14,6 +14,8 @@ from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._core.storage.runs import SqliteRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
+from dagster._core.storage.schedules.sql_schedule_storage import SqlScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 # No public alternative: the entry of a dagster.yaml, passed to every class that it configures.
@@ -29,6 +31,7 @@ __all__ = [
     "SqliteRunStorage",
     "SqliteScheduleStorage",
     "delete_check_results",
+    "delete_evaluations",
 ]
 
 
@@ -46,3 +49,13 @@ def delete_check_results(storage: EventLogStorage, run_id: str) -> None:
                 ),
                 {"run_id": run_id},
             )
+
+
+def delete_evaluations(storage: ScheduleStorage | None, before: float) -> None:
+    """Delete evaluations of automation conditions from before a time, in seconds since 1970.
+
+    The storage of Dagster+ deletes them itself, and refuses to be asked. No public alternative: the daemon
+    deletes only those of conditions that it evaluates itself.
+    """
+    if isinstance(storage, SqlScheduleStorage) and storage.supports_auto_materialize_asset_evaluations:
+        storage.purge_asset_evaluations(before)
