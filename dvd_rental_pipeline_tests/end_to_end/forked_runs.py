@@ -67,7 +67,12 @@ class ForkedRunLauncher(RunLauncher, ConfigurableClass):
         self._running[context.dagster_run.run_id] = process, context.dagster_run.job_name
 
     def terminate(self, run_id: str) -> bool:
-        raise NotImplementedError
+        """Kill the process of a run; returns whether it had not ended."""
+        process, _ = self._running.get(run_id, (None, ""))
+        if process is None or os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return False
+        os.kill(process, signal.SIGKILL)
+        return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -79,12 +84,7 @@ class ForkedRunLauncher(RunLauncher, ConfigurableClass):
 
     def kill(self, job: str) -> bool:
         """Kill the process of an unfinished run of `job`; returns whether there was one."""
-        for process, name in self._running.values():
-            has_ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if name == job and has_ended is None:
-                os.kill(process, signal.SIGKILL)
-                return True
-        return False
+        return any(self.terminate(run_id) for run_id, (_, name) in self._running.items() if name == job)
 
     def wait(self) -> None:
         """Wait until no run is in progress."""
