@@ -190,6 +190,10 @@ def test_no_serious_violation_of_accessibility_rules(browser: Browser, site: Pat
 def test_a_page_fits_on_a_phone(browser: Browser, site: Path, name: str) -> None:
     with open_page(browser, published(site, f"{name}/index.html"), viewport=PHONE) as page:
         assert page.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        cut = "Array.from(document.querySelectorAll('.picture')).filter((picture) => Array.from("
+        cut += "picture.querySelectorAll('.role-legend')).some((legend) => legend.getBoundingClientRect().right"
+        cut += " > picture.getBoundingClientRect().right + 1)).map((picture) => picture.parentElement.id)"
+        assert page.page.evaluate(cut) == [], "legends that are cut"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -105,8 +105,10 @@
       await drawn.view.data("rows", rows).runAsync();
     } else {
       const spec = { ...chart.spec, data: { name: "rows", values: rows } };
+      // Vega does not wrap a legend: on a phone, three long names beside each other are cut.
+      const legend = { ...config.legend, columns: place.clientWidth < 480 ? 1 : config.legend.columns };
       views.set(chart.name, await vegaEmbed(place, spec, {
-        config, actions: false, ast: true, defaultStyle: false, renderer: "svg", logLevel: 1,
+        config: { ...config, legend }, actions: false, ast: true, defaultStyle: false, renderer: "svg", logLevel: 1,
         tooltip: { disableDefaultStyle: true, theme: "custom" },
       }));
     }

@@ -299,15 +299,15 @@ def _at_risk(at_risk: Dataset) -> Chart:
         [record["store"], label, record[field], record[number]]
         for record in at_risk.records()
         for label, field, number in (
-            ("Unpaid rentals, at list price", "unpaid_amount", "unpaid_rentals"),
-            ("Overdue copies, at replacement cost", "overdue_cost", "overdue_copies"),
-            ("Lost copies, at replacement cost", "lost_cost", "lost_copies"),
+            ("Unpaid rentals", "unpaid_amount", "unpaid_rentals"),
+            ("Overdue copies", "overdue_cost", "overdue_copies"),
+            ("Lost copies", "lost_cost", "lost_copies"),
         )
     ]
     return Chart(
         "money_at_risk",
         "How much money is outstanding?",
-        "Dollars per store.",
+        "Dollars per store: rentals at their list price, copies at their replacement cost.",
         Dataset("revenue_at_risk", ["store", "kind", "amount", "number"], rows),
         [STORE, kind, amount, ChartColumn("number", "Number", Kind.COUNT)],
         spec=stacked_bars(STORE, amount, kind),
