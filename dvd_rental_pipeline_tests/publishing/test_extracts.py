@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from dvd_rental_pipeline.publishing.extracts import files
+from dvd_rental_pipeline.publishing.extracts.asset import write_index
 from dvd_rental_pipeline.publishing.extracts.files import (
     HYPER_FILE,
     Extract,
@@ -61,6 +63,28 @@ def test_parquet_and_csv_hold_the_rows_of_the_warehouse(
         assert len(rows) == extract.rows == len(expected)
     with (folder / "reports/top_films.csv").open(encoding="utf-8", newline="") as file:
         assert HOSTILE in {row["title"] for row in csv.DictReader(file)}
+
+
+def test_a_table_that_no_sheet_can_hold_has_no_csv(
+    tables: ReportTables, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sheet would show the first rows alone."""
+    declared = extract_tables(manifest, "dvd_rental", manifest.private_columns())
+    rows = {table.name: len(tables.query(table.sql)) for table in declared}
+    longest = max(rows.values())
+    monkeypatch.setattr(files, "MOST_CSV_ROWS", longest - 1)
+    written = write_extracts(declared, tables.warehouse, tmp_path)
+    write_index(written, None, tmp_path)
+    without = {name for name, count in rows.items() if count == longest}
+    assert {extract.table.name for extract in written if extract.csv_bytes is None} == without
+    listed = json.loads((tmp_path / "tables.json").read_text(encoding="utf-8"))
+    assert {table["table"] for table in listed if table["csv"] is None} == without
+    for table in listed:
+        assert (tmp_path / table["parquet"]).exists()
+        assert (tmp_path / f"{table['schema']}/{table['table']}.csv").exists() == (table["csv"] is not None)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert page.count("no CSV: too long for a sheet") == len(without)
+    assert all(f'href="{table["csv"]}"' in page for table in listed if table["csv"] is not None)
 
 
 def test_personal_data_stay_in_the_warehouse(extracts: list[Extract], folder: Path) -> None:

@@ -58,8 +58,9 @@ def build_extracts_asset(
         tags={"layer": SITE_GROUP, **domain_tag([domains[0].name])},
         freshness_policy=freshness_policy,
         automation_condition=automation_condition,
-        description="Every mart and report as Parquet and CSV, without personal data, for Excel, Power BI and "
-        "notebooks; and as a Tableau extract where the extra `tableau` is installed.",
+        description="Every mart and report as Parquet, and as CSV if a sheet can hold it, without personal "
+        "data, for Excel, Power BI and notebooks; and as a Tableau extract where the extra `tableau` is "
+        "installed.",
     )
     def extracts(
         context: dg.AssetExecutionContext, config: PartConfig, warehouse: WarehouseResource, site: Site
@@ -123,7 +124,7 @@ def write_index(extracts: Sequence[Extract], hyper: Path | None, folder: Path) -
             "columns": extract.table.columns,
             "left_out": extract.table.hidden,
             "parquet": f"{extract.table.path}.parquet",
-            "csv": f"{extract.table.path}.csv",
+            "csv": None if extract.csv_bytes is None else f"{extract.table.path}.csv",
         }
         for extract in extracts
     ]

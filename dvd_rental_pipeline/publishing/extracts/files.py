@@ -1,4 +1,4 @@
-"""Writes each table as Parquet and CSV, and optionally all tables as one Tableau extract."""
+"""Writes each table as Parquet and, if a sheet can hold it, as CSV; optionally all as one Tableau extract."""
 
 import importlib.util
 from collections.abc import Collection, Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LAYERS = ("reports", "marts")
 HYPER_FILE = "dvd_rental.hyper"
+MOST_CSV_ROWS = 2**20 - 1
+"""What a sheet of Excel holds below the header. Of more rows it would show the first ones, without a word."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class ExtractTable:
 
 @dataclass(frozen=True)
 class Extract:
-    """A table that was written: number of rows, and sizes of its files in bytes."""
+    """A table that was written: number of rows, and sizes of its files in bytes; None without a CSV file."""
 
     table: ExtractTable
     rows: int
     parquet_bytes: int
-    csv_bytes: int
+    csv_bytes: int | None
 
 
 def extract_tables(manifest: Manifest, domain: str, private: Collection[str]) -> Sequence[ExtractTable]:
@@ -74,9 +76,9 @@ def write_extracts(tables: Sequence[ExtractTable], warehouse: Warehouse, folder:
     extracts = []
     for table in tables:
         parquet = files[table.path]
-        text = parquet.with_suffix(".csv")
-        _write_csv(parquet, text)
-        extracts.append(Extract(table, counts[parquet], parquet.stat().st_size, text.stat().st_size))
+        is_short = counts[parquet] <= MOST_CSV_ROWS
+        csv_bytes = _write_csv(parquet, parquet.with_suffix(".csv")) if is_short else None
+        extracts.append(Extract(table, counts[parquet], parquet.stat().st_size, csv_bytes))
     return extracts
 
 
@@ -127,8 +129,8 @@ def _table(model: DbtModel, private: Collection[str]) -> ExtractTable:
     )
 
 
-def _write_csv(parquet: Path, file: Path) -> None:
-    """By row groups, so that a large table does not have to fit into memory. No text is a formula."""
+def _write_csv(parquet: Path, file: Path) -> int:
+    """Write `file` by row groups and return its bytes. No text is a formula."""
     import pyarrow.csv as pc  # noqa: PLC0415 - only extracts need it
     import pyarrow.parquet as pq  # noqa: PLC0415 - only extracts need it
 
@@ -136,3 +138,4 @@ def _write_csv(parquet: Path, file: Path) -> None:
     with pc.CSVWriter(file, source.schema_arrow) as writer:
         for batch in source.iter_batches():
             writer.write_batch(safe_batch(batch))
+    return file.stat().st_size
