@@ -24,6 +24,7 @@ from dvd_rental_pipeline.publishing.report_pages.content import (
     PageDeclaration,
     PageSection,
 )
+from dvd_rental_pipeline.publishing.report_pages.executive import shown_change
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.rendering import write_images, write_page
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
@@ -257,3 +258,17 @@ def test_key_charts_are_images_as_well(business: ReportTables, tmp_path: Path) -
             svg = (folder / "charts" / f"{image.name}.svg").read_text(encoding="utf-8")
             assert image.question in svg
             assert HOSTILE not in svg
+
+
+@pytest.mark.parametrize(
+    ("unit", "moved", "shown"),
+    [
+        ("dollars", 7.69, "+7.7 %"),
+        ("percent", -2.5, "-2.5 points"),
+        ("percent", -0.04, "no change"),
+        ("number", 0.0, "no change"),
+        ("number", None, ""),
+    ],
+)
+def test_a_change_that_rounds_to_zero_has_no_sign(unit: str, moved: float | None, shown: str) -> None:
+    assert shown_change(unit, moved) == shown

@@ -31,6 +31,7 @@ STORE = ChartColumn("store", "Store")
 REVENUE = ChartColumn("revenue", "Revenue ($)", Kind.MONEY)
 PAYMENTS = ChartColumn("payments", "Payments", Kind.COUNT)
 
+UNCHANGED = "no change"
 HEADLINES = {
     "revenue": ("Revenue", 1),
     "rentals": ("Rentals", 1),
@@ -100,19 +101,26 @@ def _headlines(figures: Dataset) -> list[Headline]:
         label, is_good_when = HEADLINES.get(name, ("", 0))
         if label:
             moved = record["change_pct"] if record["unit"] != "percent" else record["change_value"]
-            sign = float(moved) if isinstance(moved, int | float) else None
-            points = " %" if record["unit"] != "percent" else " points"
+            change = shown_change(record["unit"], moved)
             previous = record["previous_start"]
             headlines.append(
                 Headline(
                     f"{label} in {month_name(str(record['period_start']))}",
                     _shown(record["unit"], record["figure_value"]),
-                    "" if sign is None else f"{sign:+,.1f}{points}",
-                    f"against {month_name(str(previous))}" if sign is not None else "nothing to compare with",
-                    None if not sign or not is_good_when else sign * is_good_when > 0,
+                    change,
+                    f"against {month_name(str(previous))}" if change else "nothing to compare with",
+                    is_good_when * moved > 0 if is_good_when and change not in ("", UNCHANGED) else None,
                 )
             )
     return headlines
+
+
+def shown_change(unit: Any, moved: Any) -> str:
+    """The change of a figure in percent, or of one in percent in points; empty if it is unknown."""
+    if not isinstance(moved, int | float):
+        return ""
+    change = round(moved, 1)
+    return f"{change:+,.1f} {'points' if unit == 'percent' else '%'}" if change else UNCHANGED
 
 
 def _shown(unit: Any, value: Any) -> str:
