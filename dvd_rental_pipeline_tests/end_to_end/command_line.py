@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvd_rental_pipeline_tests.forked_programs import fork_server
+
 
 @dataclass(frozen=True)
 class CommandLine:
@@ -23,14 +25,7 @@ class CommandLine:
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the command, whatever its exit code."""
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=self.seconds,
-        )
+        return fork_server().run("dvd-rental", arguments, self.environment(**environment), self.seconds)
 
     def ok(self, *arguments: str) -> str:
         """Run the command, which must succeed; returns what it printed to stdout."""

@@ -21,6 +21,7 @@ from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.reused import REUSED
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 
 OWN_PAGES = ["index.html", "source.html", "marts.html", "lineage.html"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -100,13 +101,15 @@ def test_the_asset_publishes_the_pages_when_models_have_changed(parsed_home: Pat
     settings = Settings(home=parsed_home)
     project = load_dbt_project(settings)
     instance = dg.DagsterInstance.ephemeral()
+    with forked_dbt():
+        dbt = build_dbt_resource(project)
 
     def materialize() -> dg.ExecuteInProcessResult:
         return dg.materialize(
             [build_docs_asset(project, [DVD_RENTAL], LAYER_FRESHNESS["site"], LAYER_CONDITIONS["site"], [])],
             instance=instance,
             resources={
-                "dbt": build_dbt_resource(project),
+                "dbt": dbt,
                 "warehouse": DuckDBWarehouseResource(path=str(settings.warehouse_path)),
                 "site": FolderSite(path=str(settings.site_dir)),
             },

@@ -231,7 +231,7 @@ class ShopProject:
         )
         newest = max(path.stat().st_mtime_ns for path in self.project_dir.rglob("*"))
         if not project.manifest_path.exists() or project.manifest_path.stat().st_mtime_ns < newest:
-            self.run_dbt("parse", "--quiet", target="target")
+            self.run_dbt("parse", "--quiet", "--target", "local", target="target")
         return project
 
     def run_dbt(

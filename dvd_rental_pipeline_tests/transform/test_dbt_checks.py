@@ -29,6 +29,7 @@ from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.transform.small_manifests import data_test, manifest_of, model
 
@@ -128,7 +129,7 @@ def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWa
 def settings(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A home with raw tables in its warehouse."""
     home = parsed_project.prepare(tmp_path_factory.mktemp("home"))
-    with mock.patch.dict(os.environ):
+    with mock.patch.dict(os.environ), forked_dbt():
         raw = RawTables(home)
         fill(raw)
         raw.close()

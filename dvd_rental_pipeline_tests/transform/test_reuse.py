@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,6 +14,7 @@ from dvd_rental_pipeline.core.runbook import SAMPLE
 from dvd_rental_pipeline.quality.findings import failed_rows
 from dvd_rental_pipeline.transform.build_records import BuildRecords
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt
+from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 from dvd_rental_pipeline_tests.transform.shop_project import ShopProject
 
 ALL = {
@@ -31,8 +32,9 @@ TESTS = {"unique_dim_item_item_id", "not_null_by_item_item_id", "few_sales"}
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> ShopProject:
-    return ShopProject(tmp_path)
+def shop(tmp_path: Path) -> Iterator[ShopProject]:
+    with forked_dbt():
+        yield ShopProject(tmp_path)
 
 
 def test_what_has_not_changed_is_reused(shop: ShopProject) -> None:

@@ -1,0 +1,252 @@
+"""Programs as forks of a server that has imported them: they start in milliseconds, not in seconds.
+
+Each is a process of its own all the same, with its arguments, environment, folder, streams and exit code.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, NoReturn
+from unittest import mock
+
+from dvd_rental_pipeline.transform import dbt_resource, parsing
+from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+
+PROGRAMS = {
+    "dvd-rental": "dvd_rental_pipeline.cli.main:main",
+    "dbt": "dbt.cli.main:cli",
+    "dvd-rental-dbt": "dvd_rental_pipeline.transform.dbt_program:main",
+}
+_MODULES = (
+    "dagster_airbyte",
+    "dbt.adapters.duckdb",
+    "dbt.artifacts.schemas.run",
+    "dvd_rental_pipeline.definitions",
+    "dvd_rental_pipeline.runs.launch",
+    "dvd_rental_pipeline.transform.dbt_program",
+    "snowflake.connector",
+)
+"""What the programs import when they need it."""
+_MOST_BYTES = 1 << 17
+"""Of a request: arguments and environment."""
+_PROXY = """#!{python} -IS
+import json, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, {most_bytes})
+server.connect({address!r})
+request = [{program!r}, sys.argv[1:], dict(os.environ), os.getcwd()]
+socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
+process = int(server.recv(64))
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(process, number))
+code = int(server.recv(64) or 1)
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+class ForkServer:
+    """A server in a process of its own."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="fork-server-"))
+        self._address = str(self._folder / "socket")
+        for program in PROGRAMS:
+            text = _PROXY.format(
+                python=sys.executable, address=self._address, program=program, most_bytes=2 * _MOST_BYTES
+            )
+            self.proxy(program).write_text(text, encoding="utf-8")
+            self.proxy(program).chmod(0o755)
+        with _socket() as listening:
+            listening.bind(self._address)
+            listening.listen()
+            # The settings of the test that is running are not those of the server.
+            names = [name for name in os.environ if not name.startswith("DVD_RENTAL_")]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(listening.fileno()), str(self._folder)],
+                env={**{name: os.environ[name] for name in names}, "NO_COLOR": "1"},
+                stdin=subprocess.PIPE,
+                pass_fds=[listening.fileno()],
+            )
+
+    def run(
+        self, program: str, arguments: Sequence[str], environment: Mapping[str, str], seconds: float
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `program` in the current folder, and kill it after `seconds`.
+
+        Raises:
+            TimeoutExpired: it had not ended by then.
+        """
+        with (
+            _socket() as server,
+            Path(os.devnull).open() as nothing,
+            tempfile.TemporaryFile() as output,
+            tempfile.TemporaryFile() as errors,
+        ):
+            server.connect(self._address)
+            request = json.dumps([program, list(arguments), dict(environment), str(Path.cwd())])
+            streams = [nothing.fileno(), output.fileno(), errors.fileno()]
+            socket.send_fds(server, [request.encode()], streams)
+            process = int(server.recv(64))
+            server.settimeout(seconds)
+            try:
+                code = int(server.recv(64))
+            except TimeoutError:
+                os.kill(process, signal.SIGKILL)
+                shown = _read(output), _read(errors)
+                raise subprocess.TimeoutExpired([program, *arguments], seconds, *shown) from None
+            return subprocess.CompletedProcess([program, *arguments], code, _read(output), _read(errors))
+
+    def proxy(self, program: str) -> Path:
+        """An executable file that runs `program` on this server, for what starts programs by their path."""
+        return self._folder / program
+
+    def close(self) -> None:
+        self._process.communicate()
+        shutil.rmtree(self._folder)
+
+
+@cache
+def fork_server() -> ForkServer:
+    """The server of this process, started when it is first asked for."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
+
+
+@contextmanager
+def forked_dbt() -> Iterator[None]:
+    """Within the context, what this process builds with dbt starts it as a fork."""
+    with _patched_dbt(fork_server().proxy):
+        yield
+
+
+@contextmanager
+def _patched_dbt(proxy: Callable[[str], Path]) -> Iterator[None]:
+    def executable(target: str | None) -> str:
+        return str(proxy(Path(installed(target)).name))
+
+    installed = parsing.dbt_executable
+    with (
+        mock.patch.object(parsing, "dbt_executable", executable),
+        mock.patch.object(dbt_resource, "dbt_executable", executable),
+    ):
+        yield
+
+
+def _socket() -> socket.socket:
+    created = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    created.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _MOST_BYTES)
+    return created
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _serve(listening: socket.socket) -> Callable[[], Any]:
+    """Fork for each connection; returns what to call, in the process of a program."""
+    with warnings.catch_warnings():
+        # The programs that import the connector ignore its warnings, too.
+        warnings.simplefilter("ignore")
+        for module in _MODULES:
+            importlib.import_module(module)
+        programs = {name: _imported(entry) for name, entry in PROGRAMS.items()}
+    _parse_an_empty_project()
+    # The collector would touch, and so copy, all that the children share.
+    gc.collect()
+    gc.freeze()
+    if threading.active_count() > 1:
+        sys.exit(f"An import has started a thread, which a fork loses: {threading.enumerate()}")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # The pipe is closed when the process of the tests ends, in whatever way.
+    while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listening.close()
+            return programs[_become_a_program(connection)]
+        connection.close()
+    os._exit(0)
+
+
+def _parse_an_empty_project() -> None:
+    """Let dbt compute what it needs for any project: the schemas of its configuration take it a second."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "dbt_project.yml").write_text("name: empty\nprofile: empty\n")
+        target = "{type: duckdb, path: ':memory:'}"
+        (folder / "profiles.yml").write_text(f"empty: {{target: local, outputs: {{local: {target}}}}}\n")
+        done = run_dbt("parse", "--quiet", target_path=folder, environment={}, project_dir=folder)
+    assert done.succeeded, done.stdout
+
+
+def _imported(entry: str) -> Callable[[], Any]:
+    module, _, name = entry.partition(":")
+    function: Callable[[], Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _become_a_program(connection: socket.socket) -> str:
+    """Fork again and send the child's id and exit code; returns the name of the program, in the child."""
+    request, streams, _, _ = socket.recv_fds(connection, _MOST_BYTES, 3)
+    program, arguments, environment, folder = json.loads(request)
+    process = os.fork()
+    if process == 0:
+        connection.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        time.tzset()
+        sys.argv = [program, *arguments]
+        return str(program)
+    connection.send(str(process).encode())
+    _, status = os.waitpid(process, 0)
+    connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _run(program: Callable[[], Any]) -> NoReturn:
+    """Run and end as Python does, except that it would free all objects first, which takes a second."""
+    try:
+        program()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _, descriptor, proxies = sys.argv
+    with _patched_dbt(lambda program: Path(proxies, program)):
+        _run(_serve(socket.socket(fileno=int(descriptor))))
