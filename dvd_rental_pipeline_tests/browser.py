@@ -17,12 +17,18 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
 
-@contextmanager
-def running_browser() -> Iterator[Browser]:
-    """Chromium; skips the test where none is installed."""
+def installed_browser() -> str:
+    """The program of Chromium; skips the test where none is installed."""
     path = find_browser()
     if path is None:
         pytest.skip("no browser found: install Chromium")
+    return path
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Chromium; skips the test where none is installed."""
+    path = installed_browser()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser

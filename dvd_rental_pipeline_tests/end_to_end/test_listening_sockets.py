@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from dvd_rental_pipeline_tests.end_to_end.dev_server import running_dev_server
 
 def listening(process: psutil.Process) -> dict[int, str]:
     """The addresses at which a process and its descendants listen, by port."""
-    return {
-        connection.laddr.port: connection.laddr.ip
-        for each in [process, *process.children(recursive=True)]
-        for connection in each.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    found = {}
+    for each in [process, *process.children(recursive=True)]:
+        # A backend of PostgreSQL may end meanwhile.
+        with suppress(psutil.NoSuchProcess, FileNotFoundError):
+            for connection in each.net_connections(kind="inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found[connection.laddr.port] = connection.laddr.ip
+    return found
 
 
 def assert_loopback_only(process: psutil.Process, port: int) -> None:

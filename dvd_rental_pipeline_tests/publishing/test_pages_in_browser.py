@@ -11,12 +11,20 @@ from playwright.sync_api import Browser
 
 from dvd_rental_pipeline.publishing.home_page import publish_home
 from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
-from dvd_rental_pipeline.publishing.report_pages.pdf import find_browser, publish_pdf
+from dvd_rental_pipeline.publishing.report_pages.pdf import publish_pdf
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline_tests.browser import DESKTOP, PHONE, SitePage, open_page, published, running_browser
+from dvd_rental_pipeline_tests.browser import (
+    DESKTOP,
+    PHONE,
+    SitePage,
+    installed_browser,
+    open_page,
+    published,
+    running_browser,
+)
 from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, ReportTables, fill
 
 pytestmark = pytest.mark.browser
@@ -222,10 +230,8 @@ def test_an_empty_business_has_pages_without_pictures(
 
 
 def test_the_executive_page_is_printed_with_its_verdict(site: Path) -> None:
-    browser = find_browser()
-    assert browser is not None
     resource = FolderSite(path=str(site))
-    publish_pdf(resource, "executive", browser)
+    publish_pdf(resource, "executive", installed_browser())
     printed = resource.read("executive.pdf")
     assert printed.startswith(b"%PDF")
     assert len(printed) > 20_000, "a page without charts is smaller"

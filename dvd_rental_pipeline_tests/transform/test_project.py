@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -14,15 +15,21 @@ from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.transform import parsing
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt, build_dbt_resource
 from dvd_rental_pipeline.transform.parsing import DbtProjectError, update_manifest
+from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 
 
 @pytest.fixture
-def project_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the dbt project that a test may change."""
+def project_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The dbt project with one model, which a test may change."""
     copy = tmp_path / "dbt"
-    shutil.copytree(DBT_PROJECT_DIR, copy, ignore=shutil.ignore_patterns("target", "logs"))
+    shutil.copytree(DBT_PROJECT_DIR / "macros", copy / "macros")
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(DBT_PROJECT_DIR / name, copy)
+    (copy / "models" / "marts").mkdir(parents=True)
+    (copy / "models" / "marts" / "dim_film.sql").write_text("select 1 as film_id")
     monkeypatch.setattr(parsing, "DBT_PROJECT_DIR", copy)
-    return copy
+    with forked_dbt():
+        yield copy
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.resource import build_warehouse_resource
 from dvd_rental_pipeline.warehouse.snowflake_resource import SnowflakeWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
+from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 from dvd_rental_pipeline_tests.stand_ins.snowflake import airbyte_tables
 from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStandIn, set_up
@@ -66,7 +67,8 @@ def settings(server: SnowflakeStandIn, home: Path, monkeypatch: pytest.MonkeyPat
 
 
 def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
-    definitions = build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
+    with forked_dbt():
+        definitions = build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
     job = definitions.resolve_implicit_global_asset_job_def()
     return job.execute_in_process(instance=instance, asset_selection=SELECTED, raise_on_error=False)
 
