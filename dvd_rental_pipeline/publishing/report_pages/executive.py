@@ -109,7 +109,7 @@ def _headlines(figures: Dataset) -> list[Headline]:
                     _shown(record["unit"], record["figure_value"]),
                     change,
                     f"against {month_name(str(previous))}" if change else "nothing to compare with",
-                    is_good_when * moved > 0 if is_good_when and change not in ("", UNCHANGED) else None,
+                    _is_good(moved, is_good_when) if change not in ("", UNCHANGED) else None,
                 )
             )
     return headlines
@@ -121,6 +121,10 @@ def shown_change(unit: Any, moved: Any) -> str:
         return ""
     change = round(moved, 1)
     return f"{change:+,.1f} {'points' if unit == 'percent' else '%'}" if change else UNCHANGED
+
+
+def _is_good(moved: Any, is_good_when: int) -> bool | None:
+    return moved * is_good_when > 0 if is_good_when else None
 
 
 def _shown(unit: Any, value: Any) -> str:
