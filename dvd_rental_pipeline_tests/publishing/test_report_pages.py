@@ -25,6 +25,7 @@ from dvd_rental_pipeline.publishing.report_pages.content import (
     PageSection,
 )
 from dvd_rental_pipeline.publishing.report_pages.executive import shown_change
+from dvd_rental_pipeline.publishing.report_pages.parts import change, money
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.rendering import write_images, write_page
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
@@ -272,3 +273,25 @@ def test_key_charts_are_images_as_well(business: ReportTables, tmp_path: Path) -
 )
 def test_a_change_that_rounds_to_zero_has_no_sign(unit: str, moved: float | None, shown: str) -> None:
     assert shown_change(unit, moved) == shown
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "shown"),
+    [(110, 100, "+10.0 %"), (99.99, 100, "no change"), (50, 100, "-50.0 %"), (1, 0, "")],
+)
+def test_a_change_is_in_percent_of_what_was(now: float, before: float, shown: str) -> None:
+    assert change(now, before) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (9.5, "$9.50"),
+        (1234.5, "$1,234"),
+        (9_999_999, "$9,999,999"),
+        (76_510_340, "$76.5M"),
+        (-12_000_000, "$-12.0M"),
+    ],
+)
+def test_an_amount_fits_into_a_headline(amount: float, shown: str) -> None:
+    assert money(amount) == shown

@@ -15,12 +15,14 @@ from dvd_rental_pipeline.publishing.report_pages.content import (
     PageSection,
 )
 from dvd_rental_pipeline.publishing.report_pages.parts import (
+    UNCHANGED,
     counted,
     folded,
     merged,
     money,
     month_name,
     period_filter,
+    signed,
     store_names,
     with_store_names,
 )
@@ -31,7 +33,6 @@ STORE = ChartColumn("store", "Store")
 REVENUE = ChartColumn("revenue", "Revenue ($)", Kind.MONEY)
 PAYMENTS = ChartColumn("payments", "Payments", Kind.COUNT)
 
-UNCHANGED = "no change"
 HEADLINES = {
     "revenue": ("Revenue", 1),
     "rentals": ("Rentals", 1),
@@ -117,10 +118,7 @@ def _headlines(figures: Dataset) -> list[Headline]:
 
 def shown_change(unit: Any, moved: Any) -> str:
     """The change of a figure in percent, or of one in percent in points; empty if it is unknown."""
-    if not isinstance(moved, int | float):
-        return ""
-    change = round(moved, 1)
-    return f"{change:+,.1f} {'points' if unit == 'percent' else '%'}" if change else UNCHANGED
+    return signed(moved, "points" if unit == "percent" else "%") if isinstance(moved, int | float) else ""
 
 
 def _is_good(moved: Any, is_good_when: int) -> bool | None:

@@ -6,6 +6,7 @@ from datetime import date
 from dvd_rental_pipeline.publishing.report_pages.content import Dataset, Filter, Option, Value
 from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 
+UNCHANGED = "no change"
 ALL_STORES = "All stores"
 WINDOWS = ("all time", "last 365 days", "last 90 days", "last 30 days")
 RECENT_MONTHS = (3, 6, 12, 24)
@@ -82,13 +83,21 @@ def window_filter() -> Filter:
 
 
 def money(value: float) -> str:
-    """An amount as a headline shows it: cents only where they matter."""
+    """An amount as a headline shows it: cents only where they matter, millions where they would not fit."""
+    if abs(value) >= 10_000_000:
+        return f"${value / 1e6:,.1f}M"
     return f"${value:,.0f}" if abs(value) >= 1000 else f"${value:,.2f}"
 
 
 def change(now: float, before: float) -> str:
-    """The change in percent, with its sign; empty where there is nothing to compare with."""
-    return f"{'+' if now >= before else '-'}{abs(now / before - 1):.1%}" if before else ""
+    """The change in percent; empty where there is nothing to compare with."""
+    return signed(100 * (now / before - 1), "%") if before else ""
+
+
+def signed(moved: float, unit: str) -> str:
+    """By how much a figure has moved; one that rounds to zero has no sign."""
+    rounded = round(moved, 1)
+    return f"{rounded:+,.1f} {unit}" if rounded else UNCHANGED
 
 
 def month_name(month: str) -> str:
