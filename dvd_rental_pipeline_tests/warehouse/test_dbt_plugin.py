@@ -13,6 +13,7 @@ from dbt.adapters.duckdb.environments.local import LocalEnvironment
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR
 from dvd_rental_pipeline.warehouse.duckdb_file import BUGGY_OPTIMIZERS, is_awaited
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
 
 WRITE = """
 import sys
@@ -65,10 +66,19 @@ def test_a_waiting_writer_commits_between_two_nodes(path: Path, environment: Loc
     assert [name for (name,) in events] == ["first node", "writer", "second node"]
 
 
-def test_every_node_has_the_settings_of_the_profile(environment: LocalEnvironment) -> None:
+def test_every_node_has_the_settings_of_the_profile(path: Path, environment: LocalEnvironment) -> None:
+    settings = "select current_setting('disabled_optimizers'), current_setting('memory_limit')"
+    with DuckDBWarehouse(path).transaction() as session:
+        ((optimizers, memory),) = session.execute(settings).values
+    assert optimizers == BUGGY_OPTIMIZERS
     for _ in range(2):
         node = environment.handle()
-        (optimizers,) = node.cursor().execute("select current_setting('disabled_optimizers')").fetchone()
-        (zone,) = node.cursor().execute("select current_setting('TimeZone')").fetchone()
+        node.cursor().execute("set disabled_optimizers = ''")
+        assert node.cursor().execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
         node.close()
-        assert (optimizers, zone) == (BUGGY_OPTIMIZERS, "UTC")
+        node = environment.handle()
+        assert node.cursor().execute(settings).fetchone() == (optimizers, memory), (
+            "what a node sets ends with it"
+        )
+        node.close()
+    assert duckdb.connect().execute(settings).fetchone() != (optimizers, memory)

@@ -4,6 +4,7 @@
         incremental_strategy='delete+insert',
         unique_key='rental_id',
         on_schema_change='append_new_columns',
+        pre_hook="{{ build_from_right_sides() }}",
         post_hook=["{{ delete_rows_not_in('stg_dvd_rental__rental', 'rental_id') }}", "{{ log_row_count() }}"]
     )
 }}
