@@ -1,7 +1,7 @@
 {#
-  Pre-hook of facts: joins read their right sides first. DuckDB takes the joins with the histories for a thousandth of
-  what they return, and would build hash tables of all rentals instead of the small tables on their right, which takes
-  three times as long with 16 million. It holds until the connection ends, which each model has to itself.
+  Pre-hook of facts: joins build their hash tables from their right sides. DuckDB estimates the joins with the histories
+  at a thousandth of their rows, and would build hash tables of all rentals, which takes three times as long with 16
+  million. The setting lasts until the connection is closed, after the model.
 #}
 {% macro build_from_right_sides() -%}
     {%- if target.type == "duckdb" -%}
