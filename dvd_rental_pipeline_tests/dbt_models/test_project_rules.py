@@ -85,6 +85,15 @@ def test_rows_are_counted_after_the_hook_that_deletes_some(models: Mapping[str, 
     assert {name for name in deleting if "log_row_count" not in hooks[name][-1]} == set()
 
 
+def test_facts_of_rentals_build_hash_tables_of_histories(models: Mapping[str, Node]) -> None:
+    """DuckDB would build those of all rentals: three times as long, with several times the memory."""
+    for name in ("fct_payment", "fct_rental"):
+        assert "valid_at(" in models[name]["raw_code"]
+        hooks = [hook["sql"] for hook in models[name]["config"]["pre-hook"]]
+        assert any("build_from_right_sides()" in sql for sql in hooks), name
+        assert any("forget_build()" in sql for sql in hooks), "the hook of the project stays"
+
+
 def test_every_model_has_its_yaml_beside_it(models: Mapping[str, Node]) -> None:
     elsewhere = [
         f"{_yaml_file(node)} (not {node['patch_path']})"
