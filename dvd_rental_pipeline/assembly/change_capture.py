@@ -6,7 +6,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.assembly.declaration import CapturePipeline
 from dvd_rental_pipeline.assembly.raw_assets import build_raw_assets
-from dvd_rental_pipeline.automation.condition_sensors import build_catch_up_sensor
+from dvd_rental_pipeline.automation.condition_sensors import CHECKS_PAGE, build_catch_up_sensor
 from dvd_rental_pipeline.automation.schedules import build_sync_job, build_sync_schedule, build_whole_job
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.asset_keys import raw_key
@@ -48,7 +48,7 @@ def build_capture_definitions(
         ],
         jobs=[
             build_whole_job(domain, others, always_built, fillers),
-            build_sync_job(domain, dg.AssetSelection.checks(*lag_checks) if lag_checks else None),
+            build_sync_job(domain, dg.AssetSelection.checks(*lag_checks) | CHECKS_PAGE),
         ],
         schedules=[build_sync_schedule(domain, pipeline.sync_cron)],
         sensors=[build_catch_up_sensor(domain)],

@@ -27,8 +27,8 @@ MODEL_SENSORS = (
         name="models_follow_source",
         target=layers("staging", "snapshots", "marts") | CHECKS_PAGE,
         run_tags={CAUSE: "inputs were updated", INCIDENT_KEY: "models"},
-        description="Builds staging, snapshots and marts after each sync, unless a blocking check failed, and "
-        "publishes the check report.",
+        description="Builds staging, snapshots and marts after each sync with changes, and after others every "
+        "half hour, unless a blocking check failed, and publishes the check report.",
     ),
     GatedConditionSensor(
         name="reports_every_morning",

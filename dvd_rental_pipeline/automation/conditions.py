@@ -13,7 +13,7 @@ import dagster as dg
 from dagster import AutomationCondition
 
 from dvd_rental_pipeline.automation.blocking_checks import UpstreamBlockingChecksPassed
-from dvd_rental_pipeline.automation.freshness import REPORTS_CRON
+from dvd_rental_pipeline.automation.freshness import CONFIRMATION_CRON, REPORTS_CRON
 
 Condition: TypeAlias = AutomationCondition[Any]
 
@@ -22,20 +22,27 @@ BLOCKING_CHECKS_PASSED = UpstreamBlockingChecksPassed(levels=3)
 
 
 def _an_input_is_newer() -> Condition:
-    """An input was updated after the asset, and since the asset was last requested.
+    """An input has other data than the asset was built from, and was updated since the last request.
 
-    As `eager`, but for one case that it misses: the asset, and after it an input, were updated between two
-    evaluations, as happens when a sync has waited for the models to be built.
+    As `eager`, but for two cases. It misses one: the asset, and after it an input, were updated between two
+    evaluations, as happens when a sync has waited for the models to be built. And an input that was updated
+    without a change, as by an empty sync, only counts at `CONFIRMATION_CRON`.
     """
-    newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(
-        AutomationCondition.newly_updated()
-    )
+    built: Condition = AutomationCondition.newly_updated()
+    newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(built)
+    # Not forgotten if the asset was built between the same two evaluations: `newer` knows which was first. It
+    # is not `built & ~changed` since Dagster keeps the state of a `since` by the operators of its operands, and
+    # `not_requested` has these two.
+    changed = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
+    changed = changed.since(~(changed | ~built))
+    due = AutomationCondition.cron_tick_passed(CONFIRMATION_CRON).since(built)
     # In the same run as its inputs, once that is requested.
     requested = AutomationCondition.any_deps_match(AutomationCondition.will_be_requested())
     # The evaluation after a request knows of it; an update that it sees as well is younger than the request.
     updated = AutomationCondition.any_deps_updated()
     not_requested = updated.since(AutomationCondition.newly_requested() & ~updated)
-    return ((newer | requested) & not_requested).with_label("an input is newer")
+    reason = (newer & (changed | due)) | requested
+    return (reason & not_requested).with_label("an input is newer")
 
 
 AFTER_INPUTS = (

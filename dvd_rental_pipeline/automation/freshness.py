@@ -10,6 +10,8 @@ from datetime import timedelta
 import dagster as dg
 
 REPORTS_CRON = "0 5 * * *"
+CONFIRMATION_CRON = "*/30 * * * *"
+"""When models are confirmed whose inputs were synced without a change, so that they stay fresh."""
 
 _MODELS = dg.FreshnessPolicy.time_window(warn_window=timedelta(minutes=45), fail_window=timedelta(hours=1))
 

@@ -53,16 +53,17 @@ def build_whole_job(
     )
 
 
-def build_sync_job(domain: Domain, lag_checks: dg.AssetSelection | None = None) -> UnresolvedAssetJobDefinition:
-    """The job of the schedule: the raw tables with their checks, and the checks of data lag downstream."""
-    selection = raw_tables(domain)
-    if lag_checks is not None:
-        selection |= lag_checks
+def build_sync_job(domain: Domain, also: dg.AssetSelection | None = None) -> UnresolvedAssetJobDefinition:
+    """The job of the schedule: the raw tables with their checks, and `also`.
+
+    That is what every sync asks for, and what would take a run of its own: the checks of data lag downstream,
+    and the check report.
+    """
     return dg.define_asset_job(
         sync_job_name(domain),
-        selection=selection,
-        description=f"Replicate {domain.name} and check its raw tables, and the data lag of the tables built "
-        "from them. The models follow automatically.",
+        selection=raw_tables(domain) if also is None else raw_tables(domain) | also,
+        description=f"Replicate {domain.name}, check its raw tables and the data lag of the tables built from "
+        "them, and publish the check report. The models follow automatically.",
     )
 
 

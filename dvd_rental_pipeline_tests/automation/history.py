@@ -8,6 +8,7 @@ from operator import or_
 import dagster as dg
 from dagster import DagsterRunStatus
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
 from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteRepositoryOrigin
@@ -39,6 +40,7 @@ class History:
         self.instance = instance
         self._sensors = {sensor.name: sensor for sensor in (*MODEL_SENSORS, build_catch_up_sensor(DVD_RENTAL))}
         self._cursors: dict[str, object] = {}
+        self._data_version = 0
 
     def keys(self, *layers: str) -> Sequence[dg.AssetKey]:
         """The assets of some layers, parents first."""
@@ -46,12 +48,19 @@ class History:
         wanted = reduce(or_, selections).resolve(self.graph)
         return [key for key in self.graph.toposorted_asset_keys if key in wanted]
 
-    def build(self, keys: Iterable[dg.AssetKey], *, failing: Iterable[dg.AssetCheckKey] = ()) -> None:
-        """Record a run that has built `keys` and evaluated all their checks."""
+    def build(
+        self,
+        keys: Iterable[dg.AssetKey],
+        *,
+        failing: Iterable[dg.AssetCheckKey] = (),
+        changed: bool = True,
+    ) -> None:
+        """Record a run that has built `keys`, with other data or the same, and evaluated all their checks."""
         failing = set(failing)
-        keys = list(keys)
+        self._data_version += changed
         for key in keys:
-            self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            tags = {DATA_VERSION_TAG: str(self._data_version)}
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
             for check in sorted(self.graph.get_check_keys_for_assets({key})):
                 self.check(check, passed=check not in failing)
 

@@ -1,11 +1,14 @@
 """What the automation conditions request over written histories: once per cause, and nothing without one."""
 
+from collections import defaultdict
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from dvd_rental_pipeline.automation.conditions import LAYER_CONDITIONS, after_any_of
 from dvd_rental_pipeline.core.private_api.dagster import FreshnessState
 from dvd_rental_pipeline_tests.automation.history import History, at
 
@@ -20,7 +23,7 @@ def night(history: History) -> History:
     """Everything is built, every check passes, and each sensor has been evaluated."""
     history.build(history.keys("raw", "staging", "snapshots", "marts", "reports", "site"))
     for sensor in (SOURCE, MODELS, REPORTS):
-        assert history.tick(sensor, at("04:00")) == set()
+        assert history.tick(sensor, at("04:00").replace(second=30)) == set()
     return history
 
 
@@ -55,6 +58,38 @@ def test_a_sync_requests_all_models_once_in_one_run(night: History) -> None:
     assert night.tick(MODELS, at("04:11")) == set()
     night.build(night.keys("staging", "snapshots", "marts"))
     assert night.tick(MODELS, at("04:12")) == set()
+
+
+def test_a_sync_without_changes_requests_models_at_the_half_hour_alone(night: History) -> None:
+    for clock in ("04:10", "04:25"):
+        night.build(night.keys("raw"), changed=False)
+        assert night.tick(MODELS, at(clock)) == set()
+    assert night.tick(MODELS, at("04:30")) == models_of(night), "so that they stay fresh"
+    assert night.tick(MODELS, at("04:31")) == set()
+    night.build(night.keys("staging", "snapshots", "marts"), changed=False)
+    assert night.tick(MODELS, at("05:00")) == set(), "no input was updated"
+    night.build(night.keys("raw"), changed=False)
+    assert night.tick(MODELS, at("05:01")) == models_of(night)
+
+
+def test_a_change_before_a_sync_without_changes_is_not_missed(night: History) -> None:
+    night.build(night.keys("raw"))
+    night.build(night.keys("raw"), changed=False)
+    assert night.tick(MODELS, at("04:10")) == models_of(night)
+    run = night.begin_run(models_of(night))
+    assert night.tick(MODELS, at("04:11")) == set()
+    night.instance.report_run_failed(night.instance.get_run_by_id(run.run_id) or run)
+    night.build(night.keys("raw"), changed=False)
+    assert night.tick(MODELS, at("04:16")) == models_of(night), "the failed run has not built them"
+
+
+def test_a_change_of_one_table_requests_its_readers_alone(night: History) -> None:
+    night.build([key for key in night.keys("raw") if key != PAYMENT], changed=False)
+    night.build([PAYMENT])
+    requested = night.tick(MODELS, at("04:10"))
+    readers = dg.AssetSelection.assets(PAYMENT).downstream().resolve(night.graph) & models_of(night)
+    assert FACT in readers
+    assert requested == readers
 
 
 def test_models_wait_for_running_syncs_and_builds(night: History) -> None:
@@ -219,6 +254,42 @@ def test_a_failed_mart_check_holds_its_reports_until_it_passes(night: History, r
     night.check(check, passed=True)
     assert night.tick(REPORTS, released) >= readers
     assert night.tick(REPORTS, released.replace(minute=59)) == set()
+
+
+@pytest.mark.parametrize("layer", LAYER_CONDITIONS)
+def test_every_since_has_a_state_of_its_own(layer: str) -> None:
+    conditions: list[dg.AutomationCondition[Any]] = [LAYER_CONDITIONS[layer]]
+    by_state = defaultdict(set)
+    while conditions:
+        condition = conditions.pop()
+        conditions += condition.children
+        if condition.name == "SINCE":
+            state = condition.get_node_unique_id(parent_unique_id=None, index=None, target_key=None)
+            by_state[state].add(condition.get_unique_id())
+    assert by_state
+    assert {len(different) for different in by_state.values()} == {1}
+
+
+def test_the_check_report_is_requested_after_a_sync_that_has_not_published_it() -> None:
+    table, page = dg.AssetKey(["dvd_rental", "payment"]), dg.AssetKey(["site", "checks"])
+
+    @dg.asset(key=page, automation_condition=after_any_of([table]))
+    def checks_page() -> None: ...
+
+    definitions = dg.Definitions([dg.AssetSpec(table), checks_page])
+    with dg.DagsterInstance.ephemeral() as instance:
+        history = History(definitions, instance)
+        assert history.tick(MODELS, at("04:00")) == set()
+        history.build([table], changed=False)
+        assert history.tick(MODELS, at("04:10")) == {page}
+        history.build([page])
+        assert history.tick(MODELS, at("04:11")) == set()
+        sync = history.begin_run([table, page])
+        history.build([table])
+        assert history.tick(MODELS, at("04:15")) == set(), "the sync will publish it"
+        history.build([page])
+        history.instance.report_run_canceled(sync)
+        assert history.tick(MODELS, at("04:16")) == set()
 
 
 def test_the_site_follows_reports_that_were_built_manually(night: History) -> None:

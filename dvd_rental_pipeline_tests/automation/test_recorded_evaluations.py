@@ -68,8 +68,7 @@ def ticks() -> Iterator[RecordedTicks]:
     """All tables are built, and the first tick has found nothing to do."""
     with dg.DagsterInstance.local_temp() as instance:
         ticks = RecordedTicks(instance, [changed, unchanged, model, report])
-        for key in (CHANGED, UNCHANGED, MODEL, REPORT):
-            instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        ticks.history.build([CHANGED, UNCHANGED, MODEL, REPORT])
         ticks.history.check(CHECK, passed=True)
         assert not ticks.tick().run_requests
         yield ticks
@@ -86,7 +85,7 @@ def test_an_evaluation_without_a_reason_to_build_is_not_recorded(ticks: Recorded
 
 
 def test_a_request_is_recorded_with_the_inputs_that_asked_for_it(ticks: RecordedTicks) -> None:
-    ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
+    ticks.history.build([CHANGED])
     ticks.history.check(CHECK, passed=True)
     assert ticks.tick().run_requests
     (evaluation,) = ticks.recorded()
@@ -96,7 +95,7 @@ def test_a_request_is_recorded_with_the_inputs_that_asked_for_it(ticks: Recorded
 
 
 def test_what_is_held_is_recorded_with_what_holds_it(ticks: RecordedTicks) -> None:
-    ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
+    ticks.history.build([CHANGED])
     ticks.history.check(CHECK, passed=False)
     assert not ticks.tick().run_requests
     (evaluation,) = ticks.recorded()
@@ -106,7 +105,7 @@ def test_what_is_held_is_recorded_with_what_holds_it(ticks: RecordedTicks) -> No
 
 
 def test_old_evaluations_are_deleted(ticks: RecordedTicks) -> None:
-    ticks.instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
+    ticks.history.build([CHANGED])
     assert ticks.tick().run_requests
     now = get_current_datetime()
     with freeze_time(now + KEPT_FOR - timedelta(hours=1)):
@@ -121,8 +120,7 @@ def test_a_report_is_recorded_in_the_morning_alone() -> None:
     with dg.DagsterInstance.local_temp() as instance:
         with freeze_time(at("04:30")):
             ticks = RecordedTicks(instance, [changed, unchanged, model, report])
-            for key in (CHANGED, UNCHANGED, MODEL, REPORT):
-                instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            ticks.history.build([CHANGED, UNCHANGED, MODEL, REPORT])
             ticks.tick()
         with freeze_time(at("04:45")):
             instance.report_runless_asset_event(dg.AssetMaterialization(CHANGED))
