@@ -68,7 +68,8 @@ class DataDirectory:
 
     def configure(self, user: ProcessUser, port: int, socket_folder: Path | None) -> None:
         """Write `postgresql.conf`."""
-        self._write_config(user, "postgresql.conf", postgresql_conf(port, socket_folder))
+        free = shutil.disk_usage(self._folder.cluster).free
+        self._write_config(user, "postgresql.conf", postgresql_conf(port, socket_folder, free))
 
     def _remove_leftovers(self) -> None:
         for unfinished in self._folder.path.glob(f"{_UNFINISHED}*"):

@@ -7,6 +7,9 @@ ROLE = "dvd_rental"
 RESTORE_ROLE = "dvd_rental_restore"
 DEFAULT_DATABASE = "dvdrental"
 HOST = "127.0.0.1"
+# An update of 1 % of 16 million rentals and their payments, spread over all pages, writes 5 GB of log.
+LEAST_SLOT_LOG_GB = 4
+MOST_SLOT_LOG_GB = 32
 
 # One rule per kind of connection; PostgreSQL rejects what no rule allows.
 PG_HBA_CONF = f"""\
@@ -29,7 +32,7 @@ wal_level = 'logical'
 max_wal_senders = 20
 max_replication_slots = 20
 # An unused slot is invalidated before it fills the disk.
-max_slot_wal_keep_size = '4GB'
+max_slot_wal_keep_size = '{slot_log_gb}GB'
 max_wal_size = '1GB'
 
 shared_buffers = '64MB'
@@ -58,12 +61,17 @@ log_line_prefix = '%m [%p] %q%u@%d '
 """
 
 
-def postgresql_conf(port: int, socket_folder: Path | None) -> str:
-    """Return the text of `postgresql.conf`; without a socket folder, the server listens on TCP only."""
+def postgresql_conf(port: int, socket_folder: Path | None, free_bytes: int) -> str:
+    """Return the text of `postgresql.conf`; without a socket folder, the server listens on TCP only.
+
+    `free_bytes` is the free space of the disk. A replication slot may retain a fifth of it, but at least
+    `LEAST_SLOT_LOG_GB`, and at most `MOST_SLOT_LOG_GB`.
+    """
+    slot_log_gb = min(max(free_bytes // 5 // 2**30, LEAST_SLOT_LOG_GB), MOST_SLOT_LOG_GB)
     # A list of names in double quotes, within a string in single quotes.
     sockets = '"{}"'.format(str(socket_folder).replace('"', '""')) if socket_folder else ""
     quoted = "'{}'".format(sockets.replace("\\", "\\\\").replace("'", "''"))
-    return _POSTGRESQL_CONF.format(host=HOST, port=port, sockets=quoted)
+    return _POSTGRESQL_CONF.format(host=HOST, port=port, sockets=quoted, slot_log_gb=slot_log_gb)
 
 
 def initial_statements(password: str, major: int) -> str:

@@ -139,7 +139,6 @@ def test_lease_starts_server_with_empty_database_and_logical_wal(server: Embedde
         for setting, value in {
             "wal_level": "logical",
             "listen_addresses": "127.0.0.1",
-            "max_slot_wal_keep_size": "4GB",
             "server_encoding": "UTF8",
             "TimeZone": "UTC",
             "fsync": "on",
