@@ -1,6 +1,7 @@
 """Ingestion without Airbyte: replication of PostgreSQL's snapshot and change stream into DuckDB."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.connect.source_facts import read_facts
-from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import TableSync
+from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import SyncResult, TableSync
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.capture_drift import publication_drift
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verifier
@@ -48,7 +49,7 @@ class EmbeddedIngestion(Ingestion):
         return SyncOutcome(
             metadata={name: _metadata(table) for name, table in result.tables.items() if table.error is None},
             failures={name: table.error for name, table in result.tables.items() if table.error is not None},
-            notices=notices,
+            notices=[*notices, *([] if full_refresh else _copied_again(result))],
         )
 
     def inspect(self, domain: Domain, log: dg.DagsterLogManager) -> Inspection:
@@ -83,6 +84,24 @@ class EmbeddedIngestion(Ingestion):
 
     def watched_slot(self) -> WatchedSlot | None:
         return None if self.source_url is None else WatchedSlot(self.source_url, self.slot)
+
+
+def _copied_again(result: SyncResult) -> Sequence[str]:
+    """A sentence per reason for which tables that were replicated before were copied in full."""
+    tables: dict[str, list[str]] = defaultdict(list)
+    for table in result.tables.values():
+        if table.reason is not None and table.lsn_from is not None:
+            tables[table.reason].append(table.table)
+    return [
+        f"{_listed(names, len(result.tables))} copied in full instead of by changes: {reason}."
+        for reason, names in tables.items()
+    ]
+
+
+def _listed(names: Sequence[str], of: int) -> str:
+    if len(names) == of:
+        return f"All {of} tables were"
+    return f"The table {names[0]} was" if len(names) == 1 else f"The tables {', '.join(names)} were"
 
 
 def _metadata(table: TableSync) -> Mapping[str, dg.MetadataValue]:
