@@ -72,7 +72,9 @@ from dvd_rental_pipeline.warehouse.duckdb_file import open_duckdb
 
 # Limits DuckDB's buffers, which otherwise keep everything that a sync writes until it ends; the rest is spilled
 # to disk.
-_MEMORY_LIMIT = "256MB"
+_BUFFER_BYTES = 256_000_000
+# A deletion marks 2,048 rows at a time, with 8 bytes for each, in memory that is not spilled.
+_DELETION_BYTES_PER_ROW = 10
 
 
 class TableSyncError(Exception):
@@ -139,9 +141,18 @@ class Replicator:
             WarehouseError: the warehouse cannot be opened, or stayed in use by another process.
         """
         started = time.monotonic()
+        with _translate_duckdb_errors(self._request.warehouse):
+            try:
+                return self._sync(full_refresh=full_refresh, started=started, memory_is_limited=True)
+            except duckdb.OutOfMemoryException as error:
+                self._request.on_progress(f"starting again with more memory: {str(error).splitlines()[0]}")
+            # In another connection: where memory ends within a DELETE, DuckDB keeps the rows marked as deleted
+            # after the rollback, and refuses to delete them again.
+            return self._sync(full_refresh=full_refresh, started=started, memory_is_limited=False)
+
+    def _sync(self, *, full_refresh: bool, started: float, memory_is_limited: bool) -> SyncResult:
         request = self._request
         with (
-            _translate_duckdb_errors(request.warehouse),
             open_duckdb(request.warehouse, on_wait=request.on_progress) as warehouse,
             closing(connect(request.source_url)) as connection,
             translate_errors(request.source_url),
@@ -155,8 +166,11 @@ class Replicator:
                 wait_seconds=request.wait_seconds,
                 on_progress=request.on_progress,
             )
-            warehouse.execute(f"set memory_limit = '{_MEMORY_LIMIT}'")
-            memory_is_limited = True
+            if memory_is_limited:
+                limit = _memory_limit(read_state(warehouse, request.target_schema))
+                warehouse.execute(f"set memory_limit = '{limit} bytes'")
+            else:
+                warehouse.execute("reset memory_limit")
             requested_refresh = "a full refresh was requested" if full_refresh else None
             errors: dict[str, str] = {}
             while True:
@@ -174,12 +188,12 @@ class Replicator:
                     requested_refresh = "the source was restored to an earlier moment"
                 except TableSyncError as error:
                     errors[error.table] = error.reason
-                except duckdb.OutOfMemoryException:
-                    if not memory_is_limited:
-                        raise
-                    memory_is_limited = False
-                    warehouse.execute("reset memory_limit")
-                    request.on_progress(f"a value exceeds {_MEMORY_LIMIT}: starting again with more memory")
+
+
+def _memory_limit(state: StoredState) -> int:
+    """How many bytes DuckDB may use for a sync of the tables of `state`."""
+    rows = sum(table.rows + table.tombstones for table in state.tables.values())
+    return _BUFFER_BYTES + rows * _DELETION_BYTES_PER_ROW
 
 
 @dataclass(frozen=True)

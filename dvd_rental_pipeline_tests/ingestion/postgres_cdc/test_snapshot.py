@@ -50,13 +50,41 @@ def test_a_long_copy_reports_progress(pair: Pair, monkeypatch: pytest.MonkeyPatc
 def test_values_that_exceed_the_memory_limit_are_replicated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(replicator, "_MEMORY_LIMIT", "24MB")
+    monkeypatch.setattr(replicator, "_BUFFER_BYTES", 24_000_000)
     pair.run("create table t (id int primary key, big text)")
     if way == "changes":
         pair.sync()
     pair.run("insert into t select n, repeat('x', 15000000 + n) from generate_series(1, 3) n")
     assert pair.sync_one().rows == 3
     assert any("more memory" in message for message in pair.messages)
+
+
+MANY_ROWS = 2_000_000
+CHANGES_ALL_OVER = f"""
+    update t set n = n + 1 where id % 100 = 0;
+    update t set n = n + 1 where id = {MANY_ROWS};
+"""
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_changes_all_over_a_large_table_are_replicated(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, *, enough: bool
+) -> None:
+    pair.run(
+        "create table t (id int primary key, n int)",
+        f"insert into t select n, n from generate_series(1, {MANY_ROWS}) n",
+    )
+    # Without the comparison of all rows in Python, which takes half a minute.
+    pair.replicator().sync()
+    monkeypatch.setattr(replicator, "_BUFFER_BYTES", 24_000_000)
+    if not enough:
+        monkeypatch.setattr(replicator, "_DELETION_BYTES_PER_ROW", 0)
+    pair.run(CHANGES_ALL_OVER)
+    pair.messages.clear()
+    assert pair.replicator().sync().tables["t"].updated == MANY_ROWS // 100
+    assert any("more memory" in message for message in pair.messages) is not enough
+    sums = "select count(*), sum(id), sum(n), sum(id::bigint * n) from"
+    assert pair.raw(f"{sums} dvd_rental.t") == pair.source.execute(f"{sums} t").fetchall()
 
 
 def test_an_interrupt_of_a_copy_is_no_error_of_the_warehouse(
