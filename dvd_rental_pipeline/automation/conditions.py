@@ -31,7 +31,7 @@ def _an_input_is_newer() -> Condition:
     built: Condition = AutomationCondition.newly_updated()
     newer = AutomationCondition.any_deps_match(AutomationCondition.newly_updated()).since(built)
     # Not forgotten if the asset was built between the same two evaluations: `newer` knows which was first. It
-    # is not `built & ~other_data` since Dagster keeps the state of a `since` by the operators of its operands, and
+    # is not `built & ~other_data`: Dagster keeps the state of a `since` by the operators of its operands, and
     # `not_requested` has these two.
     other_data = AutomationCondition.any_deps_match(AutomationCondition.data_version_changed())
     changed = other_data.since(~(other_data | ~built))
