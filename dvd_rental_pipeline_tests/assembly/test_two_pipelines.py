@@ -141,7 +141,7 @@ def test_each_pipeline_has_its_own_job_schedule_sensor_and_checks(definitions: d
     assert {"dvd_rental_catch_up", "club_catch_up"} <= {sensor.name for sensor in repository.sensor_defs}
     graph = definitions.resolve_asset_graph()
     layer = definitions.resolve_job_def("club_sync").asset_layer
-    assert set(layer.executable_asset_keys) == set(raw_keys(CLUB))
+    assert set(layer.executable_asset_keys) == {*raw_keys(CLUB), dg.AssetKey(["site", "checks"])}
     film = dg.AssetKey(["club", "film"])
     assert graph.get(film).kinds == {"postgresql"}
     assert graph.get(film).group_name == "club"
