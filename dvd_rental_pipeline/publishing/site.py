@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
 
@@ -82,9 +83,11 @@ class FolderSite(Site):
                 shutil.copytree(pages, new)
                 # A temporary folder is its owner's alone; a web server runs as another user.
                 new.chmod(site.stat().st_mode)
-                if published.exists():
-                    published.replace(old)
-                new.replace(published)
+                # Two syncs may publish the check report at once.
+                with FileLock(site / ".publishing.lock"):
+                    if published.exists():
+                        published.replace(old)
+                    new.replace(published)
             except OSError:
                 if old.exists() and not published.exists():
                     old.replace(published)
