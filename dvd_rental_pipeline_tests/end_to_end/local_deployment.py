@@ -1,5 +1,6 @@
 """A local deployment in this process: its runs, the assets that its conditions request, the alerts it sends."""
 
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import dagster as dg
 import duckdb
 import psycopg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from dvd_rental_pipeline.assembly.shared import build_alert_sensors
 from dvd_rental_pipeline.automation.condition_sensors import MODEL_SENSORS, build_catch_up_sensor
@@ -39,6 +41,8 @@ class LocalHome:
         self.resources = self.definitions.resources or {}
         self.source = Source(self.settings.postgres_dir, DVD_RENTAL_DATABASE)
         self.cursors: dict[str, Any] = {}
+        # When the conditions were evaluated last.
+        self.now = TODAY
 
     def open_instance(self) -> dg.DagsterInstance:
         self.settings.dagster_dir.mkdir(parents=True, exist_ok=True)
@@ -133,18 +137,26 @@ class LocalDeployment:
         return [check for check in self.home.graph.get_check_keys_for_assets({key}) if name in check.name]
 
     def report_built(self, keys: set[dg.AssetKey], failing: set[dg.AssetCheckKey]) -> None:
-        """Record materializations of `keys` without a run, with all their checks; only `failing` fail."""
+        """Record materializations of `keys` without a run, with other data than before, and all their checks.
+
+        Only `failing` fail.
+        """
+        tags = {DATA_VERSION_TAG: secrets.token_hex(8)}
         for key in [key for key in self.home.graph.toposorted_asset_keys if key in keys]:
-            self.instance.report_runless_asset_event(dg.AssetMaterialization(key))
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(key, tags=tags))
             for check in self.checks_of(key):
                 evaluation = dg.AssetCheckEvaluation(
                     asset_key=key, check_name=check.name, passed=check not in failing
                 )
                 self.instance.report_runless_asset_event(evaluation)
 
-    def requested(self, at: datetime = TODAY) -> set[dg.AssetKey]:
-        """The assets that the conditions request at that time."""
-        return self.home.evaluate_conditions(self.instance, at)
+    def requested(self, at: datetime | None = None) -> set[dg.AssetKey]:
+        """The assets that the conditions request at that time, by default at the next half hour.
+
+        Then a sync without changes is a reason as well.
+        """
+        self.home.now = self.home.now + timedelta(minutes=30) if at is None else at
+        return self.home.evaluate_conditions(self.instance, self.home.now)
 
     def sent_alerts(self, after_minutes: float = 1) -> list[str]:
         """Move the clock of the alert sensors and evaluate them; returns the titles of the alerts sent."""
@@ -155,7 +167,11 @@ class LocalDeployment:
                 instance=self.instance,
                 cursor=self._sensor_cursors.get(sensor.name),
                 repository_def=self.home.definitions.get_repository_def(),
-                resources={"alerts": RecordedAlerts(), "ingestion": self.ingestion},
+                resources={
+                    "alerts": RecordedAlerts(),
+                    **{each.ingestion_key: self.home.resources[each.ingestion_key] for each in PIPELINES},
+                    "ingestion": self.ingestion,
+                },
             )
             self._sensor_cursors[sensor.name] = sensor.evaluate_tick(context).cursor
         return [alert.title for alert in SENT]
