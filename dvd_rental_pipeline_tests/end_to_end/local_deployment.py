@@ -27,6 +27,14 @@ from dvd_rental_pipeline_tests.stand_ins.recorded_alerts import SENT, RecordedAl
 TODAY = (datetime.now(UTC) - timedelta(days=10)).replace(hour=12, minute=0, second=0, microsecond=0)
 EXPECTED_ALERT = "WARNING: check is_true_fct_payment_is_paid_by_renter of marts/fct_payment"
 """The sample data has payments for another customer's rental, and simulated traffic may add some."""
+EXPECTED_ALERTS = {
+    EXPECTED_ALERT,
+    # A small source has too few months.
+    "WARNING: check is_true_forecast_accuracy_is_as_good_as_naive of reports/forecast_accuracy",
+    # The sample of totesys has records to quarantine.
+    "WARNING: check quarantine_is_empty of totesys_processed/fact_payment and 2 more",
+}
+"""What may be wrong when everything is built."""
 
 
 class LocalHome:
