@@ -349,23 +349,14 @@ class RawTable:
         """Turn all rows into tombstones. Rows with later changes in the batch are written again afterwards."""
         lsn = truncation.lsn + self._stamp.lsn_offset
         self._keep_past_states(f"WHERE target._ab_cdc_deleted_at IS NULL AND target._ab_cdc_lsn <> {lsn}")
-        values = {
-            name: "NULL" for name in (*self._columns, *map(quoted, self._retired)) if name not in self._key
-        }
-        values |= {
-            "_airbyte_raw_id": "gen_random_uuid()",
-            "_airbyte_extracted_at": "$extracted::TIMESTAMPTZ",
-            "_airbyte_meta": self._meta([]),
-            "_airbyte_generation_id": str(self._generation),
-            "_ab_cdc_lsn": "$lsn",
-            "_ab_cdc_updated_at": "$time",
-            "_ab_cdc_deleted_at": "$time",
-        }
+        was_live = "_ab_cdc_deleted_at IS NULL"
         ((live,),) = self._warehouse.execute(
-            f"UPDATE {self._table} SET {', '.join(f'{name} = {value}' for name, value in values.items())}"
-            " WHERE _ab_cdc_deleted_at IS NULL",
+            f"INSERT INTO {self._table} ({', '.join([*self._key, *_RAW_TYPES])})"
+            f" SELECT {', '.join(self._key)}, gen_random_uuid(), $extracted::TIMESTAMPTZ, {self._meta([])},"
+            f" {self._generation}, $lsn, $time, $time FROM {self._table} WHERE {was_live}",
             {"extracted": self._stamp.extracted_at, "lsn": lsn, "time": truncation.time},
         ).fetchall()
+        self._warehouse.execute(f"DELETE FROM {self._table} WHERE {was_live}")
         return replace(counts, deleted=live - counts.updated)
 
     def _replace_changed_rows(self, *, truncated: bool) -> None:
@@ -385,7 +376,7 @@ class RawTable:
             "_ab_cdc_updated_at": "s._time",
             "_ab_cdc_deleted_at": "CASE WHEN s._deleted THEN s._time END",
         }
-        # The UPDATE for a TRUNCATE may have changed row ids.
+        # A TRUNCATE in the batch has replaced the rows.
         same = self._on("target", "s.c") if truncated else "target.rowid = s._row"
         self._keep_past_states(f"SEMI JOIN {_CHANGES} AS s ON {same} AND target._ab_cdc_lsn <> s._lsn")
         self._warehouse.execute(f"DELETE FROM {self._table} AS target USING {_CHANGES} AS s WHERE {same}")
