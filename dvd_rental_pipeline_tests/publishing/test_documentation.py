@@ -1,7 +1,6 @@
 """The documentation pages are complete, self-contained, and work in a browser."""
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +20,10 @@ from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.reused import REUSED
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
+from dvd_rental_pipeline_tests.browser import installed_browser
 from dvd_rental_pipeline_tests.forked_programs import forked_dbt
 
 OWN_PAGES = ["index.html", "source.html", "marts.html", "lineage.html"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 Browse = Callable[[str], str]
 
@@ -32,9 +31,7 @@ Browse = Callable[[str], str]
 @pytest.fixture
 def browse(pages: Path, tmp_path: Path) -> Browse:
     """Opens a page, given its name and fragment, and returns its HTML after scripts have run."""
-    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if browser is None:
-        pytest.skip(f"no browser found: install Chromium (looked for {', '.join(BROWSERS)})")
+    browser = installed_browser()
 
     def open_page(address: str) -> str:
         command = [
