@@ -199,7 +199,7 @@ def test_the_schedule_syncs_and_checks_the_source_in_one_run(local: dg.Definitio
     layer = local.resolve_job_def("dvd_rental_sync").asset_layer
     graph = local.resolve_asset_graph()
     raw = dg.AssetSelection.groups("raw").resolve(graph)
-    assert layer.selected_asset_keys == raw
+    assert layer.selected_asset_keys == {*raw, dg.AssetKey(["site", "checks"])}
     assert {check.key for check in graph.asset_check_nodes if check.key.asset_key in raw} <= {
         key for key in layer.asset_graph.asset_check_keys if key.asset_key in raw
     }

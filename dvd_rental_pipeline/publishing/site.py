@@ -1,14 +1,19 @@
 """The site resource: where pages are published."""
 
+import errno
 import secrets
 import shutil
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
-from filelock import FileLock
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
+
+# Errors of a rename when another run has published the part meanwhile, as two syncs do the check report.
+_REPLACED_MEANWHILE = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
+_ATTEMPTS = 100
 
 
 class Site(dg.ConfigurableResource, ABC):  # type: ignore[type-arg]
@@ -76,25 +81,36 @@ class FolderSite(Site):
         published = site / part
         token = secrets.token_hex(4)
         # Next to the part, so that publishing only renames folders.
-        new, old = site / f".{part}-{token}-new", site / f".{part}-{token}-old"
+        new = site / f".{part}-{token}-new"
         try:
             site.mkdir(parents=True, exist_ok=True)
             try:
                 shutil.copytree(pages, new)
                 # A temporary folder is its owner's alone; a web server runs as another user.
                 new.chmod(site.stat().st_mode)
-                # Two syncs may publish the check report at once.
-                with FileLock(site / ".publishing.lock"):
-                    if published.exists():
-                        published.replace(old)
-                    new.replace(published)
-            except OSError:
-                if old.exists() and not published.exists():
-                    old.replace(published)
-                raise
+                _replace_folder(published, new, site / f".{part}-{token}-old")
             finally:
                 shutil.rmtree(new, ignore_errors=True)
-                shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise UnwritableFolderError(published, error) from error
         return (published / "index.html").as_uri()
+
+
+def _replace_folder(folder: Path, new: Path, old: Path) -> None:
+    """Replace `folder` by `new`; `old` is the name of the replaced one until it is deleted."""
+    for _ in range(_ATTEMPTS):
+        try:
+            if folder.exists():
+                folder.replace(old)
+            new.replace(folder)
+        except OSError as error:
+            if old.exists() and not folder.exists():
+                with suppress(OSError):
+                    old.replace(folder)
+            if error.errno not in _REPLACED_MEANWHILE:
+                raise
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+    raise OSError(errno.EBUSY, "other runs are publishing it", str(folder))
