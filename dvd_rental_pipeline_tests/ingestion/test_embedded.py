@@ -1,4 +1,4 @@
-"""What a sync of the embedded ingestion tells the person who started it."""
+"""The notices of a sync of the embedded ingestion: tables that were copied in full without a request."""
 
 import logging
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def notices(ingestion: EmbeddedIngestion, *, full_refresh: bool = False) -> Sequ
 
 
 def test_a_lost_slot_is_reported_with_what_it_cost(ingestion: EmbeddedIngestion, database_url: str) -> None:
-    assert notices(ingestion) == [], "the first copy"
+    assert notices(ingestion) == [], "a first copy"
     assert notices(ingestion) == []
     with psycopg.connect(database_url) as connection:
         connection.execute("select pg_drop_replication_slot(%s)", [ingestion.slot])
@@ -44,7 +44,7 @@ def test_a_lost_slot_is_reported_with_what_it_cost(ingestion: EmbeddedIngestion,
         "All 15 tables were copied in full instead of by changes: the replication slot no longer exists."
     ]
     assert notices(ingestion) == []
-    assert notices(ingestion, full_refresh=True) == [], "somebody asked for it"
+    assert notices(ingestion, full_refresh=True) == [], "a requested copy"
 
 
 def test_one_table_that_had_to_be_copied_is_named(ingestion: EmbeddedIngestion, database_url: str) -> None:

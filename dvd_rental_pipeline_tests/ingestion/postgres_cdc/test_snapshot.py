@@ -60,10 +60,6 @@ def test_values_that_exceed_the_memory_limit_are_replicated(
 
 
 MANY_ROWS = 2_000_000
-CHANGES_ALL_OVER = f"""
-    update t set n = n + 1 where id % 100 = 0;
-    update t set n = n + 1 where id = {MANY_ROWS};
-"""
 
 
 @pytest.mark.parametrize("enough", [True, False])
@@ -80,12 +76,25 @@ def test_changes_all_over_a_large_table_are_replicated(
     if not enough:
         # The marks of the deleted rows alone take 16 MB.
         monkeypatch.setattr(replicator, "_DELETION_BYTES_PER_ROW", 0)
-    pair.run(CHANGES_ALL_OVER)
+    pair.run("update t set n = n + 1 where id % 100 = 0")
     pair.messages.clear()
     assert pair.replicator().sync().tables["t"].updated == MANY_ROWS // 100
     assert any("more memory" in message for message in pair.messages) is not enough
     sums = "select count(*), sum(id), sum(n), sum(id::bigint * n) from"
     assert pair.raw(f"{sums} dvd_rental.t") == pair.source.execute(f"{sums} t").fetchall()
+
+
+def test_a_truncated_large_table_needs_no_more_memory(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.run(
+        "create table t (id int primary key, n int)",
+        f"insert into t select n, n from generate_series(1, {MANY_ROWS}) n",
+    )
+    pair.replicator().sync()
+    monkeypatch.setattr(replicator, "_BUFFER_BYTES", 60_000_000)
+    pair.run("truncate t")
+    pair.messages.clear()
+    assert pair.replicator().sync().tables["t"].tombstones == MANY_ROWS
+    assert not any("more memory" in message for message in pair.messages)
 
 
 def test_an_interrupt_of_a_copy_is_no_error_of_the_warehouse(
