@@ -118,20 +118,34 @@ class Chain:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda target: self.dbt(target, *build), ("local", "production")))
 
-    def add_spare_copies(self) -> None:
-        """Buy many copies of a film for one store where the other lacks it: there are copies to move then."""
-        with duckdb.connect(self.duckdb_path, read_only=True) as connection:
-            row = connection.execute(
-                "select film_id, store_id from reports.additional_copies"
-                " order by expected_extra_rentals desc, film_id, store_id limit 1"
-            ).fetchone()
-        assert row, "no film lacks copies"
-        film, lacking = row
+    def add_copies_to_move(self) -> None:
+        """Let one store rent out its only copy of a film again and again, and give the other store many copies.
+
+        A sample of this size has enough demand for a second copy on some days of the year only.
+        """
         with psycopg.connect(self.url) as source:
+            row = source.execute(
+                "select film_id, store_id, min(inventory_id) from inventory"
+                " group by film_id, store_id"
+                " having count(*) = 1 and not exists ("
+                "   select from rental where inventory_id = min(inventory.inventory_id)"
+                "   and (return_date is null or return_date > localtimestamp - interval '100 days'))"
+                " order by film_id, store_id limit 1"
+            ).fetchone()
+            assert row, "no store has one copy of a film that has not been rented lately"
+            film, store, copy = row
+            source.execute(
+                "insert into rental (rental_date, inventory_id, customer_id, return_date, staff_id)"
+                " select rented_at, %s, (select min(customer_id) from customer),"
+                "   rented_at + interval '44 hours', (select min(staff_id) from staff where store_id = %s)"
+                " from generate_series(localtimestamp - interval '90 days', localtimestamp - interval '2 days',"
+                "   interval '2 days') as days (rented_at)",
+                (copy, store),
+            )
             source.execute(
                 "insert into inventory (film_id, store_id)"
                 " select %s, store_id from store, generate_series(1, 20) where store_id <> %s",
-                (film, lacking),
+                (film, store),
             )
 
     def dbt(self, target: str, *arguments: str) -> str:
@@ -193,7 +207,7 @@ def chain(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         chain.sync()
         # The first of two builds: the second one is incremental.
         chain.build()
-        chain.add_spare_copies()
+        chain.add_copies_to_move()
         simulate(url, events=200, seed=7)
         with psycopg.connect(url) as source:
             # Reopen the oldest of the last rentals of each copy, so that one rental is overdue.
