@@ -37,6 +37,10 @@ demo: .venv/installed ## Run the whole graph once: sample data, replication, mod
 test: install ## Run the tests
 	$(BIN)/pytest -n auto
 
+.PHONY: slow
+slow: install ## Run the tests that take longer: the gate runs both
+	$(BIN)/pytest -n auto -m slow
+
 .PHONY: dev
 dev: .venv/installed ## Start the Dagster UI at http://localhost:3000
 	$(BIN)/dvd-rental dev

@@ -16,7 +16,7 @@ from dvd_rental_pipeline_tests.dbt_models.raw_tables import (
 )
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.slow
 
 FIRST_VALID_FROM = datetime(1900, 1, 1)
 HISTORY = """

@@ -208,7 +208,7 @@ def check_incremental_equals_full_refresh(
     "keep_past",
     [
         pytest.param(False, marks=pytest.mark.heavy, id="current states only"),
-        pytest.param(True, id="with past states"),
+        pytest.param(True, marks=pytest.mark.slow, id="with past states"),
     ],
 )
 def test_facts_after_three_syncs_equal_a_full_refresh(

@@ -21,7 +21,7 @@ class Compiled:
     parsed: Mapping[Path, Sequence[sqlglot.Expr | None]]
 
 
-@pytest.fixture(scope="module", params=["production", "branch"])
+@pytest.fixture(scope="module", params=["production", pytest.param("branch", marks=pytest.mark.slow)])
 def compiled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject
 ) -> Compiled:

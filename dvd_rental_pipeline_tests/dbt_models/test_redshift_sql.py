@@ -30,6 +30,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedPro
     return folder / "compiled" / "dvd_rental"
 
 
+@pytest.mark.slow
 def test_every_statement_of_sales_parses_as_redshift_sql(compiled: Path) -> None:
     statements = {path: path.read_text() for path in compiled.rglob("*.sql")}
     models = {path.stem for path in (DBT_PROJECT_DIR / "models").glob("*/sales/*.sql")}

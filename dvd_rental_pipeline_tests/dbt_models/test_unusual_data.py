@@ -113,8 +113,7 @@ def _texts(raw: RawTables) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        _nothing,
-        _texts,
+        *(pytest.param(change, marks=pytest.mark.slow) for change in (_nothing, _texts)),
         *(
             pytest.param(change, marks=pytest.mark.heavy)
             for change in (_no_payments, _payments_without_rentals, _one_store, _one_day)
@@ -131,6 +130,7 @@ def test_unusual_business_builds_and_passes_every_blocking_test(
     assert raw.query("select count(*) from marts.fct_payment") == [(payments,)]
 
 
+@pytest.mark.slow
 def test_implausible_times_are_named_and_move_nothing(raw: RawTables, parsed_project: ParsedProject) -> None:
     _no_payments(raw)
     for number in range(1, 13):
@@ -190,7 +190,7 @@ def test_corrected_time_leaves_the_unknown_date(raw: RawTables, parsed_project: 
     assert raw.query("select rented_date_key, return_status from marts.fct_rental") == [(20200102, "on_time")]
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_one_customer_with_most_rentals_and_many_categories(
     raw: RawTables, parsed_project: ParsedProject
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", ".dvd_rental", "*cache*", "target", "logs", "*.egg-info", "*.png", "results"

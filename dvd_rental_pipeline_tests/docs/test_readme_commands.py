@@ -46,7 +46,7 @@ def test_commands_that_need_no_run_fit_the_terminal(arguments: str, tmp_path: Pa
     assert text.strip()
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.timeout(2400)
 def test_the_readme_can_be_followed_word_for_word(tmp_path: Path) -> None:
     command_line = CommandLine(tmp_path / "home", seconds=1800)

@@ -11,7 +11,7 @@ from dagster_graphql import DagsterGraphQLClient
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 from dvd_rental_pipeline_tests.end_to_end.dev_server import running_dev_server
 
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.slow
 
 FINISHED = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 

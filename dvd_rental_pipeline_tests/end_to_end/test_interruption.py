@@ -8,7 +8,7 @@ import pytest
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.slow
 
 MOMENTS = {
     "while the graph loads": "dbt/*/parse.lock",

@@ -69,7 +69,7 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         subprocess.run(stop, env={**os.environ, "DVD_RENTAL_HOME": str(home)}, check=True)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_a_saved_model_is_built_and_tested_and_an_error_is_shown_once(watch: Watch) -> None:
     watch.read_until("Watching")
     original = watch.model.read_text()
