@@ -76,6 +76,15 @@ class CapturePipeline:
         """Whether a deployment with services has the source's URL, which an optional pipeline may lack."""
         return not self.is_optional or getattr(settings, self.source_setting) is not None
 
+    def require_airbyte(self, settings: Settings) -> None:
+        """Require what a sync by Airbyte needs.
+
+        Raises:
+            SettingsError: some settings are missing; the message lists them all.
+        """
+        names = (*settings.airbyte_credentials, "airbyte_workspace_id", self.connection_setting)
+        settings.require("ingestion by Airbyte", *names)
+
     def slot(self, settings: Settings) -> str:
         """Name of the replication slot and of the publication."""
         return f"{settings.replication_slot}{self.slot_suffix}"

@@ -82,10 +82,8 @@ def _source_url(settings: Settings, pipeline: CapturePipeline) -> Any:
 
 
 def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
-    credentials = settings.airbyte_credentials
-    connection = pipeline.connection_setting
     try:
-        settings.require("ingestion by Airbyte", *credentials, "airbyte_workspace_id", connection)
+        pipeline.require_airbyte(settings)
     except SettingsError as error:
         if pipeline.is_optional:
             return UnavailableIngestion(reason=str(error))
@@ -106,7 +104,7 @@ def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
         "poll_previous_running_sync": True,
         "cancel_on_termination": settings.airbyte_cancel_on_termination,
     }
-    for name in credentials:
+    for name in settings.airbyte_credentials:
         value = getattr(settings, name)
         field = name.removeprefix("airbyte_")
         if isinstance(value, SecretStr):
@@ -126,7 +124,7 @@ def _airbyte(settings: Settings, pipeline: CapturePipeline) -> Ingestion:
             )
         return AirbyteIngestion(
             workspace=workspace,
-            connection_id=str(getattr(settings, connection)),
+            connection_id=str(getattr(settings, pipeline.connection_setting)),
             warehouse=build_warehouse_resource(settings),
             source_url=_source_url(settings, pipeline),
             slot=pipeline.slot(settings),

@@ -11,6 +11,7 @@ import yaml
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
+from dvd_rental_pipeline.pipelines.registry import require_settings
 
 # Dagster recommends another command of its own, which needs a package more.
 _IGNORED_WARNING = "ignore:Function `dev_command` is superseded:FutureWarning"
@@ -22,6 +23,7 @@ def dev(
 ) -> None:
     """Start the Dagster UI: the graph, its checks, and the runs of the command line."""
     settings = Settings.load()
+    require_settings(settings)
     program = shutil.which("dagster", path=str(Path(sys.executable).parent))
     if program is None:
         raise PipelineError("The program dagster does not exist beside this one: install the project again.")

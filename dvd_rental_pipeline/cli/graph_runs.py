@@ -14,6 +14,7 @@ from rich.table import Table
 from dvd_rental_pipeline.cli.terminal import messages, progress
 from dvd_rental_pipeline.core.home import require_free_space
 from dvd_rental_pipeline.core.settings import Settings
+from dvd_rental_pipeline.pipelines.registry import require_settings
 from dvd_rental_pipeline.runs.asset_names import read_asset_names, write_asset_names
 from dvd_rental_pipeline.transform.parsing import update_manifest
 
@@ -34,8 +35,9 @@ def load_graph(
     """Yield the graph, the instance that keeps its history, and a function that shows progress.
 
     Raises:
-        PipelineError: `selection` names an asset that does not exist.
+        PipelineError: `selection` names an asset that does not exist, or a setting is missing.
     """
+    require_settings(settings)
     require_free_space(settings.home)
     if selection is not None and (names := read_asset_names(settings)) is not None:
         # A wrong one is refused before seconds pass. It is resolved once the graph is loaded.

@@ -36,3 +36,17 @@ def test_the_status_of_a_stopped_server_says_how_to_start_it(
     assert done.exit_code == 0, done.output
     assert "dvd-rental source start" in done.output + capfd.readouterr().err
     assert not home.exists()
+
+
+@pytest.mark.parametrize("command", [["run"], ["checks", "run"], ["dev"]])
+@pytest.mark.parametrize(
+    ("deployment", "missing"),
+    [("production", "DVD_RENTAL_AIRBYTE_CONNECTION_ID"), ("branch", "DVD_RENTAL_SNOWFLAKE_ACCOUNT")],
+)
+def test_missing_settings_are_told_before_the_graph_is_loaded(
+    home: Path, capfd: pytest.CaptureFixture[str], command: list[str], deployment: str, missing: str
+) -> None:
+    done = CliRunner().invoke(app, command, env={"DVD_RENTAL_DEPLOYMENT": deployment})
+    assert done.exit_code == 1
+    assert f"{missing}: " in done.output + capfd.readouterr().err
+    assert not home.exists(), "dbt has parsed its project"
