@@ -40,6 +40,7 @@ def run_dbt(
         "DBT_PROFILES_DIR": str(project_dir),
         "DBT_TARGET_PATH": str(target_path),
         "DBT_LOG_PATH": str(target_path),
+        "DBT_LOG_LEVEL_FILE": "none",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "NO_COLOR": "1",
         **environment,

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 MOMENTS = {
     "while the graph loads": "dbt/*/parse.lock",
     "while the source is replicated": "warehouse.duckdb",
-    "while dbt builds": "dbt/*/*/dbt.log",
+    "while dbt builds": "dbt/*/*/run",
 }
 
 
