@@ -44,11 +44,12 @@ class SnowflakeStandIn:
     persistent: bool = False
     port: int = 0
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _key: rsa.RSAPrivateKey | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        key = new_private_key(self.private_key_path)
-        public = key.public_key().public_bytes(
+        self._key = new_private_key(self.private_key_path)
+        public = self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._public_keys_path.write_text(json.dumps({user: public.decode() for user in self.users}))
@@ -138,7 +139,8 @@ class SnowflakeStandIn:
         arguments = {
             "account": ACCOUNT,
             "user": user,
-            "private_key_file": str(self.private_key_path),
+            # Not the file, which the connector would load and check each time.
+            **({} if "private_key_file" in more else {"private_key": self._key}),
             "host": "127.0.0.1",
             "port": self.port,
             "protocol": "http",
