@@ -104,7 +104,7 @@ def load_files(zone: DropZone, warehouse: Warehouse, log: Callable[[str], None])
     with warehouse.transaction() as session:
         # What a process that was killed has left.
         _empty_incoming(session)
-    known = _read_known(warehouse)
+        known = _read_known(session)
     present = {file.name: file for file in map(parse_file_name, _names(complete_files(zone, log))) if file}
     # A file that was archived stays loaded, and is still above its lower revisions.
     loaded = [each.file for each in known.values() if each.status is FileStatus.LOADED]
@@ -174,8 +174,10 @@ def _validated(zone: DropZone, file: SalesFile, file_format: FileFormat) -> Iter
 
 def _load(validated: ValidatedFile, warehouse: Warehouse) -> FileOutcome:
     """Replace the rows of the file's month and part by those of `validated`."""
-    warehouse.load(TableName(SALES.name, f"{INCOMING}order_lines"), validated.valid)
-    warehouse.load(TableName(SALES.name, f"{INCOMING}quarantine"), validated.quarantined)
+    if validated.valid_rows:
+        warehouse.load(TableName(SALES.name, f"{INCOMING}order_lines"), validated.valid)
+    if validated.quarantined_rows:
+        warehouse.load(TableName(SALES.name, f"{INCOMING}quarantine"), validated.quarantined)
     key = validated.file.key
     outcome = FileOutcome(
         validated.file,
@@ -253,14 +255,23 @@ def _empty_incoming(session: Session) -> None:
 
 
 def _create_tables(warehouse: Warehouse) -> None:
-    warehouse.create_schema(SALES.name)
-    for table in (*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)):
+    """Create the tables that do not exist."""
+    with warehouse.transaction() as session:
+        existing = session.execute(
+            "select lower(table_name) from information_schema.tables where lower(table_schema) = ?",
+            [SALES.name],
+        ).values
+    tables = {*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)}
+    missing = tables - {str(name) for (name,) in existing}
+    if missing:
+        warehouse.create_schema(SALES.name)
+    for table in sorted(missing):
         # Loading no rows creates the table.
         warehouse.load(TableName(SALES.name, table), arrow_schema(table.removeprefix(INCOMING)).empty_table())
 
 
-def _read_known(warehouse: Warehouse) -> dict[str, _Known]:
-    rows = warehouse.query(f"select file_name, status, sha256 from {SALES.name}.files").values
+def _read_known(session: Session) -> dict[str, _Known]:
+    rows = session.execute(f"select file_name, status, sha256 from {SALES.name}.files").values
     known = {}
     for name, status, sha256 in rows:
         file = parse_file_name(str(name))
