@@ -15,7 +15,7 @@ from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import publish_vega
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBSession, DuckDBWarehouse
 
 AS_OF = datetime(2026, 3, 10, 12, 30)
 HOSTILE = "</script><img src=x onerror=document.title='hacked'>"
@@ -73,7 +73,9 @@ class ReportTables:
     def content(self, page: PageDeclaration) -> Content:
         """What `page` shows of these tables."""
         private = self.manifest.private_columns()
-        return page.build(ReportReader(self.warehouse.query, self.manifest, private, page.reports))
+        with duckdb.connect(self._file, read_only=True) as connection:
+            query = DuckDBSession(connection).execute
+            return page.build(ReportReader(query, self.manifest, private, page.reports))
 
     def publish(self, folder: Path, workspace: Path) -> None:
         """All report pages, published into `folder`."""
