@@ -84,12 +84,13 @@ def test_a_page_depends_on_all_tables_that_it_reads(
     page: PageDeclaration, business: ReportTables, manifest: Manifest
 ) -> None:
     queries: list[str] = []
+    with business.reading() as execute:
 
-    def query(sql: str) -> Rows:
-        queries.append(sql)
-        return business.warehouse.query(sql)
+        def query(sql: str) -> Rows:
+            queries.append(sql)
+            return execute(sql)
 
-    page.build(ReportReader(query, manifest, (), page.reports))
+        page.build(ReportReader(query, manifest, (), page.reports))
     read = {
         model.key for model in manifest.models.values() if any(model.relation_name in sql for sql in queries)
     }
