@@ -63,11 +63,13 @@ class Star:
         assert completed.succeeded, completed.stdout[-5000:]
         return completed.stdout
 
-    def rows(self, table: str) -> Counter[tuple[Any, ...]]:
-        return Counter(tuple(row) for row in self.warehouse.query(f"select * from {table}").values)
-
     def tables(self) -> Mapping[str, Counter[tuple[Any, ...]]]:
-        return {table: self.rows(table) for table in TABLES}
+        """The rows of each table; the warehouse is opened once."""
+        with self.warehouse.transaction() as session:
+            return {
+                table: Counter(tuple(row) for row in session.execute(f"select * from {table}").values)
+                for table in TABLES
+            }
 
 
 def test_generated_months_are_equal_in_duckdb_and_postgresql(
