@@ -23,7 +23,7 @@ from dvd_rental_pipeline.pipelines.sales.validation import (
     hash_content,
     validate_file,
 )
-from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import IncomingRows, Session, TableName, Warehouse
 
 INCOMING = "incoming_"
 """Prefix of the tables into which a file is loaded before it replaces its earlier rows."""
@@ -174,10 +174,15 @@ def _validated(zone: DropZone, file: SalesFile, file_format: FileFormat) -> Iter
 
 def _load(validated: ValidatedFile, warehouse: Warehouse) -> FileOutcome:
     """Replace the rows of the file's month and part by those of `validated`."""
-    if validated.valid_rows:
-        warehouse.load(TableName(SALES.name, f"{INCOMING}order_lines"), validated.valid)
-    if validated.quarantined_rows:
-        warehouse.load(TableName(SALES.name, f"{INCOMING}quarantine"), validated.quarantined)
+    files = {
+        "order_lines": (validated.valid, validated.valid_rows),
+        "quarantine": (validated.quarantined, validated.quarantined_rows),
+    }
+    incoming: dict[TableName, IncomingRows] = {
+        TableName(SALES.name, f"{INCOMING}{table}"): file for table, (file, rows) in files.items() if rows
+    }
+    if incoming:
+        warehouse.load_all(incoming)
     key = validated.file.key
     outcome = FileOutcome(
         validated.file,
@@ -265,9 +270,13 @@ def _create_tables(warehouse: Warehouse) -> None:
     missing = tables - {str(name) for (name,) in existing}
     if missing:
         warehouse.create_schema(SALES.name)
-    for table in sorted(missing):
-        # Loading no rows creates the table.
-        warehouse.load(TableName(SALES.name, table), arrow_schema(table.removeprefix(INCOMING)).empty_table())
+        # Loading no rows creates a table.
+        warehouse.load_all(
+            {
+                TableName(SALES.name, table): arrow_schema(table.removeprefix(INCOMING)).empty_table()
+                for table in sorted(missing)
+            }
+        )
 
 
 def _read_known(session: Session) -> dict[str, _Known]:
