@@ -5,13 +5,14 @@ What is loaded follows from the files that are there, not from the order in whic
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dvd_rental_pipeline.ingestion.files.drop_zone import DroppedFile, DropZone
 from dvd_rental_pipeline.pipelines.sales.columns import FILE_COLUMNS, SALES, arrow_schema
@@ -21,9 +22,13 @@ from dvd_rental_pipeline.pipelines.sales.validation import (
     RejectedFileError,
     ValidatedFile,
     hash_content,
+    open_validation,
     validate_file,
 )
 from dvd_rental_pipeline.warehouse.interface import IncomingRows, Session, TableName, Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
 
 INCOMING = "incoming_"
 """Prefix of the tables into which a file is loaded before it replaces its earlier rows."""
@@ -110,17 +115,21 @@ def load_files(zone: DropZone, warehouse: Warehouse, log: Callable[[str], None])
     loaded = [each.file for each in known.values() if each.status is FileStatus.LOADED]
     files = sorted({file.name: file for file in (*loaded, *present.values())}.values())
     outcomes: list[FileOutcome] = []
-    for _, revisions in groupby(files, key=lambda file: (file.period, file.part)):
-        for outcome in _load_highest(
-            [*revisions][::-1],
-            present=present.keys(),
-            known=known,
-            formats=formats,
-            zone=zone,
-            warehouse=warehouse,
-        ):
-            log(str(outcome))
-            outcomes.append(outcome)
+    with ExitStack() as stack:
+        # Opened for the first file that is validated.
+        connect = cache(lambda: stack.enter_context(open_validation()))
+        for _, revisions in groupby(files, key=lambda file: (file.period, file.part)):
+            for outcome in _load_highest(
+                [*revisions][::-1],
+                present=present.keys(),
+                known=known,
+                formats=formats,
+                zone=zone,
+                warehouse=warehouse,
+                connect=connect,
+            ):
+                log(str(outcome))
+                outcomes.append(outcome)
     return outcomes
 
 
@@ -132,6 +141,7 @@ def _load_highest(
     formats: tuple[FileFormat, ...],
     zone: DropZone,
     warehouse: Warehouse,
+    connect: Callable[[], "duckdb.DuckDBPyConnection"],
 ) -> Iterator[FileOutcome]:
     """Load the first of `revisions` (the highest first) that is valid, and note the others."""
     names = set(present)
@@ -156,7 +166,7 @@ def _load_highest(
             is_loaded = before.status is FileStatus.LOADED
             continue
         try:
-            with _validated(zone, file, format_of(file.name, formats)) as validated:
+            with _validated(zone, file, format_of(file.name, formats), connect()) as validated:
                 outcome = _load(validated, warehouse)
                 is_loaded = True
         except RejectedFileError as error:
@@ -167,9 +177,11 @@ def _load_highest(
 
 
 @contextmanager
-def _validated(zone: DropZone, file: SalesFile, file_format: FileFormat) -> Iterator[ValidatedFile]:
+def _validated(
+    zone: DropZone, file: SalesFile, file_format: FileFormat, connection: "duckdb.DuckDBPyConnection"
+) -> Iterator[ValidatedFile]:
     with tempfile.TemporaryDirectory(prefix="sales-") as folder, zone.open(file.name) as stream:
-        yield validate_file(file, stream, file_format, Path(folder))
+        yield validate_file(file, stream, file_format, Path(folder), connection)
 
 
 def _load(validated: ValidatedFile, warehouse: Warehouse) -> FileOutcome:
