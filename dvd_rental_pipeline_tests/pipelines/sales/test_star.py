@@ -92,6 +92,8 @@ def test_generated_months_are_equal_in_duckdb_and_postgresql(
         assert rows, f"{table} is empty: comparing it proves nothing"
         other = postgres_tables[table]
         assert rows == other, f"{table}: {list((rows - other).items())[:3]} {list((other - rows).items())[:3]}"
+    query = "select sum(lost_customers) from reports.customers_gained_and_lost"
+    assert stars[0].warehouse.query(query).values[0][0] > 0, "enough months for a customer to be lost"
     for title, form, sql in panels_of_the_warehouse():
         shown = stars[1].warehouse.query(sql)
         assert shown.values, f"{title} shows nothing"
