@@ -190,6 +190,7 @@ class Orders:
 UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
+@pytest.mark.slow
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_gives_the_same_star_and_loses_no_line(

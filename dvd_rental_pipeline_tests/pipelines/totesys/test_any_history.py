@@ -99,6 +99,7 @@ def late_sessions(source_url: str) -> Iterator[Callable[[], psycopg.Connection]]
         yield lambda: sessions.enter_context(psycopg.connect(source_url))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=3,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

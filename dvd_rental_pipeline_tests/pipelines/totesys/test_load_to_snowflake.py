@@ -63,6 +63,7 @@ def trust(user_arn: str, external_id: str) -> None:
     boto3.client("iam").create_role(RoleName="dvd-rental-snowflake", AssumeRolePolicyDocument=policy)
 
 
+@pytest.mark.slow
 def test_loads_go_through_an_external_stage(
     loaded_steps: Steps, tmp_path: Path, aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
