@@ -70,10 +70,10 @@ def copy_models_of(pipeline: str, folder: Path) -> None:
 
     dbt parses it in a fraction of the time.
     """
-    others = shutil.ignore_patterns("models", "snapshots", "target", "*.sql")
-    shutil.copytree(DBT_PROJECT_DIR, folder, ignore=others, dirs_exist_ok=True)
-    for part in ("macros", "tests/generic", *(f"models/{each}/{pipeline}" for each in LAYERS)):
-        shutil.copytree(DBT_PROJECT_DIR / part, folder / part, dirs_exist_ok=True)
+    for file in DBT_PROJECT_DIR.glob("*.yml"):
+        shutil.copy2(file, folder)
+    for part in ("macros", "tests/generic", *(f"models/{layer}/{pipeline}" for layer in LAYERS)):
+        shutil.copytree(DBT_PROJECT_DIR / part, folder / part)
 
 
 @cache
