@@ -105,11 +105,7 @@ def load_files(zone: DropZone, warehouse: Warehouse, log: Callable[[str], None])
         PipelineError: the files cannot be read, or the warehouse cannot be written. Files loaded before stay.
     """
     formats = parse_formats(zone.read(FORMATS_FILE), FORMATS_FILE)
-    _create_tables(warehouse)
-    with warehouse.transaction() as session:
-        # What a process that was killed has left.
-        _empty_incoming(session)
-        known = _read_known(session)
+    known = _prepare(warehouse)
     present = {file.name: file for file in map(parse_file_name, _names(complete_files(zone, log))) if file}
     # A file that was archived stays loaded, and is still above its lower revisions.
     loaded = [each.file for each in known.values() if each.status is FileStatus.LOADED]
@@ -271,27 +267,32 @@ def _empty_incoming(session: Session) -> None:
         session.execute(f"delete from {SALES.name}.{INCOMING}{table}")
 
 
-def _create_tables(warehouse: Warehouse) -> None:
-    """Create the tables that do not exist."""
+def _prepare(warehouse: Warehouse) -> dict[str, _Known]:
+    """Create the tables that do not exist; returns what is known of files, by name."""
+    tables = {*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)}
     with warehouse.transaction() as session:
         existing = session.execute(
             "select lower(table_name) from information_schema.tables where lower(table_schema) = ?",
             [SALES.name],
         ).values
-    tables = {*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)}
-    missing = tables - {str(name) for (name,) in existing}
-    if missing:
-        warehouse.create_schema(SALES.name)
-        # Loading no rows creates a table.
-        warehouse.load_all(
-            {
-                TableName(SALES.name, table): arrow_schema(table.removeprefix(INCOMING)).empty_table()
-                for table in sorted(missing)
-            }
-        )
+        missing = tables - {str(name) for (name,) in existing}
+        if not missing:
+            return _begin(session)
+    warehouse.create_schema(SALES.name)
+    # Loading no rows creates a table.
+    warehouse.load_all(
+        {
+            TableName(SALES.name, table): arrow_schema(table.removeprefix(INCOMING)).empty_table()
+            for table in sorted(missing)
+        }
+    )
+    with warehouse.transaction() as session:
+        return _begin(session)
 
 
-def _read_known(session: Session) -> dict[str, _Known]:
+def _begin(session: Session) -> dict[str, _Known]:
+    # What a process that was killed has left.
+    _empty_incoming(session)
     rows = session.execute(f"select file_name, status, sha256 from {SALES.name}.files").values
     known = {}
     for name, status, sha256 in rows:
