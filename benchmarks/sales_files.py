@@ -16,7 +16,7 @@ from measuring import Comparison, Cost, parse_cost, print_cost
 
 from dvd_rental_pipeline.pipelines.sales.file_formats import FileFormat
 from dvd_rental_pipeline.pipelines.sales.file_names import parse_file_name
-from dvd_rental_pipeline.pipelines.sales.validation import validate_file
+from dvd_rental_pipeline.pipelines.sales.validation import open_validation, validate_file
 from dvd_rental_pipeline.sample.sales.generator import HEADER, month_rows
 
 NAME = "sales_2024-03.csv"
@@ -76,8 +76,8 @@ def read_bare(file: Path) -> None:
 def validate(file: Path) -> None:
     sales_file = parse_file_name(file.name)
     assert sales_file is not None  # noqa: S101 - the name is a constant of this module
-    with tempfile.TemporaryDirectory() as folder, file.open("rb") as stream:
-        validate_file(sales_file, stream, FileFormat(), Path(folder))
+    with tempfile.TemporaryDirectory() as folder, file.open("rb") as stream, open_validation() as connection:
+        validate_file(sales_file, stream, FileFormat(), Path(folder), connection)
 
 
 def run(method: str, file: Path) -> Cost:

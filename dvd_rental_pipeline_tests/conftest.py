@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
-from dvd_rental_pipeline_tests.parsed_project import ParsedProject
+from dvd_rental_pipeline_tests.build_once import build_once
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject, copy_models_of
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
 
@@ -70,6 +71,13 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def parsed_project(shared_folder: Path) -> ParsedProject:
     """The dbt project, parsed once per session."""
     return ParsedProject(shared_folder / "parsed")
+
+
+@pytest.fixture(scope="session")
+def sales_project(shared_folder: Path) -> ParsedProject:
+    """The part of the dbt project with the models of sales."""
+    folder = build_once(shared_folder / "sales", lambda folder: copy_models_of("sales", folder))
+    return ParsedProject(shared_folder / "parsed_sales", folder)
 
 
 @pytest.fixture

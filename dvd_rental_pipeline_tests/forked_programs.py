@@ -1,4 +1,4 @@
-"""Programs as forks of a server that has imported them: they start in milliseconds, not in seconds.
+"""Programs as forks of a server that has their imports: they start in milliseconds, not in seconds.
 
 Each is a process of its own all the same, with its arguments, environment, folder, streams and exit code.
 """
@@ -33,17 +33,25 @@ PROGRAMS = {
     "dvd-rental": "dvd_rental_pipeline.cli.main:main",
     "dbt": "dbt.cli.main:cli",
     "dvd-rental-dbt": "dvd_rental_pipeline.transform.dbt_program:main",
+    "snowflake-stand-in": "dvd_rental_pipeline_tests.stand_ins.snowflake.application:main",
 }
 _MODULES = (
     "dagster_airbyte",
     "dbt.adapters.duckdb",
     "dbt.artifacts.schemas.run",
+    "dbt.cli.main",
+    "dvd_rental_pipeline.cli.main",
     "dvd_rental_pipeline.definitions",
     "dvd_rental_pipeline.runs.launch",
     "dvd_rental_pipeline.transform.dbt_program",
+    # Not its server, which opens a DuckDB: a fork loses the threads of that.
+    "fakesnow",
+    "pyarrow.compute",
     "snowflake.connector",
+    "starlette.applications",
+    "uvicorn",
 )
-"""What the programs import when they need it."""
+"""What the programs import."""
 _MOST_BYTES = 1 << 17
 """Of a request: arguments and environment."""
 _PROXY = """#!{python} -IS
@@ -62,6 +70,39 @@ if code < 0:
     os.kill(os.getpid(), -code)
 sys.exit(code)
 """
+
+
+class ForkedProgram:
+    """A program that was started, until its end is awaited."""
+
+    def __init__(self, server: socket.socket, process: int) -> None:
+        self._server = server
+        self.process = process
+        self.code: int | None = None
+
+    def wait(self, seconds: float | None = None) -> int:
+        """The exit code.
+
+        Raises:
+            TimeoutError: it has not ended after `seconds`.
+        """
+        if self.code is None:
+            self._server.settimeout(seconds)
+            self.code = int(self._server.recv(64))
+            self._server.close()
+        return self.code
+
+    def has_ended(self) -> bool:
+        try:
+            self.wait(0)
+        except BlockingIOError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Kill the program, if it has not ended."""
+        if not self.has_ended():
+            os.kill(self.process, signal.SIGKILL)
 
 
 class ForkServer:
@@ -96,25 +137,33 @@ class ForkServer:
         Raises:
             TimeoutExpired: it had not ended by then.
         """
-        with (
-            _socket() as server,
-            Path(os.devnull).open() as nothing,
-            tempfile.TemporaryFile() as output,
-            tempfile.TemporaryFile() as errors,
-        ):
-            server.connect(self._address)
-            request = json.dumps([program, list(arguments), dict(environment), str(Path.cwd())])
-            streams = [nothing.fileno(), output.fileno(), errors.fileno()]
-            socket.send_fds(server, [request.encode()], streams)
-            process = int(server.recv(64))
-            server.settimeout(seconds)
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            started = self.start(program, arguments, environment, output, errors)
             try:
-                code = int(server.recv(64))
+                code = started.wait(seconds)
             except TimeoutError:
-                os.kill(process, signal.SIGKILL)
+                started.kill()
+                started.wait()
                 shown = _read(output), _read(errors)
                 raise subprocess.TimeoutExpired([program, *arguments], seconds, *shown) from None
             return subprocess.CompletedProcess([program, *arguments], code, _read(output), _read(errors))
+
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: IO[bytes],
+        errors: IO[bytes],
+    ) -> ForkedProgram:
+        """Start `program` in the current folder."""
+        server = _socket()
+        server.connect(self._address)
+        request = json.dumps([program, list(arguments), dict(environment), str(Path.cwd())])
+        with Path(os.devnull).open() as nothing:
+            streams = [nothing.fileno(), output.fileno(), errors.fileno()]
+            socket.send_fds(server, [request.encode()], streams)
+        return ForkedProgram(server, int(server.recv(64)))
 
     def proxy(self, program: str) -> Path:
         """An executable file that runs `program` on this server, for what starts programs by their path."""
@@ -171,7 +220,6 @@ def _serve(listening: socket.socket) -> Callable[[], Any]:
         warnings.simplefilter("ignore")
         for module in _MODULES:
             importlib.import_module(module)
-        programs = {name: _imported(entry) for name, entry in PROGRAMS.items()}
     _parse_an_empty_project()
     # The collector would touch, and so copy, all that the children share.
     gc.collect()
@@ -185,7 +233,7 @@ def _serve(listening: socket.socket) -> Callable[[], Any]:
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listening.close()
-            return programs[_become_a_program(connection)]
+            return _imported(PROGRAMS[_become_a_program(connection)])
         connection.close()
     os._exit(0)
 
@@ -221,6 +269,7 @@ def _become_a_program(connection: socket.socket) -> str:
         os.environ.clear()
         os.environ.update(environment)
         time.tzset()
+        tempfile.tempdir = None  # It may be another one in this environment.
         sys.argv = [program, *arguments]
         return str(program)
     connection.send(str(process).encode())

@@ -21,13 +21,15 @@ from dvd_rental_pipeline_tests.build_once import build_once
 from dvd_rental_pipeline_tests.dbt_runner import run_dbt
 
 PARTIAL_PARSE = "partial_parse.msgpack"
+LAYERS = ("staging", "marts", "reports")
 
 
 class ParsedProject:
     """The parsed project in a folder that the workers share."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project_dir: Path = DBT_PROJECT_DIR) -> None:
         self.folder = folder
+        self.project_dir = project_dir
 
     def target_path(self, target: str) -> Path:
         """The folder with dbt's `manifest.json` for `target`."""
@@ -58,8 +60,20 @@ class ParsedProject:
                 target,
                 target_path=target_path,
                 environment={"DVD_RENTAL_HOME": str(self.folder)},
+                project_dir=self.project_dir,
             )
         assert parsed.succeeded, parsed.stdout
+
+
+def copy_models_of(pipeline: str, folder: Path) -> None:
+    """Copy the dbt project into `folder`, with the models of one pipeline, which refer to no others.
+
+    dbt parses it in a fraction of the time.
+    """
+    for file in DBT_PROJECT_DIR.glob("*.yml"):
+        shutil.copy2(file, folder)
+    for part in ("macros", "tests/generic", *(f"models/{layer}/{pipeline}" for layer in LAYERS)):
+        shutil.copytree(DBT_PROJECT_DIR / part, folder / part)
 
 
 @cache

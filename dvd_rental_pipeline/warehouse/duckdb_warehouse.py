@@ -76,11 +76,9 @@ class DuckDBWarehouse(Warehouse):
             yield session
             session.execute("commit")
 
-    def load(self, table: TableName, rows: IncomingRows) -> int:
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
         with self.transaction() as session:
-            columns, count = session.stage(table, rows)
-            session.execute(insert_statement(_quote_table(table), _STAGED, columns))
-            return count
+            return {table: session.append(table, rows) for table, rows in incoming.items()}
 
     def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
         key_columns = [_quote(column) for column in key]
@@ -142,6 +140,13 @@ class DuckDBSession:
             return Rows([column[0] for column in cursor.description or []], cursor.fetchall())
         except duckdb.Error as error:
             raise WarehouseError(f"The warehouse rejected the statement: {error}") from error
+
+    def append(self, table: TableName, rows: IncomingRows) -> int:
+        """Append `rows` to `table`, see `Warehouse.load`."""
+        columns, count = self.stage(table, rows)
+        self.execute(insert_statement(_quote_table(table), _STAGED, columns))
+        self.execute(f"drop table {_STAGED}")
+        return count
 
     def stage(self, table: TableName, rows: IncomingRows) -> tuple[Sequence[str], int]:
         """Copy `rows` into a temporary table, and create `table` like it if missing.

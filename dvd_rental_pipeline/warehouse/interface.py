@@ -99,7 +99,6 @@ class Warehouse(ABC):
             WarehouseError: the warehouse cannot be reached or written.
         """
 
-    @abstractmethod
     def load(self, table: TableName, rows: IncomingRows) -> int:
         """Append `rows` to `table` by column name, in one transaction, and return their number.
 
@@ -108,6 +107,15 @@ class Warehouse(ABC):
         Raises:
             WarehouseError: `rows` have a column that the table lacks, or values that do not fit it. No row is
                 added.
+        """
+        return self.load_all({table: rows})[table]
+
+    @abstractmethod
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
+        """Load into several tables, one after the other, in one session; returns the numbers of rows.
+
+        Raises:
+            WarehouseError: as `load`. Rows of the tables before may have been added.
         """
 
     @abstractmethod

@@ -85,11 +85,9 @@ class PostgresWarehouse(Warehouse):
             yield PostgresSession(connection)
             connection.commit()
 
-    def load(self, table: TableName, rows: IncomingRows) -> int:
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
         with self.transaction() as session:
-            columns, count = session.stage(table, rows)
-            session.execute(insert_statement(_quote_table(table), _STAGED, columns))
-            return count
+            return {table: session.append(table, rows) for table, rows in incoming.items()}
 
     def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
         key_columns = [_quote(column) for column in key]
@@ -197,6 +195,13 @@ class PostgresSession:
         except psycopg.Error as error:
             raise WarehouseError(f"The warehouse rejected the statement: {error}") from error
         return rows
+
+    def append(self, table: TableName, rows: IncomingRows) -> int:
+        """Append `rows` to `table`, see `Warehouse.load`."""
+        columns, count = self.stage(table, rows)
+        self.execute(insert_statement(_quote_table(table), _STAGED, columns))
+        self.execute(f"drop table {_STAGED}")
+        return count
 
     def stage(self, table: TableName, rows: IncomingRows) -> tuple[Sequence[str], int]:
         """Copy `rows` into a temporary table, and create `table` like it if missing.

@@ -39,8 +39,8 @@ class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[typ
     def transaction(self) -> AbstractContextManager[Session]:
         return self.to_warehouse().transaction()
 
-    def load(self, table: TableName, rows: IncomingRows) -> int:
-        return self.to_warehouse().load(table, rows)
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
+        return self.to_warehouse().load_all(incoming)
 
     def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
         return self.to_warehouse().merge(table, rows, key)

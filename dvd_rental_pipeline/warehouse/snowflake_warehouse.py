@@ -92,10 +92,14 @@ class SnowflakeWarehouse(Warehouse):
             yield TransactionSession(session)
             session.execute("commit")
 
-    def load(self, table: TableName, rows: IncomingRows) -> int:
-        with open_snowflake(self.login, self.tags) as session, self._staged(session, table, rows) as staged:
-            session.execute(insert_statement(self._quote(table), staged.name, staged.columns))
-            return staged.rows
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
+        loaded = {}
+        with open_snowflake(self.login, self.tags) as session:
+            for table, rows in incoming.items():
+                with self._staged(session, table, rows) as staged:
+                    session.execute(insert_statement(self._quote(table), staged.name, staged.columns))
+                    loaded[table] = staged.rows
+        return loaded
 
     def merge(self, table: TableName, rows: IncomingRows, key: Sequence[str]) -> int:
         key_columns = [_quote(column) for column in key]

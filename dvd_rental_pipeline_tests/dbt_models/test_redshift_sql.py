@@ -11,7 +11,7 @@ from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject) -> Path:
+def compiled(tmp_path_factory: pytest.TempPathFactory, sales_project: ParsedProject) -> Path:
     """The folder with the compiled statements."""
     folder = tmp_path_factory.mktemp("redshift")
     completed = run_dbt(
@@ -24,7 +24,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedPro
         "--no-introspect",
         target_path=folder,
         environment={},
-        manifest=parsed_project.manifest("redshift"),
+        manifest=sales_project.manifest("redshift"),
+        project_dir=sales_project.project_dir,
     )
     assert completed.succeeded, completed.stdout
     return folder / "compiled" / "dvd_rental"

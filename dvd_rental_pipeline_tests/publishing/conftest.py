@@ -24,6 +24,8 @@ def dbt_docs(shared_folder: Path, parsed_project: ParsedProject) -> Path:
             "generate",
             "--static",
             "--empty-catalog",
+            "--exclude",
+            "resource_type:test resource_type:unit_test",
             "--target",
             "local",
             target_path=folder,

@@ -1,6 +1,6 @@
 """Reports with rows that a test chooses: tables of a DuckDB file, as the manifest declares them; no dbt."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,8 @@ from dvd_rental_pipeline.publishing.report_pages.reports import ReportReader
 from dvd_rental_pipeline.publishing.report_pages.vega_bundle import publish_vega
 from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBSession, DuckDBWarehouse
+from dvd_rental_pipeline.warehouse.interface import Rows
 
 AS_OF = datetime(2026, 3, 10, 12, 30)
 HOSTILE = "</script><img src=x onerror=document.title='hacked'>"
@@ -73,7 +74,14 @@ class ReportTables:
     def content(self, page: PageDeclaration) -> Content:
         """What `page` shows of these tables."""
         private = self.manifest.private_columns()
-        return page.build(ReportReader(self.warehouse.query, self.manifest, private, page.reports))
+        with self.reading() as query:
+            return page.build(ReportReader(query, self.manifest, private, page.reports))
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[str], Rows]]:
+        """Executes queries over one connection: opening the file for each would cost most."""
+        with duckdb.connect(self._file, read_only=True) as connection:
+            yield DuckDBSession(connection).execute
 
     def publish(self, folder: Path, workspace: Path) -> None:
         """All report pages, published into `folder`."""

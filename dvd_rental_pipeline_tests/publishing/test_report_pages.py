@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,29 @@ def business(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Re
     return tables
 
 
-def write(page: PageDeclaration, tables: ReportTables, folder: Path) -> str:
-    """The HTML of `page`, written into `folder`."""
-    write_page(page, tables.content(page), folder)
+@pytest.fixture(scope="module")
+def contents(business: ReportTables) -> Mapping[str, Content]:
+    """What each page shows of the business."""
+    return {page.name: business.content(page) for page in REPORT_PAGES}
+
+
+@pytest.fixture(scope="module")
+def written(contents: Mapping[str, Content], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the pages of the business."""
+    folder = tmp_path_factory.mktemp("written")
+    for page in REPORT_PAGES:
+        write(page, contents[page.name], folder / page.name)
+    return folder
+
+
+def write(page: PageDeclaration, content: Content, folder: Path) -> str:
+    """The HTML of `page`, written into the new `folder`."""
+    folder.mkdir()
+    write_page(page, content, folder)
+    return html_of(folder)
+
+
+def html_of(folder: Path) -> str:
     return (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -63,12 +84,13 @@ def test_a_page_depends_on_all_tables_that_it_reads(
     page: PageDeclaration, business: ReportTables, manifest: Manifest
 ) -> None:
     queries: list[str] = []
+    with business.reading() as execute:
 
-    def query(sql: str) -> Rows:
-        queries.append(sql)
-        return business.warehouse.query(sql)
+        def query(sql: str) -> Rows:
+            queries.append(sql)
+            return execute(sql)
 
-    page.build(ReportReader(query, manifest, (), page.reports))
+        page.build(ReportReader(query, manifest, (), page.reports))
     read = {
         model.key for model in manifest.models.values() if any(model.relation_name in sql for sql in queries)
     }
@@ -77,8 +99,8 @@ def test_a_page_depends_on_all_tables_that_it_reads(
 
 
 @each_page
-def test_charts_are_valid_vega_lite(page: PageDeclaration, business: ReportTables) -> None:
-    drawn = [chart for chart in business.content(page).charts if chart.spec is not None]
+def test_charts_are_valid_vega_lite(page: PageDeclaration, contents: Mapping[str, Content]) -> None:
+    drawn = [chart for chart in contents[page.name].charts if chart.spec is not None]
     assert drawn
     for chart in drawn:
         altair.Chart.from_dict({**chart.spec, "data": {"name": "rows"}}, validate=True)
@@ -86,9 +108,9 @@ def test_charts_are_valid_vega_lite(page: PageDeclaration, business: ReportTable
 
 @each_page
 def test_a_chart_shows_and_filters_only_columns_that_it_has(
-    page: PageDeclaration, business: ReportTables
+    page: PageDeclaration, contents: Mapping[str, Content]
 ) -> None:
-    content = business.content(page)
+    content = contents[page.name]
     fields = {each.name: each.field for each in content.filters}
     for chart in content.charts:
         available = {*chart.data.columns} if not chart.group else {*chart.group, *chart.sums, *chart.ratios}
@@ -101,10 +123,8 @@ def test_a_chart_shows_and_filters_only_columns_that_it_has(
 
 
 @each_page
-def test_a_page_runs_no_inline_script_and_no_inline_style(
-    page: PageDeclaration, business: ReportTables, tmp_path: Path
-) -> None:
-    html = write(page, business, tmp_path)
+def test_a_page_runs_no_inline_script_and_no_inline_style(page: PageDeclaration, written: Path) -> None:
+    html = html_of(written / page.name)
     assert "script-src 'self'; style-src 'self'" in html
     assert not re.search(r"<script(?![^>]*(?:src=|application/json))", html)
     assert not re.search(
@@ -114,35 +134,32 @@ def test_a_page_runs_no_inline_script_and_no_inline_style(
 
 
 @each_page
-def test_files_that_a_page_loads_are_beside_it(
-    page: PageDeclaration, business: ReportTables, tmp_path: Path
-) -> None:
-    html = write(page, business, tmp_path)
-    own = [target for target in re.findall(r"(?:src|href)=\"([^\"#]+)\"", html) if not target.startswith("..")]
-    assert [target for target in own if target != "data:," and not (tmp_path / target).is_file()] == []
+def test_files_that_a_page_loads_are_beside_it(page: PageDeclaration, written: Path) -> None:
+    folder = written / page.name
+    links = re.findall(r"(?:src|href)=\"([^\"#]+)\"", html_of(folder))
+    own = [target for target in links if not target.startswith("..")]
+    assert [target for target in own if target != "data:," and not (folder / target).is_file()] == []
 
 
-def test_a_hostile_title_is_text_everywhere(business: ReportTables, tmp_path: Path) -> None:
-    (page,) = [page for page in REPORT_PAGES if page.name == "films"]
-    html = write(page, business, tmp_path)
+def test_a_hostile_title_is_text_everywhere(written: Path) -> None:
+    html = html_of(written / "films")
     assert "<img" not in html
     assert HOSTILE in payload(html)["datasets"][payload(html)["charts"][0]["data"]]["columns"]["title"]
-    cells = [
-        row["title"] for row in csv.DictReader((tmp_path / "data" / "top_films.csv").open(encoding="utf-8"))
-    ]
+    file = written / "films" / "data" / "top_films.csv"
+    cells = [row["title"] for row in csv.DictReader(file.open(encoding="utf-8"))]
     assert HOSTILE in cells
     assert "'=HYPERLINK(1)" in cells, "a spreadsheet must not execute it"
 
 
 @each_page
-def test_pages_hold_no_personal_data(page: PageDeclaration, business: ReportTables, tmp_path: Path) -> None:
-    write(page, business, tmp_path)
-    for file in tmp_path.rglob("*"):
+def test_pages_hold_no_personal_data(page: PageDeclaration, written: Path) -> None:
+    for file in (written / page.name).rglob("*"):
         if file.is_file():
             text = file.read_text(encoding="utf-8")
             assert [value for value in PERSON.values() if value in text] == [], file.name
     if page.name == "service":
-        assert "4711" in (tmp_path / "data" / "overdue_copies.csv").read_text(), "customers are shown by number"
+        overdue = written / page.name / "data" / "overdue_copies.csv"
+        assert "4711" in overdue.read_text(), "customers are shown by number"
 
 
 def test_a_private_column_and_an_undeclared_report_are_refused(business: ReportTables) -> None:
@@ -174,9 +191,7 @@ def test_pages_hold_with_any_number_of_stores_and_months(
     if stores:
         fill(tables, stores=stores, months=months, countries=2)
     for page in REPORT_PAGES:
-        folder = tmp_path / page.name
-        folder.mkdir()
-        html = write(page, tables, folder)
+        html = write(page, tables.content(page), tmp_path / page.name)
         assert ("there are no data yet" in html) == (stores == 0), page.name
         assert all(each["options"] for each in payload(html)["filters"]), page.name
 
@@ -199,12 +214,10 @@ def test_ten_thousand_countries_fit_into_a_page(manifest: Manifest, tmp_path: Pa
             "select c, 'Country ' || c, 'Genre ' || g, 5, 1 from range(10000) a(c), range(16) b(g)"
         )
     for page in REPORT_PAGES:
-        folder = tmp_path / page.name
-        folder.mkdir()
-        html = write(page, tables, folder)
+        html = write(page, tables.content(page), tmp_path / page.name)
         assert len(gzip.compress(html.encode())) < MEGABYTE / 4, page.name
     (total,) = tables.query("select sum(revenue) from reports.monthly_sales_by_country")[0]
-    sales = payload((tmp_path / "sales" / "index.html").read_text(encoding="utf-8"))
+    sales = payload(html_of(tmp_path / "sales"))
     cube = sales["datasets"][sales["charts"][0]["data"]]["columns"]
     assert sum(cube["revenue"]) == pytest.approx(float(total)), "smaller countries are summed, not dropped"
     assert len(set(cube["country"])) == 40
@@ -219,8 +232,10 @@ def test_an_emoji_anywhere_in_a_long_label_does_not_stop_an_image(tmp_path: Path
     assert image.png.startswith(b"\x89PNG")
 
 
-def test_images_show_what_the_page_shows_before_a_filter_is_used(business: ReportTables) -> None:
-    content = business.content(next(page for page in REPORT_PAGES if page.name == "films"))
+def test_images_show_what_the_page_shows_before_a_filter_is_used(
+    business: ReportTables, contents: Mapping[str, Content]
+) -> None:
+    content = contents["films"]
     (chart,) = (chart for chart in content.charts if chart.name == "top_films")
     rows = shown_rows(chart, content.filters)
     expected = business.query("select title, rentals from reports.top_films order by rental_rank limit 20")
@@ -247,10 +262,9 @@ def test_rows_are_summed_and_ordered_as_in_the_browser() -> None:
     assert [(row["store"], row["revenue"]) for row in everything] == [("B", 12.0), ("A", 0.3), ("Other", 9.0)]
 
 
-def test_key_charts_are_images_as_well(business: ReportTables, tmp_path: Path) -> None:
-    for page in REPORT_PAGES:
-        content = business.content(page)
-        folder = tmp_path / page.name
+def test_key_charts_are_images_as_well(contents: Mapping[str, Content], tmp_path: Path) -> None:
+    for name, content in contents.items():
+        folder = tmp_path / name
         folder.mkdir()
         images = write_images(content, folder)
         assert {image.name for image in images} == {chart.name for chart in content.charts if chart.is_key}

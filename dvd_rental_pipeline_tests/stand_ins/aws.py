@@ -1,10 +1,11 @@
 """AWS on loopback: moto's server, to which AWS_ENDPOINT_URL directs the real clients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import requests
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.server import ThreadedMotoServer
 
 REGION = "eu-west-1"
@@ -19,6 +20,14 @@ class AwsStandIn:
     def reset(self) -> None:
         """Delete every bucket, secret, topic and task."""
         requests.post(f"{self.endpoint}/moto-api/reset", timeout=10).raise_for_status()
+
+    def store_empty_objects(self, bucket: str, keys: Iterable[str]) -> None:
+        """Store objects without requests, of which each takes 9 ms."""
+        from moto.s3.models import s3_backends  # noqa: PLC0415 - slow to import
+
+        backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        for key in keys:
+            backend.put_object(bucket, key, b"")
 
     def environment(self) -> Mapping[str, str]:
         """Environment variables with which a process uses this server as AWS."""

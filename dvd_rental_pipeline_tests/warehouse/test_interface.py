@@ -138,6 +138,14 @@ def test_a_load_creates_the_table_and_appends_to_it(warehouse: Warehouse) -> Non
     assert stored(warehouse) == {"alien": Decimal("0.99"), "brazil": Decimal("1.99"), "casablanca": None}
 
 
+def test_several_tables_are_loaded_in_one_session(warehouse: Warehouse) -> None:
+    actors = TableName("sales", "actor")
+    rows = {FILMS: films(alien="0.99"), actors: pa.table({"name": ["Penelope", "Nick"]})}
+    assert warehouse.load_all(rows) == {FILMS: 1, actors: 2}
+    assert stored(warehouse) == {"alien": Decimal("0.99")}
+    assert warehouse.query("select name from sales.actor order by name").values == [("Nick",), ("Penelope",)]
+
+
 def test_record_batches_and_a_parquet_file_load_like_a_table(warehouse: Warehouse, tmp_path: Path) -> None:
     pq.write_table(films(alien="0.99"), tmp_path / "a film's rows.parquet")
     assert warehouse.load(FILMS, tmp_path / "a film's rows.parquet") == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,16 +67,33 @@ class S3Store(ObjectStore):
         return f"s3://{self.bucket}/{self._key(key)}"
 
     def connect(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Register Arrow's S3 client: DuckDB's own is an extension, which would be downloaded."""
+        """Register Arrow's S3 client: DuckDB's own is an extension, which would be downloaded.
+
+        The connection must not outlive the files that it reads.
+        """
         from fsspec.implementations.arrow import ArrowFSWrapper  # noqa: PLC0415 - only for S3
         from pyarrow.fs import S3FileSystem  # noqa: PLC0415 - only for S3
 
         class ArrowS3(ArrowFSWrapper):  # type: ignore[misc]
             protocol = "s3"
 
+            def __init__(self, files: S3FileSystem) -> None:
+                super().__init__(files)
+                self._infos: dict[str, dict[str, Any]] = {}
+
             @classmethod
             def _strip_protocol(cls, path: str) -> str:
                 return path.removeprefix("s3://").rstrip("/")
+
+            def info(self, path: str, **_: Any) -> dict[str, Any]:
+                # DuckDB asks several times while it opens a file; each would be a request.
+                if path not in self._infos:
+                    self._infos[path] = super().info(path)
+                return self._infos[path]
+
+            def modified(self, path: str) -> datetime:
+                modified: datetime = self.info(path)["mtime"]
+                return modified
 
         meta = self._client.meta
         endpoint = urlsplit(meta.endpoint_url)

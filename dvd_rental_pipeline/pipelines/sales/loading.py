@@ -5,13 +5,14 @@ What is loaded follows from the files that are there, not from the order in whic
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dvd_rental_pipeline.ingestion.files.drop_zone import DroppedFile, DropZone
 from dvd_rental_pipeline.pipelines.sales.columns import FILE_COLUMNS, SALES, arrow_schema
@@ -21,9 +22,13 @@ from dvd_rental_pipeline.pipelines.sales.validation import (
     RejectedFileError,
     ValidatedFile,
     hash_content,
+    open_validation,
     validate_file,
 )
-from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import IncomingRows, Session, TableName, Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
 
 INCOMING = "incoming_"
 """Prefix of the tables into which a file is loaded before it replaces its earlier rows."""
@@ -100,27 +105,27 @@ def load_files(zone: DropZone, warehouse: Warehouse, log: Callable[[str], None])
         PipelineError: the files cannot be read, or the warehouse cannot be written. Files loaded before stay.
     """
     formats = parse_formats(zone.read(FORMATS_FILE), FORMATS_FILE)
-    _create_tables(warehouse)
-    with warehouse.transaction() as session:
-        # What a process that was killed has left.
-        _empty_incoming(session)
-    known = _read_known(warehouse)
+    known = _prepare(warehouse)
     present = {file.name: file for file in map(parse_file_name, _names(complete_files(zone, log))) if file}
     # A file that was archived stays loaded, and is still above its lower revisions.
     loaded = [each.file for each in known.values() if each.status is FileStatus.LOADED]
     files = sorted({file.name: file for file in (*loaded, *present.values())}.values())
     outcomes: list[FileOutcome] = []
-    for _, revisions in groupby(files, key=lambda file: (file.period, file.part)):
-        for outcome in _load_highest(
-            [*revisions][::-1],
-            present=present.keys(),
-            known=known,
-            formats=formats,
-            zone=zone,
-            warehouse=warehouse,
-        ):
-            log(str(outcome))
-            outcomes.append(outcome)
+    with ExitStack() as stack:
+        # Opened for the first file that is validated.
+        connect = cache(lambda: stack.enter_context(open_validation()))
+        for _, revisions in groupby(files, key=lambda file: (file.period, file.part)):
+            for outcome in _load_highest(
+                [*revisions][::-1],
+                present=present.keys(),
+                known=known,
+                formats=formats,
+                zone=zone,
+                warehouse=warehouse,
+                connect=connect,
+            ):
+                log(str(outcome))
+                outcomes.append(outcome)
     return outcomes
 
 
@@ -132,6 +137,7 @@ def _load_highest(
     formats: tuple[FileFormat, ...],
     zone: DropZone,
     warehouse: Warehouse,
+    connect: Callable[[], "duckdb.DuckDBPyConnection"],
 ) -> Iterator[FileOutcome]:
     """Load the first of `revisions` (the highest first) that is valid, and note the others."""
     names = set(present)
@@ -156,7 +162,7 @@ def _load_highest(
             is_loaded = before.status is FileStatus.LOADED
             continue
         try:
-            with _validated(zone, file, format_of(file.name, formats)) as validated:
+            with _validated(zone, file, format_of(file.name, formats), connect()) as validated:
                 outcome = _load(validated, warehouse)
                 is_loaded = True
         except RejectedFileError as error:
@@ -167,15 +173,24 @@ def _load_highest(
 
 
 @contextmanager
-def _validated(zone: DropZone, file: SalesFile, file_format: FileFormat) -> Iterator[ValidatedFile]:
+def _validated(
+    zone: DropZone, file: SalesFile, file_format: FileFormat, connection: "duckdb.DuckDBPyConnection"
+) -> Iterator[ValidatedFile]:
     with tempfile.TemporaryDirectory(prefix="sales-") as folder, zone.open(file.name) as stream:
-        yield validate_file(file, stream, file_format, Path(folder))
+        yield validate_file(file, stream, file_format, Path(folder), connection)
 
 
 def _load(validated: ValidatedFile, warehouse: Warehouse) -> FileOutcome:
     """Replace the rows of the file's month and part by those of `validated`."""
-    warehouse.load(TableName(SALES.name, f"{INCOMING}order_lines"), validated.valid)
-    warehouse.load(TableName(SALES.name, f"{INCOMING}quarantine"), validated.quarantined)
+    files = {
+        "order_lines": (validated.valid, validated.valid_rows),
+        "quarantine": (validated.quarantined, validated.quarantined_rows),
+    }
+    incoming: dict[TableName, IncomingRows] = {
+        TableName(SALES.name, f"{INCOMING}{table}"): file for table, (file, rows) in files.items() if rows
+    }
+    if incoming:
+        warehouse.load_all(incoming)
     key = validated.file.key
     outcome = FileOutcome(
         validated.file,
@@ -252,15 +267,33 @@ def _empty_incoming(session: Session) -> None:
         session.execute(f"delete from {SALES.name}.{INCOMING}{table}")
 
 
-def _create_tables(warehouse: Warehouse) -> None:
+def _prepare(warehouse: Warehouse) -> dict[str, _Known]:
+    """Create the tables that do not exist; returns what is known of files, by name."""
+    tables = {*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)}
+    with warehouse.transaction() as session:
+        existing = session.execute(
+            "select lower(table_name) from information_schema.tables where lower(table_schema) = ?",
+            [SALES.name],
+        ).values
+        missing = tables - {str(name) for (name,) in existing}
+        if not missing:
+            return _begin(session)
     warehouse.create_schema(SALES.name)
-    for table in (*(table.name for table in SALES.tables), *(f"{INCOMING}{name}" for name in REPLACED_TABLES)):
-        # Loading no rows creates the table.
-        warehouse.load(TableName(SALES.name, table), arrow_schema(table.removeprefix(INCOMING)).empty_table())
+    # Loading no rows creates a table.
+    warehouse.load_all(
+        {
+            TableName(SALES.name, table): arrow_schema(table.removeprefix(INCOMING)).empty_table()
+            for table in sorted(missing)
+        }
+    )
+    with warehouse.transaction() as session:
+        return _begin(session)
 
 
-def _read_known(warehouse: Warehouse) -> dict[str, _Known]:
-    rows = warehouse.query(f"select file_name, status, sha256 from {SALES.name}.files").values
+def _begin(session: Session) -> dict[str, _Known]:
+    # What a process that was killed has left.
+    _empty_incoming(session)
+    rows = session.execute(f"select file_name, status, sha256 from {SALES.name}.files").values
     known = {}
     for name, status, sha256 in rows:
         file = parse_file_name(str(name))

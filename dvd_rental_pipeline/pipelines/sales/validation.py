@@ -65,22 +65,31 @@ class _Header:
     ignored: Sequence[str]
 
 
+def open_validation() -> "duckdb.DuckDBPyConnection":
+    """A connection without a database, for the validation of any number of files."""
+    import duckdb  # noqa: PLC0415 - only loading needs it
+
+    return duckdb.connect(config={"threads": 2, "memory_limit": "512MB"})
+
+
 def validate_file(
     file: SalesFile,
     stream: BinaryIO,
     file_format: FileFormat,
     folder: Path,
+    connection: "duckdb.DuckDBPyConnection",
     *,
     batch_records: int = BATCH_RECORDS,
     block_bytes: int = BLOCK_BYTES,
 ) -> ValidatedFile:
     """Read `stream` to its end and write its rows to two Parquet files in `folder`.
 
+    Args:
+        connection: see `open_validation`.
+
     Raises:
         RejectedFileError: the file is empty, or its header lacks a column or has one twice.
     """
-    import duckdb  # noqa: PLC0415 - only loading needs it
-
     hashed = _HashingStream(stream)
     buffered: Any = io.BufferedReader(hashed, 1 << 20)
     reader = CsvReader(
@@ -88,7 +97,6 @@ def validate_file(
     )
     header = _read_header(file, reader.read_record())
     with (
-        duckdb.connect(config={"threads": 2, "memory_limit": "512MB"}) as connection,
         _Output(folder / "valid.parquet", "order_lines") as valid,
         _Output(folder / "quarantined.parquet", "quarantine") as quarantined,
     ):

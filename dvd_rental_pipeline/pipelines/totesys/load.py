@@ -81,10 +81,22 @@ def load(
     with open_parquet_session(memory_limit_mb) as session:
         _create_tables(warehouse, session)
         loaded = _read_loaded(warehouse)
-        for table in STAR:
-            load_table = _TableLoad(warehouse, session, processed, manifests, table, loaded.get(table.name, {}))
-            outcome[table.name] = load_table.load(runs, everything=everything)
-            on_table(outcome[table.name])
+        loads = [
+            _TableLoad(warehouse, session, processed, manifests, table, loaded.get(table.name, {}))
+            for table in STAR
+        ]
+        changed = {each.table.name: each.first_changed(runs, everything=everything) for each in loads}
+        staged = {
+            each.staged: each.stage(runs, first)
+            for each in loads
+            if (first := changed[each.table.name]) is not None
+        }
+        if staged:
+            warehouse.load_all(staged)
+        for each in loads:
+            name = each.table.name
+            outcome[name] = each.load(runs, changed[name], everything=everything)
+            on_table(outcome[name])
     return outcome
 
 
@@ -104,20 +116,28 @@ class _TableLoad:
     table: StarTable
     loaded: Mapping[int, _Loaded]
 
-    def load(self, runs: Sequence[ProcessedRun], *, everything: bool) -> LoadedTable:
-        started = utc_now()
+    @property
+    def staged(self) -> TableName:
+        """The table into which rows are loaded before they replace earlier ones."""
+        return TableName(LAKE_SCHEMA, f"{_STAGED}{self.table.name}")
+
+    def first_changed(self, runs: Sequence[ProcessedRun], *, everything: bool) -> int | None:
+        """The number of the first run to load; None if the table is up to date."""
         changed = [run.sequence for run in runs if everything or self._is_changed(run)]
         # Runs that the warehouse has and the zone lacks were removed by hand: they are replayed, too.
         changed += self.loaded.keys() - {run.sequence for run in runs}
-        pending = [run for run in runs if changed and run.sequence >= min(changed)]
+        return min(changed, default=None)
+
+    def load(self, runs: Sequence[ProcessedRun], first: int | None, *, everything: bool) -> LoadedTable:
+        """Apply what is staged of the runs from the run `first` on."""
+        started = utc_now()
+        pending = _since(first, runs)
         rows = 0
-        if changed:
-            staged = TableName(LAKE_SCHEMA, f"{_STAGED}{self.table.name}")
-            self.warehouse.load(staged, self._stage(pending))
+        if first is not None:
             with self.warehouse.transaction() as transaction:
-                rows = self._apply(transaction, str(staged), everything=everything)
-                self._record(transaction, pending, min(changed), started)
-                transaction.execute(f"delete from {staged}")
+                rows = self._apply(transaction, str(self.staged), everything=everything)
+                self._record(transaction, pending, first, started)
+                transaction.execute(f"delete from {self.staged}")
         new = [self._latency(run, started) for run in pending if run.sequence not in self.loaded]
         latencies = [latency for latency in new if latency is not None]
         return LoadedTable(
@@ -149,10 +169,11 @@ class _TableLoad:
         text = " ".join(file.sha256 if file else "-" for file in files)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _stage(self, pending: Sequence[ProcessedRun]) -> Path:
-        """A file with what `pending` make of each row: its columns, `action` (`row`, `invalid` for a version
-        that was quarantined, `deleted`), and `ordinal`, the order of landing.
+    def stage(self, runs: Sequence[ProcessedRun], first: int) -> Path:
+        """A file with what the runs from `first` on make of each row: its columns, `action` (`row`, `invalid`
+        for a version that was quarantined, `deleted`), and `ordinal`, the order of landing.
         """
+        pending = _since(first, runs)
         table, key = self.table, quote(self.table.key)
         self._create_view("rows", table.columns, table.name, pending)
         self._create_view("gone", DELETED_ROW.columns, DELETED, pending)
@@ -197,7 +218,7 @@ class _TableLoad:
                 row_number() over (order by action <> 'row', _sequence, {order}) as ordinal
             from final order by ordinal
         """
-        file, _ = self.session.write(query, "staged.parquet")
+        file, _ = self.session.write(query, f"{self.staged.name}.parquet")
         return file
 
     def _create_view(
@@ -274,6 +295,10 @@ class _TableLoad:
         return (loaded_at - min(times)).total_seconds() if times else None
 
 
+def _since(first: int | None, runs: Sequence[ProcessedRun]) -> Sequence[ProcessedRun]:
+    return [] if first is None else [run for run in runs if run.sequence >= first]
+
+
 def _create_tables(warehouse: Warehouse, session: ParquetSession) -> None:
     """Create the schemas and tables that do not exist."""
     with warehouse.transaction() as transaction:
@@ -301,13 +326,14 @@ def _create_tables(warehouse: Warehouse, session: ParquetSession) -> None:
         DELETED_ROWS: DELETED_ROW.columns,
         LOADED_RUN: _LOADED_COLUMNS,
     }
-    for table, columns in tables.items():
-        if (table.schema, table.name) not in existing:
-            warehouse.load(table, _empty_file(session, columns))
+    missing = {table: it for table, it in tables.items() if (table.schema, table.name) not in existing}
+    if missing:
+        # Loading no rows creates a table.
+        warehouse.load_all({table: _empty_file(session, table, columns) for table, columns in missing.items()})
 
 
-def _empty_file(session: ParquetSession, columns: Sequence[Column]) -> Path:
-    file, _ = session.write(f"select {no_values(columns)} where false", "empty.parquet")
+def _empty_file(session: ParquetSession, table: TableName, columns: Sequence[Column]) -> Path:
+    file, _ = session.write(f"select {no_values(columns)} where false", f"empty_{table.name}.parquet")
     return file
 
 

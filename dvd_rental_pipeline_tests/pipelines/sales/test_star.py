@@ -58,25 +58,28 @@ class Star:
                 target_path=self.settings.dbt_target_dir,
                 environment={},
                 manifest=self.project.manifest(target),
+                project_dir=self.project.project_dir,
             )
         assert completed.succeeded, completed.stdout[-5000:]
         return completed.stdout
 
-    def rows(self, table: str) -> Counter[tuple[Any, ...]]:
-        return Counter(tuple(row) for row in self.warehouse.query(f"select * from {table}").values)
-
     def tables(self) -> Mapping[str, Counter[tuple[Any, ...]]]:
-        return {table: self.rows(table) for table in TABLES}
+        """The rows of each table; the warehouse is opened once."""
+        with self.warehouse.transaction() as session:
+            return {
+                table: Counter(tuple(row) for row in session.execute(f"select * from {table}").values)
+                for table in TABLES
+            }
 
 
 def test_generated_months_are_equal_in_duckdb_and_postgresql(
-    parsed_project: ParsedProject, tmp_path: Path, database_url: str
+    sales_project: ParsedProject, tmp_path: Path, database_url: str
 ) -> None:
     files = tmp_path / "files"
     generate_sales(files, months=14)
     stars = (
-        Star(tmp_path / "duckdb", parsed_project),
-        Star(tmp_path / "postgres", parsed_project, database_url),
+        Star(tmp_path / "duckdb", sales_project),
+        Star(tmp_path / "postgres", sales_project, database_url),
     )
     for star in stars:
         star.load(files)
@@ -89,6 +92,8 @@ def test_generated_months_are_equal_in_duckdb_and_postgresql(
         assert rows, f"{table} is empty: comparing it proves nothing"
         other = postgres_tables[table]
         assert rows == other, f"{table}: {list((rows - other).items())[:3]} {list((other - rows).items())[:3]}"
+    query = "select sum(lost_customers) from reports.customers_gained_and_lost"
+    assert stars[0].warehouse.query(query).values[0][0] > 0, "enough months for a customer to be lost"
     for title, form, sql in panels_of_the_warehouse():
         shown = stars[1].warehouse.query(sql)
         assert shown.values, f"{title} shows nothing"
@@ -185,28 +190,29 @@ class Orders:
 UNIT_TESTS = ("--exclude-resource-type", "unit_test")
 
 
+@pytest.mark.slow
 @settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_gives_the_same_star_and_loses_no_line(
-    tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, sales_project: ParsedProject, files: Files, data: st.DataObject
 ) -> None:
     options = (*UNIT_TESTS, "--exclude-resource-type", "test")
-    Orders(tmp_path_factory.mktemp, parsed_project, options).compare(files, data)
+    Orders(tmp_path_factory.mktemp, sales_project, options).compare(files, data)
 
 
 @pytest.mark.heavy
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(files=FILES, data=st.data())
 def test_any_order_of_files_passes_every_data_test(
-    tmp_path_factory: pytest.TempPathFactory, parsed_project: ParsedProject, files: Files, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, sales_project: ParsedProject, files: Files, data: st.DataObject
 ) -> None:
-    Orders(tmp_path_factory.mktemp, parsed_project, UNIT_TESTS).compare(files, data)
+    Orders(tmp_path_factory.mktemp, sales_project, UNIT_TESTS).compare(files, data)
 
 
 def test_a_late_file_inserts_its_version_and_moves_no_other(
-    parsed_project: ParsedProject, tmp_path: Path
+    sales_project: ParsedProject, tmp_path: Path
 ) -> None:
-    star, files = Star(tmp_path / "home", parsed_project), tmp_path / "files"
+    star, files = Star(tmp_path / "home", sales_project), tmp_path / "files"
     drop(files, "sales_2024-01.csv", month(1, [("1", 1, "9", "A")]))
     drop(files, "sales_2024-03.csv", month(3, [("3", 1, "9", "A"), ("4", 5, "11", "A")]))
     star.load(files)

@@ -3,9 +3,11 @@
 import io
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from dvd_rental_pipeline.pipelines.sales.file_formats import FileFormat
 from dvd_rental_pipeline.pipelines.sales.file_names import SalesFile, parse_file_name
-from dvd_rental_pipeline.pipelines.sales.validation import RejectedFileError, validate_file
+from dvd_rental_pipeline.pipelines.sales.validation import RejectedFileError, open_validation, validate_file
 from dvd_rental_pipeline_tests.pipelines.sales.sales_files import HEADER, csv_text, order_line
 
 Rows = list[dict[str, Any]]
@@ -25,12 +27,18 @@ def march() -> SalesFile:
     return file
 
 
+@cache
+def connection() -> duckdb.DuckDBPyConnection:
+    return open_validation()
+
+
 def validate(
     folder: Path, content: str | bytes, file_format: FileFormat | None = None, **options: Any
 ) -> tuple[Rows, Rows]:
     """Valid and quarantined rows."""
     raw = content.encode() if isinstance(content, str) else content
-    result = validate_file(march(), io.BytesIO(raw), file_format or FileFormat(), folder, **options)
+    stream, form = io.BytesIO(raw), file_format or FileFormat()
+    result = validate_file(march(), stream, form, folder, connection(), **options)
     valid, quarantined = pq.read_table(result.valid).to_pylist(), pq.read_table(result.quarantined).to_pylist()
     assert (result.valid_rows, result.quarantined_rows) == (len(valid), len(quarantined))
     return valid, quarantined
@@ -137,7 +145,7 @@ def test_columns_may_be_in_any_order_and_have_other_names(tmp_path: Path) -> Non
         .replace("list_price", "MSRP")
         .replace("order_date", "ORDERDATE")
     )
-    result = validate_file(march(), io.BytesIO(text.encode()), FileFormat(), tmp_path)
+    result = validate_file(march(), io.BytesIO(text.encode()), FileFormat(), tmp_path, connection())
     assert (result.valid_rows, result.quarantined_rows, result.ignored_columns) == (1, 0, ["note"])
 
 
@@ -201,7 +209,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(records=RECORDS, batch=st.integers(1, 7))
 def test_every_record_is_valid_once_or_quarantined_once(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, str]], batch: int

@@ -30,6 +30,13 @@ from dvd_rental_pipeline_tests.pipelines.signups.records import NOON, change, re
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def stored_instance() -> Iterator[dg.DagsterInstance]:
+    """An instance that the context of a schedule can open again."""
     with dg.instance_for_test() as instance:
         yield instance
 
@@ -163,16 +170,16 @@ def _tick(instance: dg.DagsterInstance) -> object:
         return signups_load_schedule(context)
 
 
-def test_the_schedule_waits_for_the_first_load(instance: dg.DagsterInstance) -> None:
-    assert isinstance(_tick(instance), dg.SkipReason)
-    instance.report_runless_asset_event(dg.AssetMaterialization(USERS))
-    assert isinstance(_tick(instance), dg.RunRequest)
+def test_the_schedule_waits_for_the_first_load(stored_instance: dg.DagsterInstance) -> None:
+    assert isinstance(_tick(stored_instance), dg.SkipReason)
+    stored_instance.report_runless_asset_event(dg.AssetMaterialization(USERS))
+    assert isinstance(_tick(stored_instance), dg.RunRequest)
 
 
-def test_the_schedule_never_loads_twice_at_once(instance: dg.DagsterInstance) -> None:
-    instance.report_runless_asset_event(dg.AssetMaterialization(USERS))
-    instance.add_run(dg.DagsterRun(job_name=JOB, status=dg.DagsterRunStatus.STARTED))
-    assert isinstance(_tick(instance), dg.SkipReason)
+def test_the_schedule_never_loads_twice_at_once(stored_instance: dg.DagsterInstance) -> None:
+    stored_instance.report_runless_asset_event(dg.AssetMaterialization(USERS))
+    stored_instance.add_run(dg.DagsterRun(job_name=JOB, status=dg.DagsterRunStatus.STARTED))
+    assert isinstance(_tick(stored_instance), dg.SkipReason)
 
 
 def test_the_run_history_is_bounded(instance: dg.DagsterInstance) -> None:

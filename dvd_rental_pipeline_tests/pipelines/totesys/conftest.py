@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from dvd_rental_pipeline.ingestion.postgres_watermark.ingest import IngestionRun
 from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
 from dvd_rental_pipeline.pipelines.totesys.load import LoadedTable, load
 from dvd_rental_pipeline.pipelines.totesys.processed import ProcessedRun, ProcessedZone
+from dvd_rental_pipeline.pipelines.totesys.star import STAR
 from dvd_rental_pipeline.pipelines.totesys.transform import transform
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline.sample.totesys.generate import generate
@@ -51,6 +52,20 @@ class Steps:
     def query(self, sql: str) -> Sequence[Sequence[Any]]:
         return self.warehouse.query(sql).values
 
+    def star(self) -> Mapping[str, Sequence[tuple[Any, ...]]]:
+        """The rows of each table of the star, in order; the warehouse is opened once."""
+        with self.warehouse.transaction() as session:
+            return {
+                table.name: [
+                    tuple(row)
+                    for row in session.execute(
+                        f"select {', '.join(column.name for column in table.warehouse_columns)}"
+                        f" from totesys.{table.name} order by {table.warehouse_columns[0].name}"
+                    ).values
+                ]
+                for table in STAR
+            }
+
     def source(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute a statement in the source, and return its rows."""
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -70,7 +85,7 @@ def steps_in(
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_source(postgres: EmbeddedPostgres) -> Iterator[str]:
     """The URL of a totesys database with 224 sales orders, as a template: tests copy it."""
     name = f"totesys_{secrets.token_hex(6)}"
@@ -91,7 +106,7 @@ def source_url(postgres: EmbeddedPostgres, small_source: str) -> Iterator[str]:
         admin.execute(f"drop database {name} with (force)")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def loaded_folder(
     postgres: EmbeddedPostgres, small_source: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

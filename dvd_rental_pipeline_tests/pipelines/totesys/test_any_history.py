@@ -1,6 +1,6 @@
 """After any history of changes, late commits and crashes: the current rows equal the source, nothing twice."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +68,9 @@ class CrashingWarehouse(DuckDBWarehouse):
         self.countdown.write()
         return super().transaction()
 
-    def load(self, table: TableName, rows: IncomingRows) -> int:
+    def load_all(self, incoming: Mapping[TableName, IncomingRows]) -> Mapping[TableName, int]:
         self.countdown.write()
-        return super().load(table, rows)
+        return super().load_all(incoming)
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def late_sessions(source_url: str) -> Iterator[Callable[[], psycopg.Connection]]
         yield lambda: sessions.enter_context(psycopg.connect(source_url))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=3,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -4,8 +4,8 @@ from dvd_rental_pipeline.pipelines.totesys.versions import read_totesys_versions
 from dvd_rental_pipeline_tests.pipelines.totesys.conftest import Steps
 
 
-def test_a_version_changes_with_the_rows_of_its_table(steps: Steps) -> None:
-    steps.run()
+def test_a_version_changes_with_the_rows_of_its_table(loaded_steps: Steps) -> None:
+    steps = loaded_steps
     first = read_totesys_versions(steps.warehouse)
     steps.load()
     assert read_totesys_versions(steps.warehouse) == first
@@ -16,8 +16,8 @@ def test_a_version_changes_with_the_rows_of_its_table(steps: Steps) -> None:
     assert {table.name for table in first if after[table] == first[table]} >= {"dim_currency", "dim_date"}
 
 
-def test_other_surrogate_keys_are_another_version(steps: Steps) -> None:
-    steps.run()
+def test_other_surrogate_keys_are_another_version(loaded_steps: Steps) -> None:
+    steps = loaded_steps
     first = read_totesys_versions(steps.warehouse)
     with steps.warehouse.transaction() as transaction:
         transaction.execute("update totesys.fact_payment set payment_record_id = payment_record_id + 1")

@@ -32,6 +32,8 @@ class DuckDBDestination:
         names = [f'"{column.name}"' for column in table.columns]
         with duckdb.connect(self.path) as connection:
             connection.execute("set timezone = 'UTC'")
+            # Otherwise each statement is a write to the disk.
+            connection.execute("begin")
             connection.execute(f"create schema if not exists {schema.lower()}")
             declared = ", ".join(
                 f"{name} {column.type.duckdb}" for name, column in zip(names, table.columns, strict=True)
@@ -45,7 +47,6 @@ class DuckDBDestination:
             cast = ", ".join(
                 f"{name}::{column.type.duckdb}" for name, column in zip(names, table.columns, strict=True)
             )
-            connection.execute("begin")
             connection.execute(f"delete from {target} t using staged s where {_same_key(table, str)}")
             connection.execute(f"insert into {target} ({', '.join(names)}) select {cast} from staged")
             connection.execute("commit")

@@ -1,7 +1,7 @@
 """The process of the server: fakesnow's application with login, recorded statements and faults.
 
-`python -m dvd_rental_pipeline_tests.stand_ins.snowflake.application PORT PUBLIC_KEYS.json [FOLDER]` serves on
-that port of 127.0.0.1. With FOLDER the databases are stored there.
+`main` with the arguments PORT PUBLIC_KEYS.json [FOLDER] serves on that port of 127.0.0.1. With FOLDER the
+databases are stored there.
 """
 
 import gzip
@@ -233,7 +233,3 @@ def main() -> None:
         port=int(port),
         log_level="warning",
     )
-
-
-if __name__ == "__main__":
-    main()

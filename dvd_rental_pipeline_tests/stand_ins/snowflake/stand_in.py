@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,11 +16,11 @@ import snowflake.connector
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from dvd_rental_pipeline.core.settings import PROJECT_ROOT
 from dvd_rental_pipeline.warehouse.snowflake_account.design import Account
 from dvd_rental_pipeline.warehouse.snowflake_account.difference import apply
 from dvd_rental_pipeline.warehouse.snowflake_login import SnowflakeLogin
 from dvd_rental_pipeline.warehouse.snowflake_session import open_snowflake
+from dvd_rental_pipeline_tests.forked_programs import ForkedProgram, fork_server
 
 ACCOUNT = "dvdrental-standin"
 USERS = ("LOADER", "TRANSFORMER", "REPORTER", "ADMIN")
@@ -43,12 +41,13 @@ class SnowflakeStandIn:
     users: Sequence[str] = USERS
     persistent: bool = False
     port: int = 0
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _process: ForkedProgram | None = field(default=None, repr=False)
+    _key: rsa.RSAPrivateKey | None = field(default=None, repr=False)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        key = new_private_key(self.private_key_path)
-        public = key.public_key().public_bytes(
+        self._key = new_private_key(self.private_key_path)
+        public = self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         self._public_keys_path.write_text(json.dumps({user: public.decode() for user in self.users}))
@@ -67,27 +66,19 @@ class SnowflakeStandIn:
         Raises:
             RuntimeError: it did not start; the message contains its log.
         """
-        command = [
-            *(sys.executable, "-m", "dvd_rental_pipeline_tests.stand_ins.snowflake.application"),
-            *(str(self.port), str(self._public_keys_path)),
-        ]
+        arguments = [str(self.port), str(self._public_keys_path)]
         if self.persistent:
             databases = self.folder / "databases"
             databases.mkdir(exist_ok=True)
-            command.append(str(databases))
+            arguments.append(str(databases))
         # fakesnow never removes the temporary folder with the files of stages.
         stages = self.folder / "stages"
         stages.mkdir(exist_ok=True)
         with self._log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                cwd=PROJECT_ROOT,
-                env={**os.environ, "TMPDIR": str(stages)},
-                stdout=log,
-                stderr=log,
-            )
+            environment = {**os.environ, "TMPDIR": str(stages)}
+            self._process = fork_server().start("snowflake-stand-in", arguments, environment, log, log)
         deadline = time.monotonic() + 60
-        while self._process.poll() is None and time.monotonic() < deadline:
+        while not self._process.has_ended() and time.monotonic() < deadline:
             try:
                 self.statements()
             except (urllib.error.URLError, ConnectionError):
@@ -138,7 +129,8 @@ class SnowflakeStandIn:
         arguments = {
             "account": ACCOUNT,
             "user": user,
-            "private_key_file": str(self.private_key_path),
+            # Not the file, which the connector would load and check each time.
+            **({} if "private_key_file" in more else {"private_key": self._key}),
             "host": "127.0.0.1",
             "port": self.port,
             "protocol": "http",
