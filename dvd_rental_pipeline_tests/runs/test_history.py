@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -149,9 +150,18 @@ def _tick(instance: dg.DagsterInstance, number: int) -> None:
     instance.create_tick(tick)
 
 
-@pytest.mark.parametrize("file", ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"])
-def test_a_writer_is_waited_for(tmp_path: Path, file: str) -> None:
-    settings = Settings(home=tmp_path)
+def test_a_writer_is_waited_for(tmp_path: Path) -> None:
+    files = ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"]
+    # Beside each other: each waits longer than SQLite would by default.
+    with ThreadPoolExecutor(len(files)) as threads:
+        homes = [tmp_path / Path(file).stem for file in files]
+        statuses = list(threads.map(_write_beside_a_writer, homes, files))
+    assert statuses == [dg.DagsterRunStatus.SUCCESS] * len(files)
+
+
+def _write_beside_a_writer(home: Path, file: str) -> dg.DagsterRunStatus:
+    """The status of a run that starts while another process writes `file` of the history."""
+    settings = Settings(home=home)
     with open_instance(settings) as instance:
         _tick(instance, 0)
         other = sqlite3.connect(settings.dagster_dir / file, isolation_level=None, check_same_thread=False)
@@ -161,8 +171,8 @@ def test_a_writer_is_waited_for(tmp_path: Path, file: str) -> None:
         release.start()
         _tick(instance, 1)
         run_id = materialize(instance)
-        release.join()
-        assert instance.get_run_by_id(run_id).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+        assert release.finished.is_set(), "nothing has waited"
+        return instance.get_run_by_id(run_id).status  # type: ignore[union-attr]
 
 
 def _execute_runs(home: str) -> None:
@@ -186,7 +196,9 @@ def _browse(home: str) -> None:
 
 
 def test_a_run_the_daemon_and_the_ui_begin_in_an_empty_home_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    # Forks of a process that has imported this module, and with it Dagster, once for all.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     workers: list[Callable[[str], None]] = [_execute_runs, _execute_runs, _run_daemon, _browse]
     processes = [context.Process(target=worker, args=(str(tmp_path),)) for worker in workers]
     for process in processes:

@@ -143,6 +143,7 @@ def test_a_file_that_is_saved_during_a_build_leaves_no_record(shop: ShopProject)
     assert shop.differences() == []
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_or_fails_leaves_no_false_record(shop: ShopProject) -> None:
     edited = "models/marts/dim_item.sql"
     original = (shop.project_dir / edited).read_text()
