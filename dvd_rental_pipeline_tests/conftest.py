@@ -31,7 +31,7 @@ _DUMP = Settings.load().dump or PROJECT_ROOT.parent / "shared" / "data" / "dvdre
 def pytest_configure() -> None:
     # Dagster and dbt stay in memory: to look for garbage among them as often as Python does by default takes a
     # tenth of the time.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000)
     # The commands under test are started hundreds of times: let Python cache their bytecode.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell starts background processes with SIGINT ignored, which the commands under test would inherit.
@@ -40,6 +40,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
+    # What has been imported by now is never garbage.
+    gc.collect()
     gc.freeze()
 
 

@@ -66,7 +66,7 @@ def main() -> None:
     """Run the command line."""
     # What a command imports stays until its end: to look for garbage as often as Python does by default takes
     # an eighth of the time until the graph is loaded.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000)
     app()
 
 

@@ -49,6 +49,15 @@ class NodeCode:
     introspects: bool
 
 
+@dataclass(frozen=True)
+class _Reads:
+    """What a text reads: variables, environment variables with their defaults, the state of the warehouse."""
+
+    variables: frozenset[str]
+    environment: frozenset[tuple[str, str]]
+    introspects: bool
+
+
 def read_node_codes(manifest: Manifest, project_dir: Path) -> Mapping[str, NodeCode]:
     """The code of every model, snapshot and test of the project in `project_dir`, by unique id."""
     macros = _Macros(manifest)
@@ -89,6 +98,8 @@ class _Macros:
         self._ids = {self._raw[unique_id]["name"]: unique_id for unique_id in self._own}
         self._adapter = adapter
         self._closures: dict[str, frozenset[str]] = {}
+        self._used: dict[str, frozenset[str]] = {}
+        self._reads: dict[str, _Reads] = {}
         nodes = manifest.raw["nodes"]
         named = frozenset[str]().union(
             *(self.used_by(nodes[node]) for node in (*manifest.models, *manifest.tests))
@@ -104,8 +115,11 @@ class _Macros:
 
         dbt does not list those that are called only where a node is executed, such as in `is_incremental()`.
         """
-        named = {*node["depends_on"]["macros"], *self._named_in(node["raw_code"], _jinja(node["config"]))}
-        return frozenset[str]().union(*(self._closure(macro) for macro in named))
+        unique_id = node["unique_id"]
+        if unique_id not in self._used:
+            named = {*node["depends_on"]["macros"], *self._named_in(node["raw_code"], _jinja(node["config"]))}
+            self._used[unique_id] = frozenset[str]().union(*(self._closure(macro) for macro in named))
+        return self._used[unique_id]
 
     def called_in_sql(self, node: Mapping[str, Any]) -> frozenset[str]:
         """The ids of the macros that the SQL of `node` calls: all but those that only its hooks call."""
@@ -119,6 +133,12 @@ class _Macros:
     def text(self, unique_id: str) -> str:
         sql: str = self._raw[unique_id]["macro_sql"]
         return sql
+
+    def reads(self, unique_id: str) -> _Reads:
+        """What the text of a macro reads: searched once, although hundreds of nodes use the macro."""
+        if unique_id not in self._reads:
+            self._reads[unique_id] = _reads_of(self.text(unique_id))
+        return self._reads[unique_id]
 
     def _closure(self, unique_id: str) -> frozenset[str]:
         if unique_id not in self._closures:
@@ -155,7 +175,8 @@ def _node_code(
     used = sorted(macros.used_by(node) | macros.of_all_nodes)
     texts = [node["raw_code"], *(macros.text(macro) for macro in used)]
     config = {key: value for key, value in node["config"].items() if key not in DESCRIPTIVE}
-    read = "\n".join([*texts, _jinja(config)])
+    own = _reads_of(node["raw_code"])
+    reads = [own, _reads_of(_jinja(config)), *(macros.reads(macro) for macro in used)]
     columns = [
         [
             column["name"],
@@ -172,12 +193,12 @@ def _node_code(
         columns,
         node.get("constraints"),
         (node.get("test_metadata") or {}).get("kwargs"),
-        {name: variables.get(name) for name in sorted(set(_VAR.findall(read)))},
-        dict(_environment_read(read)),
+        {name: variables.get(name) for each in reads for name in each.variables},
+        dict(_environment_read(reads)),
         list(surroundings),
     )
-    sql = "\n".join([node["raw_code"], *(macros.text(macro) for macro in sorted(macros.called_in_sql(node)))])
-    return NodeCode(code, introspects=bool(_INTROSPECTION.search(sql)))
+    called = (macros.reads(macro) for macro in macros.called_in_sql(node))
+    return NodeCode(code, introspects=any(each.introspects for each in (own, *called)))
 
 
 def _inputs(manifest: Manifest, unique_id: str) -> Iterator[str]:
@@ -186,9 +207,15 @@ def _inputs(manifest: Manifest, unique_id: str) -> Iterator[str]:
         yield manifest.table(parent).relation_name
 
 
-def _environment_read(text: str) -> Iterator[tuple[str, str]]:
-    """The environment variables that `text` reads, with their values."""
-    for name, default in sorted(set(_ENV_VAR.findall(text))):
+def _reads_of(text: str) -> _Reads:
+    return _Reads(
+        frozenset(_VAR.findall(text)), frozenset(_ENV_VAR.findall(text)), bool(_INTROSPECTION.search(text))
+    )
+
+
+def _environment_read(reads: Collection[_Reads]) -> Iterator[tuple[str, str]]:
+    """The environment variables of `reads`, with their values."""
+    for name, default in sorted({variable for each in reads for variable in each.environment}):
         if name not in RUN_VARIABLES:
             yield name, os.environ.get(name, default)
 

@@ -33,8 +33,18 @@ class ModelTranslator(DagsterDbtTranslator):
         self._automation_conditions = automation_conditions
         self._domain_freshness = domain_freshness
         self._code_versions = code_versions
+        self._specs: dict[tuple[str, bool], dg.AssetSpec] = {}
 
     def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        # dagster-dbt asks for that of a model again for each of its readers and tests.
+        request = (unique_id, project is None)
+        if request not in self._specs:
+            self._specs[request] = self._build_asset_spec(manifest, unique_id, project)
+        return self._specs[request]
+
+    def _build_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
         with warnings.catch_warnings():

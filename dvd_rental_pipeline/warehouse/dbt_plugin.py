@@ -27,7 +27,7 @@ class Plugin(BasePlugin):
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:
         """Look for garbage less often than Python does by default, which takes a twentieth of dbt's time."""
-        gc.set_threshold(100_000, 50, 100)
+        gc.set_threshold(50_000)
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """Between two nodes: let another process open the file, if one waits, then wait for it in turn.

@@ -1,9 +1,11 @@
 """A pipeline that brings assets of its own, beside the rental pipeline."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import dagster as dg
 import pytest
@@ -14,6 +16,7 @@ from dvd_rental_pipeline.definitions import build_definitions
 from dvd_rental_pipeline.pipelines.registry import DEFAULT_JOB
 from dvd_rental_pipeline.publishing.checks_asset import CHECKS_KEY
 from dvd_rental_pipeline.runs.selection import select_assets
+from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 TICKETS = dg.AssetKey(["cinema", "tickets"])
 RENTALS_BESIDE_TICKETS = dg.AssetKey(["reports", "rentals_beside_tickets"])
@@ -46,9 +49,15 @@ def _cinema_resources(settings: Settings) -> Mapping[str, Callable[[], Any]]:
 CINEMA = AssetPipeline("cinema", _build_cinema, _cinema_resources, trigger_assets=[("cinema", "tickets")])
 
 
-@pytest.fixture
-def definitions(parsed_home: Path) -> dg.Definitions:
-    return build_definitions(Settings(home=parsed_home), asset_pipelines=[CINEMA])
+@pytest.fixture(scope="module")
+def home(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return parsed_project.prepare(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def definitions(home: Path) -> dg.Definitions:
+    with mock.patch.dict(os.environ):
+        return build_definitions(Settings(home=home), asset_pipelines=[CINEMA])
 
 
 def test_its_job_runs_with_its_own_resources(definitions: dg.Definitions) -> None:
@@ -68,11 +77,11 @@ def test_a_run_without_a_selection_builds_the_rental_pipeline_alone(definitions:
     assert set(select_assets(definitions, "key:cinema/tickets")) == {TICKETS}
 
 
-def test_its_checks_are_in_the_check_report(definitions: dg.Definitions, tmp_path: Path) -> None:
+def test_its_checks_are_in_the_check_report(definitions: dg.Definitions, home: Path) -> None:
     job = definitions.resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
         job.get_subset(asset_selection={TICKETS, CHECKS_KEY}).execute_in_process(instance=instance)
-    report = json.loads((tmp_path / "site" / "checks" / "checks.json").read_text())
+    report = json.loads((home / "site" / "checks" / "checks.json").read_text())
     (record,) = [check for check in report["checks"] if check["asset"] == "cinema/tickets"]
     assert (record["check"], record["outcome"]) == ("has_visitors", "passed")
 

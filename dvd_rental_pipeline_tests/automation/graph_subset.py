@@ -21,14 +21,14 @@ def graph_subset_of(
     raw_checks: dg.AssetChecksDefinition | None = None,
     sensors: Sequence[dg.SensorDefinition] = (),
     resources: Mapping[str, Any] | None = None,
-    all_checks: bool = True,
+    most_checks: int = 2,
 ) -> dg.Definitions:
     """The assets `keys` of `definitions`, with the steps, the job and the schedule of the whole.
 
-    `raw` and `raw_checks` replace the steps of the raw tables, which otherwise do nothing either. Without
-    `all_checks` a model has only one blocking check, so that a run takes less time.
+    `raw` and `raw_checks` replace the steps of the raw tables, which otherwise do nothing either. An
+    asset has its first `most_checks` checks that block and as many that do not: each costs time in each run.
     """
-    specs, checks = _specs_by_step(definitions, keys), _checks_of(definitions, keys, all_checks=all_checks)
+    specs, checks = _specs_by_step(definitions, keys), _checks_of(definitions, keys, most_checks, most_checks)
     raw_specs = [check for check in checks if check.asset_key.path[0] == DVD_RENTAL.name]
     return dg.Definitions(
         assets=[
@@ -51,7 +51,7 @@ def build_idle_steps(
 
     A model has only one blocking check.
     """
-    checks = _checks_of(definitions, keys, all_checks=False)
+    checks = _checks_of(definitions, keys, most_blocking=1, most_others=0)
     specs = _specs_by_step(definitions, keys, inputs)
     return [_step(name, parts, checks) for name, parts in specs.items()]
 
@@ -69,15 +69,18 @@ def _specs_by_step(
 
 
 def _checks_of(
-    definitions: dg.Definitions, keys: Collection[dg.AssetKey], *, all_checks: bool
+    definitions: dg.Definitions, keys: Collection[dg.AssetKey], most_blocking: int, most_others: int
 ) -> Sequence[dg.AssetCheckSpec]:
     graph = definitions.resolve_asset_graph()
-    checks = [
+    kept = []
+    for key in keys:
+        checks = sorted(graph.get_check_keys_for_assets({key}))
+        kept += [check for check in checks if graph.get(check).blocking][:most_blocking]
+        kept += [check for check in checks if not graph.get(check).blocking][:most_others]
+    return [
         dg.AssetCheckSpec(check.name, asset=check.asset_key, blocking=graph.get(check).blocking)
-        for check in sorted(graph.get_check_keys_for_assets(set(keys)))
+        for check in kept
     ]
-    first = {check.asset_key: check for check in reversed(checks) if check.blocking}
-    return checks if all_checks else list(first.values())
 
 
 def _step(name: str, specs: Sequence[dg.AssetSpec], checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:

@@ -69,7 +69,7 @@ def _requested(definitions: dg.Definitions, instance: dg.DagsterInstance) -> set
     return {each.key for each in result.results if not each.true_subset.is_empty}
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.lists(histories, max_size=12))
 def test_equals_the_nested_conditions_of_dagster(history: list[tuple[str, object]]) -> None:
     with dg.DagsterInstance.ephemeral() as instance:

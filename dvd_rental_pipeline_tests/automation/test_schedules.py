@@ -14,11 +14,21 @@ from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.automation.history import History, at
 
 
+@pytest.fixture(scope="module")
+def synced(excerpt: dg.Definitions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """An instance after a sync. On SQLite: in a test, a schedule can use no other instance."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+        history = History(excerpt, instance)
+        history.build(history.keys("raw"))
+        yield history
+
+
 @pytest.fixture
-def history(excerpt: dg.Definitions, tmp_path: Path) -> Iterator[History]:
-    """On SQLite: in a test, a schedule can use no other instance."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        yield History(excerpt, instance)
+def history(synced: History) -> Iterator[History]:
+    """An instance after a sync, and without other runs."""
+    yield synced
+    for run in synced.instance.get_runs():
+        synced.instance.delete_run(run.run_id)
 
 
 def evaluate(history: History, when: datetime) -> dg.RunRequest | dg.SkipReason:
@@ -28,19 +38,18 @@ def evaluate(history: History, when: datetime) -> dg.RunRequest | dg.SkipReason:
     return answer
 
 
-def test_the_first_sync_is_started_by_a_person(history: History) -> None:
-    answer = evaluate(history, at("04:00"))
+def test_the_first_sync_is_started_by_a_person(excerpt: dg.Definitions, tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        answer = evaluate(History(excerpt, instance), at("04:00"))
     assert isinstance(answer, dg.SkipReason)
     assert "dvd-rental run" in str(answer.skip_message)
 
 
 def test_later_syncs_are_scheduled(history: History) -> None:
-    history.build(history.keys("raw"))
     assert isinstance(evaluate(history, at("04:00")), dg.RunRequest)
 
 
 def test_it_waits_for_any_running_sync(history: History) -> None:
-    history.build(history.keys("raw"))
     run = history.begin_run(history.keys("raw"))
     answer = evaluate(history, at("04:15"))
     assert isinstance(answer, dg.SkipReason)
@@ -51,7 +60,6 @@ def test_it_waits_for_any_running_sync(history: History) -> None:
 
 @pytest.mark.parametrize("layer", ["marts", "reports"])
 def test_it_does_not_wait_for_models(history: History, layer: str) -> None:
-    history.build(history.keys("raw"))
     history.begin_run(history.keys(layer))
     assert isinstance(evaluate(history, at("04:15")), dg.RunRequest)
 
@@ -60,7 +68,6 @@ def test_it_does_not_wait_for_models(history: History, layer: str) -> None:
 def test_it_waits_for_a_run_of_every_status_but_the_final_ones(
     history: History, status: DagsterRunStatus
 ) -> None:
-    history.build(history.keys("raw"))
     history.begin_run(history.keys("raw"), status=status)
     waits = isinstance(evaluate(history, at("04:15")), dg.SkipReason)
     final = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
@@ -72,6 +79,5 @@ def test_it_waits_for_a_run_of_every_status_but_the_final_ones(
     ("job", "waits"), [("dvd_rental", True), ("dvd_rental_sync", True), ("totesys", False)]
 )
 def test_it_waits_for_whole_jobs_of_its_own_source_alone(history: History, job: str, waits: bool) -> None:
-    history.build(history.keys("raw"))
     create_run_for_test(history.instance, job_name=job, status=DagsterRunStatus.STARTED)
     assert isinstance(evaluate(history, at("04:15")), dg.SkipReason) == waits

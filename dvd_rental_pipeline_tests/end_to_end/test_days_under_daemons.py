@@ -83,7 +83,7 @@ def deployment(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         raw=build_raw_assets(replace(DVD_RENTAL_PIPELINE, domain=SMALL)),
         raw_checks=build_replication_checks(SMALL, COMMIT_LAG, "ingestion"),
         sensors=[*MODEL_SENSORS, build_catch_up_sensor(SMALL), *build_alert_sensors([DVD_RENTAL_PIPELINE])],
-        all_checks=False,
+        most_checks=1,
         resources={
             "alerts": RecordedAlerts(),
             "warehouse": DuckDBWarehouseResource(path=str(warehouse)),

@@ -186,7 +186,9 @@ def _browse(home: str) -> None:
 
 
 def test_a_run_the_daemon_and_the_ui_begin_in_an_empty_home_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    # Forks of a process that has imported this module, and with it Dagster, once for all.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     workers: list[Callable[[str], None]] = [_execute_runs, _execute_runs, _run_daemon, _browse]
     processes = [context.Process(target=worker, args=(str(tmp_path),)) for worker in workers]
     for process in processes:

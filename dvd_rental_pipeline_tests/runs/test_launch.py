@@ -98,7 +98,7 @@ def test_an_invalid_or_empty_selection_is_refused(settings: Settings, selection:
 @pytest.mark.parametrize(
     "selection",
     [
-        pytest.param("(" * 3_000 + "key:films" + ")" * 3_000, id="deeply nested"),
+        pytest.param("(" * 600 + "key:films" + ")" * 600, id="deeply nested"),
         pytest.param("not " * 3_000 + "key:films", id="deeply negated"),
         pytest.param("key:none or " * 500 + "key:none", id="long"),
         pytest.param("9" * 5_000 + "+key:films", id="huge number"),

@@ -35,6 +35,7 @@ CAPTURED = (
     "_airbyte_raw_id varchar, _airbyte_extracted_at timestamptz, _airbyte_generation_id bigint,"
     " _ab_cdc_lsn bigint, _ab_cdc_updated_at varchar, _ab_cdc_deleted_at varchar"
 )
+TARGET_OF_DBT_ALONE = "target_of_dbt_alone"
 LIVE = "where _ab_cdc_deleted_at is null"
 
 FILES = {
@@ -183,12 +184,26 @@ class ShopProject:
         with mock.patch.dict(os.environ, variables):
             return self._run(names, config)
 
+    def save(self, folder: Path) -> None:
+        """Copy the project and its warehouse to `folder`."""
+        shutil.copytree(self.folder, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Start again with what was saved in `folder`, and an empty instance."""
+        shutil.rmtree(self.folder)
+        # At the same path, for which dbt has parsed the project.
+        shutil.copytree(folder, self.folder)
+        self.instance = dg.DagsterInstance.ephemeral()
+
     def full_build(self) -> Path:
         """A copy of the warehouse in which dbt alone has built everything from scratch."""
-        copied = self.folder / "full.duckdb"
-        shutil.copy(self.warehouse, copied)
-        self.run_dbt("build", "--full-refresh", "--exclude-resource-type", "test", warehouse=copied)
-        return copied
+        full, kept = self.folder / "full.duckdb", self.folder / "kept.duckdb"
+        # dbt parses the whole project again for a warehouse at another path.
+        shutil.copy(self.warehouse, kept)
+        self.run_dbt("build", "--full-refresh", "--exclude-resource-type", "test")
+        self.warehouse.rename(full)
+        kept.rename(self.warehouse)
+        return full
 
     def differences(self) -> list[str]:
         """Tables and views that differ from a full build."""
@@ -231,17 +246,20 @@ class ShopProject:
         )
         newest = max(path.stat().st_mtime_ns for path in self.project_dir.rglob("*"))
         if not project.manifest_path.exists() or project.manifest_path.stat().st_mtime_ns < newest:
-            self.run_dbt("parse", "--quiet", "--target", "local", target="target")
+            self.run_dbt("parse", "--quiet", target="target")
+            alone = self.folder / TARGET_OF_DBT_ALONE
+            alone.mkdir(exist_ok=True)
+            shutil.copy(self.folder / "target" / "partial_parse.msgpack", alone)
         return project
 
-    def run_dbt(
-        self, *arguments: str, warehouse: Path | None = None, target: str = "target_of_dbt_alone"
-    ) -> None:
+    def run_dbt(self, *arguments: str, target: str = TARGET_OF_DBT_ALONE) -> None:
         """Run a dbt command as a person does, outside of a run."""
         done = run_dbt(
             *arguments,
+            # As the runs call it: dbt parses everything again if the option differs.
+            *("--target", "local"),
             target_path=self.folder / target,
-            environment={"SHOP_WAREHOUSE": str(warehouse or self.warehouse), "DAGSTER_DBT_RUN_ID": ""},
+            environment={"SHOP_WAREHOUSE": str(self.warehouse), "DAGSTER_DBT_RUN_ID": ""},
             project_dir=self.project_dir,
         )
         assert done.succeeded, done.stdout

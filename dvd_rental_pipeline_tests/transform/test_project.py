@@ -56,8 +56,7 @@ def test_a_project_that_dbt_cannot_parse_is_told_in_the_words_of_dbt(
     assert not list(project_dir.glob("target")), "nothing is left in the project's own folder"
 
 
-@pytest.fixture
-def resource(tmp_path: Path) -> DbtCliResource:
+def unparsed(tmp_path: Path) -> DbtCliResource:
     """The resource of a project that was not parsed yet."""
     project = DbtProject(
         project_dir=DBT_PROJECT_DIR, target_path=tmp_path, profiles_dir=DBT_PROJECT_DIR, target="local"
@@ -65,17 +64,19 @@ def resource(tmp_path: Path) -> DbtCliResource:
     return build_dbt_resource(project)
 
 
-def test_the_version_is_that_of_the_program(resource: DbtCliResource) -> None:
-    assert isinstance(resource, InstalledDbt)
-    version_output = subprocess.run(
-        [resource.dbt_executable, "--version"], capture_output=True, text=True, check=True
-    )
+def test_the_version_is_that_of_the_program(tmp_path: Path) -> None:
+    with forked_dbt():
+        resource = unparsed(tmp_path)
+        assert isinstance(resource, InstalledDbt)
+        version_output = subprocess.run(
+            [resource.dbt_executable, "--version"], capture_output=True, text=True, check=True
+        )
     found = re.search(r"installed: *(\S+)", version_output.stdout)
     assert found
     assert str(resource._cli_version) == found.group(1)
 
 
-def test_no_dbt_outlives_the_step_that_started_it(resource: DbtCliResource) -> None:
+def test_no_dbt_outlives_the_step_that_started_it(tmp_path: Path) -> None:
     started: list[DbtCliInvocation] = []
 
     @dg.asset
@@ -83,5 +84,5 @@ def test_no_dbt_outlives_the_step_that_started_it(resource: DbtCliResource) -> N
         started.append(dbt.cli(["parse", "--no-partial-parse"]))
         raise dg.Failure("while dbt is still at work")
 
-    dg.materialize([ends_early], resources={"dbt": resource}, raise_on_error=False)
+    dg.materialize([ends_early], resources={"dbt": unparsed(tmp_path)}, raise_on_error=False)
     assert started[0].process.returncode not in {0, None}, "it was ended, and waited for"

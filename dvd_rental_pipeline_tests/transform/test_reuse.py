@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,7 +16,7 @@ from dvd_rental_pipeline.quality.findings import failed_rows
 from dvd_rental_pipeline.transform.build_records import BuildRecords
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt
 from dvd_rental_pipeline_tests.forked_programs import forked_dbt
-from dvd_rental_pipeline_tests.transform.shop_project import ShopProject
+from dvd_rental_pipeline_tests.transform.shop_project import ShopProject, ShopRun
 
 ALL = {
     "stg_item",
@@ -31,15 +32,35 @@ ALL = {
 TESTS = {"unique_dim_item_item_id", "not_null_by_item_item_id", "few_sales"}
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[ShopProject]:
+@dataclass(frozen=True)
+class BuiltShop:
+    """A shop after its first run, and a folder with its files as they then were."""
+
+    shop: ShopProject
+    first: ShopRun
+    saved: Path
+
+
+@pytest.fixture(scope="module")
+def built_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltShop]:
+    folder = tmp_path_factory.mktemp("shop")
+    shop = ShopProject(folder / "shop")
     with forked_dbt():
-        yield ShopProject(tmp_path)
+        first = shop.run()
+        assert first.success
+        shop.save(folder / "saved")
+        yield BuiltShop(shop, first, folder / "saved")
 
 
-def test_what_has_not_changed_is_reused(shop: ShopProject) -> None:
-    first = shop.run()
-    assert first.success
+@pytest.fixture
+def shop(built_shop: BuiltShop) -> ShopProject:
+    """A shop as its first run has left it."""
+    built_shop.shop.restore(built_shop.saved)
+    return built_shop.shop
+
+
+def test_what_has_not_changed_is_reused(shop: ShopProject, built_shop: BuiltShop) -> None:
+    first = built_shop.first
     assert (first.built, first.tested) == (ALL, TESTS)
 
     with mock.patch("dvd_rental_pipeline.transform.dbt_resource.InstalledDbt.cli") as dbt:
@@ -84,7 +105,6 @@ def test_what_has_not_changed_is_reused(shop: ShopProject) -> None:
 
 
 def test_edited_code_is_built_with_all_that_reads_it(shop: ShopProject) -> None:
-    shop.run()
     # No row has changed, so that an incremental build would find nothing to do.
     shop.replace("macros/doubled.sql", "2 *", "3 *")
     edited = shop.run()
@@ -95,7 +115,6 @@ def test_edited_code_is_built_with_all_that_reads_it(shop: ShopProject) -> None:
 
 
 def test_a_model_that_was_built_by_dbt_alone_is_built_again(shop: ShopProject) -> None:
-    shop.run()
     edited = "models/reports/items.sql"
     original = (shop.project_dir / edited).read_text()
     shop.write(edited, original.replace("count(*)", "1 + count(*)"))
@@ -107,7 +126,6 @@ def test_a_model_that_was_built_by_dbt_alone_is_built_again(shop: ShopProject) -
 
 
 def test_a_file_that_is_saved_during_a_build_leaves_no_record(shop: ShopProject) -> None:
-    shop.run()
     edited = "models/reports/items.sql"
     original = (shop.project_dir / edited).read_text()
     start = InstalledDbt.cli
@@ -125,8 +143,8 @@ def test_a_file_that_is_saved_during_a_build_leaves_no_record(shop: ShopProject)
     assert shop.differences() == []
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_or_fails_leaves_no_false_record(shop: ShopProject) -> None:
-    shop.run()
     edited = "models/marts/dim_item.sql"
     original = (shop.project_dir / edited).read_text()
     shop.write(edited, original.replace("name, price", "upper(name) as name, price"))
@@ -148,7 +166,6 @@ def test_a_run_that_dies_or_fails_leaves_no_false_record(shop: ShopProject) -> N
 
 
 def test_a_restored_or_damaged_warehouse_is_noticed(shop: ShopProject) -> None:
-    shop.run()
     backup = shop.folder / "backup.duckdb"
     shutil.copy(shop.warehouse, backup)
     shop.replace("models/reports/items.sql", "count(*)", "1 + count(*)")
@@ -248,7 +265,6 @@ class Changes:
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(6))
 def test_after_any_history_reuse_equals_a_full_build(shop: ShopProject, seed: int) -> None:
-    shop.run()
     changes = Changes(shop, seed)
     for step in range(8):
         names = []

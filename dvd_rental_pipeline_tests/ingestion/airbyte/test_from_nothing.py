@@ -30,15 +30,24 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import DuckDBDesti
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 
 
+@pytest.fixture(scope="module")
+def sample(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a database with sample data, to be copied."""
+    name = "unprepared_sample"
+    generate(postgres.url(name), scale=0.02)
+    yield name
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"drop database {name} with (force)")
+
+
 @pytest.fixture
-def reader_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+def reader_url(postgres: EmbeddedPostgres, sample: str) -> Iterator[str]:
     """URL of a database with sample data, for a role that does not exist yet."""
     token = secrets.token_hex(4)
-    url = postgres.url(f"unprepared_{token}")
-    generate(url, scale=0.02)
-    parts = conninfo_to_dict(url)
+    parts = conninfo_to_dict(postgres.url(f"unprepared_{token}"))
     role = f"reader_{token}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
+        server.execute(f"create database {parts['dbname']} template {sample}")
         with password_logins(server):
             address = f"{parts['host']}:{parts['port']}/{parts['dbname']}"
             yield f"postgresql://{role}:planted-password@{address}?sslmode=disable"

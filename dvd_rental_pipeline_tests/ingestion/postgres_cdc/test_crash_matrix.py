@@ -137,7 +137,9 @@ def test_the_next_sync_recovers_from_a_kill_at_many_instants(
 @pytest.mark.parametrize(
     "matrix",
     [
-        pytest.param(scenario, marks=[] if scenario == "changes beside a copy" else pytest.mark.heavy)
+        pytest.param(
+            scenario, marks=pytest.mark.slow if scenario == "changes beside a copy" else pytest.mark.heavy
+        )
         for scenario in SCENARIOS
     ],
     indirect=True,

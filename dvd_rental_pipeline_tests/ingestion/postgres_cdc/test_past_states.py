@@ -139,6 +139,7 @@ STATEMENT = st.one_of(
 TRANSACTION = st.lists(STATEMENT, min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     derandomize=True,
