@@ -180,6 +180,7 @@ def test_implausible_times_are_named_and_move_nothing(raw: RawTables, parsed_pro
     assert raw.query("select count(*) from reports.revenue_by_month where month is null") == [(0,)]
 
 
+@pytest.mark.slow
 def test_corrected_time_leaves_the_unknown_date(raw: RawTables, parsed_project: ParsedProject) -> None:
     _rent(raw, 1, datetime(1900, 1, 1), START + timedelta(days=2))
     _build(raw, parsed_project, "--select", "+fct_rental", "--exclude-resource-type", "test")

@@ -38,17 +38,14 @@ class CommandLine:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment = {**self.environment(), "TERM": "xterm-256color"}
-        with subprocess.Popen(
-            self.command(*arguments), env=environment, stdin=follower, stdout=follower, stderr=follower,
-            start_new_session=True,
-        ) as process:  # fmt: skip
-            os.close(follower)
-            shown = bytearray()
-            # Linux reports the end of a terminal as an error.
-            with contextlib.suppress(OSError):
-                while chunk := os.read(leader, 65536):
-                    shown += chunk
-            code = process.wait(timeout=self.seconds)
+        with os.fdopen(follower, "wb") as terminal:
+            program = fork_server().start("dvd-rental", arguments, environment, terminal, terminal)
+        shown = bytearray()
+        # Linux reports the end of a terminal as an error.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(leader, 65536):
+                shown += chunk
+        code = program.wait(self.seconds)
         os.close(leader)
         return code, shown.decode()
 

@@ -8,6 +8,8 @@ import pytest
 
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
+pytestmark = pytest.mark.slow
+
 RENTALS = 16_044
 PAYMENTS = 14_596
 REVENUE = Decimal("61312.04")

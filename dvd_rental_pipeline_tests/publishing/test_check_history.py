@@ -12,7 +12,7 @@ from dvd_rental_pipeline.publishing.check_report.records import Outcome, Urgency
 from dvd_rental_pipeline_tests.publishing.scripted_checks import MART, RAW, Scene
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     """The scripted graph on an instance with SQLite storage, and on one with PostgreSQL storage."""
     if request.param == "sqlite":

@@ -94,6 +94,7 @@ def test_dbt_docs_open_without_a_server(browse: Browse) -> None:
     assert "How does the revenue of each store develop?" in re.sub(r"\s+", " ", shown.split("<body")[1])
 
 
+@pytest.mark.slow
 def test_the_asset_publishes_the_pages_when_models_have_changed(parsed_home: Path) -> None:
     settings = Settings(home=parsed_home)
     project = load_dbt_project(settings)

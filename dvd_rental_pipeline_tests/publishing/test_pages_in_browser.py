@@ -125,6 +125,7 @@ def test_every_filter_of_sales_changes_its_charts(browser: Browser, site: Path, 
         )
 
 
+@pytest.mark.slow
 def test_every_option_of_every_filter_works(browser: Browser, site: Path) -> None:
     for name in NAMES:
         with open_page(browser, published(site, f"{name}/index.html")) as page:
@@ -180,6 +181,7 @@ def test_search_finds_charts_tables_and_columns(browser: Browser, site: Path) ->
         assert home.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "docs", "."])
 def test_no_serious_violation_of_accessibility_rules(browser: Browser, site: Path, name: str) -> None:
     for dark in (False, True):
@@ -212,6 +214,7 @@ def test_every_column_of_a_table_is_in_sight_on_a_desk(browser: Browser, site: P
         assert page.page.evaluate(cut) == []
 
 
+@pytest.mark.slow
 def test_an_empty_business_has_pages_without_pictures(
     browser: Browser, manifest: Manifest, tmp_path: Path
 ) -> None:

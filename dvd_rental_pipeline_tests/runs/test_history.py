@@ -149,7 +149,16 @@ def _tick(instance: dg.DagsterInstance, number: int) -> None:
     instance.create_tick(tick)
 
 
-@pytest.mark.parametrize("file", ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "history/runs.db",
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ("schedules/schedules.db", "history/runs/index.db")
+        ),
+    ],
+)
 def test_a_writer_is_waited_for(tmp_path: Path, file: str) -> None:
     settings = Settings(home=tmp_path)
     with open_instance(settings) as instance:

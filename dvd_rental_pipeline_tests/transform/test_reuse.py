@@ -125,6 +125,7 @@ def test_a_model_that_was_built_by_dbt_alone_is_built_again(shop: ShopProject) -
     assert shop.differences() == []
 
 
+@pytest.mark.slow
 def test_a_file_that_is_saved_during_a_build_leaves_no_record(shop: ShopProject) -> None:
     edited = "models/reports/items.sql"
     original = (shop.project_dir / edited).read_text()
@@ -165,6 +166,7 @@ def test_a_run_that_dies_or_fails_leaves_no_false_record(shop: ShopProject) -> N
     assert shop.differences() == []
 
 
+@pytest.mark.slow
 def test_a_restored_or_damaged_warehouse_is_noticed(shop: ShopProject) -> None:
     backup = shop.folder / "backup.duckdb"
     shutil.copy(shop.warehouse, backup)

@@ -73,6 +73,7 @@ def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcess
     return job.execute_in_process(instance=instance, asset_selection=SELECTED, raise_on_error=False)
 
 
+@pytest.mark.slow
 def test_a_run_builds_and_counts_tags_its_statements_and_logs_no_secret(
     settings: Settings, server: SnowflakeStandIn
 ) -> None:

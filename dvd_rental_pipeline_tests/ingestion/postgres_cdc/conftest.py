@@ -24,20 +24,23 @@ def _require_heavy_selection(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_postgres` run on the default server, and on each that Debian has installed."""
+    """Tests marked `every_postgres` run on the default server and, as slow tests, on each of Debian."""
     marked = metafunc.definition.get_closest_marker("every_postgres")
     if marked is None or "postgres" not in metafunc.fixturenames:
         return
     default = pytest.param(None, id="default")
     debian = [
-        pytest.param(folder, id=f"debian{folder.parent.name}")
+        pytest.param(folder, id=f"debian{folder.parent.name}", marks=pytest.mark.slow)
         for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         if (folder / "postgres").is_file() and int(folder.parent.name) >= OLDEST_SUPPORTED
     ]
     none = pytest.param(
         None,
         id="debian",
-        marks=pytest.mark.skip("Debian's PostgreSQL is not installed: apt-get install postgresql"),
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skip("Debian's PostgreSQL is not installed: apt-get install postgresql"),
+        ],
     )
     servers = [default] if metafunc.config.option.postgres else [default, *(debian or [none])]
     metafunc.parametrize("postgres", servers, indirect=True, scope="session")

@@ -46,7 +46,10 @@ def sync_failure(pair: Pair, url: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("response_bytes", [100_000, 1_500_000, 4_000_000])
+@pytest.mark.parametrize(
+    "response_bytes",
+    [100_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (1_500_000, 4_000_000))],
+)
 def test_a_connection_lost_during_a_copy(pair: Pair, response_bytes: int) -> None:
     pair.run(*SCHEMA)
     with breaking_after(pair.url, response_bytes) as (url, proxy):
@@ -57,7 +60,9 @@ def test_a_connection_lost_during_a_copy(pair: Pair, response_bytes: int) -> Non
     require_recovery(pair, "snapshot")
 
 
-@pytest.mark.parametrize("response_bytes", [20_000, 200_000, 1_000_000])
+@pytest.mark.parametrize(
+    "response_bytes", [20_000, *(pytest.param(each, marks=pytest.mark.slow) for each in (200_000, 1_000_000))]
+)
 def test_a_connection_lost_while_streaming_changes(pair: Pair, response_bytes: int) -> None:
     pair.run(*SCHEMA)
     pair.sync()
@@ -70,7 +75,13 @@ def test_a_connection_lost_while_streaming_changes(pair: Pair, response_bytes: i
     require_recovery(pair, "changes")
 
 
-@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED, Step.COMMITTED])
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step.BATCH_APPLIED,
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (Step.SLOT_CREATED, Step.COMMITTED)),
+    ],
+)
 def test_a_source_that_crashes_during_a_sync(postgres: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
     warehouse = tmp_path / "warehouse.duckdb"

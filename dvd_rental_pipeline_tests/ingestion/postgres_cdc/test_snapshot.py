@@ -62,7 +62,7 @@ def test_values_that_exceed_the_memory_limit_are_replicated(
 MANY_ROWS = 2_000_000
 
 
-@pytest.mark.parametrize("enough", [True, False])
+@pytest.mark.parametrize("enough", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_changes_all_over_a_large_table_are_replicated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, *, enough: bool
 ) -> None:
@@ -84,6 +84,7 @@ def test_changes_all_over_a_large_table_are_replicated(
     assert pair.raw(f"{sums} dvd_rental.t") == pair.source.execute(f"{sums} t").fetchall()
 
 
+@pytest.mark.slow
 def test_a_truncated_large_table_needs_no_more_memory(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.run(
         "create table t (id int primary key, n int)",

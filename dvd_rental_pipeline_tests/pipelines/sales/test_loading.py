@@ -230,6 +230,7 @@ FILES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(files=FILES, data=st.data())
 def test_any_order_and_repetition_of_files_gives_the_same_tables(

@@ -72,6 +72,7 @@ class Star:
             }
 
 
+@pytest.mark.slow
 def test_generated_months_are_equal_in_duckdb_and_postgresql(
     sales_project: ParsedProject, tmp_path: Path, database_url: str
 ) -> None:

@@ -26,6 +26,7 @@ from dvd_rental_pipeline_tests.stand_ins.snowflake.stand_in import SnowflakeStan
 ROLE_ARN = "arn:aws:iam::123456789012:role/dvd-rental-snowflake"
 
 
+@pytest.mark.slow
 def test_snowflake_gets_the_same_star_as_duckdb(
     loaded_steps: Steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

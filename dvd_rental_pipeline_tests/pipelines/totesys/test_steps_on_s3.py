@@ -13,6 +13,7 @@ from dvd_rental_pipeline_tests.pipelines.totesys.conftest import Steps, steps_in
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
 
 
+@pytest.mark.slow
 def test_buckets_and_folders_give_the_same_warehouse(
     loaded_steps: Steps, tmp_path: Path, aws: AwsStandIn
 ) -> None:
