@@ -37,7 +37,7 @@ from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 RESULTS = PROJECT_ROOT / "benchmarks" / "results" / "transform.md"
 DBT = Path(sys.executable).parent / "dbt"
 CHANGED = "dim_film"
-HEAD = ("build", "models and tests", "`dbt build`, s", "the same as a Dagster run, s", "ratio")
+HEAD = ("build", "models and tests, of each", "`dbt build`, s", "as a Dagster run, s", "ratio")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def build_with_dbt(settings: Settings, models: Collection[str]) -> Build:
     target = settings.dbt_target_dir
     command = [
         *(str(DBT), "build", "--quiet", "--exclude-resource-type", "unit_test"),
-        *("--target", settings.dbt_target, "--select", *sorted(models)),
+        # As in Dagster: with the tests that read other models as well, which exist.
+        *("--target", settings.dbt_target, "--indirect-selection", "eager", "--select", *sorted(models)),
     ]
     environment = {**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR), "DBT_LOG_PATH": str(target)}
     started = time.monotonic()
@@ -165,10 +166,9 @@ def measure(base: Path, rounds: int) -> str:
                     shutil.copyfile(raw, settings.warehouse_path)
                 with_dagster.append(build_with_dagster(settings, models, [keys[each] for each in models]))
                 print(name, with_dbt[-1], with_dagster[-1], file=sys.stderr)
-            if with_dbt[0].nodes != with_dagster[0].nodes:
-                raise SystemExit(f"{name}: not the same nodes: {with_dbt[0]}, {with_dagster[0]}")
             bare, run = (min(each.seconds for each in builds) for builds in (with_dbt, with_dagster))
-            rows.append((name, f"{with_dbt[0].nodes}", f"{bare:.1f}", f"{run:.1f}", f"{run / bare:.2f}"))
+            nodes = f"{with_dbt[0].nodes}, {with_dagster[0].nodes}"
+            rows.append((name, nodes, f"{bare:.1f}", f"{run:.1f}", f"{run / bare:.2f}"))
     return "\n".join(
         [
             "# Benchmark of the transformation\n",
