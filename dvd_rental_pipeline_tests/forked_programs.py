@@ -155,13 +155,15 @@ class ForkServer:
         environment: Mapping[str, str],
         output: IO[bytes],
         errors: IO[bytes],
+        *,
+        keyboard: IO[bytes] | None = None,
     ) -> ForkedProgram:
-        """Start `program` in the current folder."""
+        """Start `program` in the current folder; without `keyboard`, its input is empty."""
         server = _socket()
         server.connect(self._address)
         request = json.dumps([program, list(arguments), dict(environment), str(Path.cwd())])
         with Path(os.devnull).open() as nothing:
-            streams = [nothing.fileno(), output.fileno(), errors.fileno()]
+            streams = [(keyboard or nothing).fileno(), output.fileno(), errors.fileno()]
             socket.send_fds(server, [request.encode()], streams)
         return ForkedProgram(server, int(server.recv(64)))
 

@@ -38,8 +38,10 @@ class CommandLine:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         environment = {**self.environment(), "TERM": "xterm-256color"}
-        with os.fdopen(follower, "wb") as terminal:
-            program = fork_server().start("dvd-rental", arguments, environment, terminal, terminal)
+        with os.fdopen(follower, "r+b", buffering=0) as terminal:
+            program = fork_server().start(
+                "dvd-rental", arguments, environment, terminal, terminal, keyboard=terminal
+            )
         shown = bytearray()
         # Linux reports the end of a terminal as an error.
         with contextlib.suppress(OSError):
