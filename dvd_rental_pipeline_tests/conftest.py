@@ -3,11 +3,13 @@
 import gc
 import os
 import secrets
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import dagster as dg
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +18,7 @@ from dvd_rental_pipeline.core.settings import PROJECT_ROOT, Settings
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
 from dvd_rental_pipeline_tests.build_once import build_once
+from dvd_rental_pipeline_tests.created_server import copy_created_server
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject, copy_models_of
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
 from dvd_rental_pipeline_tests.stand_ins.aws import AwsStandIn, running_aws
@@ -83,9 +86,26 @@ def sales_project(shared_folder: Path) -> ParsedProject:
 
 
 @pytest.fixture
-def parsed_home(parsed_project: ParsedProject, tmp_path: Path) -> Path:
-    """A home folder that has only the parsed dbt project."""
-    return parsed_project.prepare(tmp_path)
+def parsed_home(parsed_project: ParsedProject, history_folder: Path) -> Path:
+    """A home folder that has only the parsed dbt project and no runs."""
+    return parsed_project.prepare(history_folder.parent)
+
+
+@pytest.fixture(scope="session")
+def created_history(shared_folder: Path) -> Path:
+    """The files of a Dagster instance without runs, whose creation takes as long as many tests."""
+
+    def create(folder: Path) -> None:
+        with dg.DagsterInstance.local_temp(str(folder)) as instance:
+            assert not instance.get_runs()
+
+    return build_once(shared_folder / "history", create)
+
+
+@pytest.fixture
+def history_folder(created_history: Path, tmp_path: Path) -> Path:
+    """A folder for a Dagster instance, which has no runs."""
+    return shutil.copytree(created_history, tmp_path / "dagster")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -99,7 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared_folder: Path
 ) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL server that runs until the session (with xdist: the worker) ends.
 
@@ -108,7 +128,8 @@ def postgres(
     """
     folder = getattr(request, "param", None) or request.config.option.postgres
     binaries = PostgresBinaries.find(folder) if folder else None
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("home") / "postgres", binaries=binaries)
+    folder = copy_created_server(shared_folder, tmp_path_factory.mktemp("home") / "postgres", binaries)
+    server = EmbeddedPostgres(folder, binaries=binaries)
     with server.lease():
         # No test of this server cuts the power.
         with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
@@ -116,6 +137,15 @@ def postgres(
                 admin.execute(f"alter system set {setting} = off")
             admin.execute("select pg_reload_conf()")
         yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_server(postgres: EmbeddedPostgres, shared_folder: Path, tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+    """A server with the programs of `postgres` that the test may stop, crash and restore."""
+    folder = copy_created_server(shared_folder, tmp_path / "postgres", postgres.binaries)
+    server = EmbeddedPostgres(folder, binaries=postgres.binaries)
+    yield server
     server.stop()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -39,9 +40,9 @@ def is_evaluated(ticks: SensorTicks) -> bool:
 
 
 @pytest.fixture
-def ticks() -> Iterator[SensorTicks]:
+def ticks(history_folder: Path) -> Iterator[SensorTicks]:
     """A sensor whose last tick found nothing, at a clock that stands still."""
-    with dg.DagsterInstance.local_temp() as instance, freeze_time(MIDNIGHT):
+    with dg.DagsterInstance.local_temp(str(history_folder)) as instance, freeze_time(MIDNIGHT):
         ticks = build_ticks(instance)
         assert is_evaluated(ticks), "the first tick of a process evaluates"
         assert not is_evaluated(ticks)

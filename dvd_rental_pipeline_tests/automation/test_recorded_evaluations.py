@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from unittest import mock
 
 import dagster as dg
@@ -64,9 +65,9 @@ class RecordedTicks(SensorTicks):
 
 
 @pytest.fixture
-def ticks() -> Iterator[RecordedTicks]:
+def ticks(history_folder: Path) -> Iterator[RecordedTicks]:
     """All tables are built, and the first tick has found nothing to do."""
-    with dg.DagsterInstance.local_temp() as instance:
+    with dg.DagsterInstance.local_temp(str(history_folder)) as instance:
         ticks = RecordedTicks(instance, [changed, unchanged, model, report])
         ticks.history.build([CHANGED, UNCHANGED, MODEL, REPORT])
         ticks.history.check(CHECK, passed=True)
@@ -116,8 +117,8 @@ def test_old_evaluations_are_deleted(ticks: RecordedTicks) -> None:
         assert ticks.recorded() == []
 
 
-def test_a_report_is_recorded_in_the_morning_alone() -> None:
-    with dg.DagsterInstance.local_temp() as instance:
+def test_a_report_is_recorded_in_the_morning_alone(history_folder: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(history_folder)) as instance:
         with freeze_time(at("04:30")):
             ticks = RecordedTicks(instance, [changed, unchanged, model, report])
             ticks.history.build([CHANGED, UNCHANGED, MODEL, REPORT])

@@ -1,5 +1,6 @@
 """The schedule of a source: never the first sync, never two syncs at once."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +16,12 @@ from dvd_rental_pipeline_tests.automation.history import History, at
 
 
 @pytest.fixture(scope="module")
-def synced(excerpt: dg.Definitions, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+def synced(
+    excerpt: dg.Definitions, created_history: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[History]:
     """An instance after a sync. On SQLite: in a test, a schedule can use no other instance."""
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+    folder = shutil.copytree(created_history, tmp_path_factory.mktemp("home") / "dagster")
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
         history = History(excerpt, instance)
         history.build(history.keys("raw"))
         yield history
@@ -38,8 +42,8 @@ def evaluate(history: History, when: datetime) -> dg.RunRequest | dg.SkipReason:
     return answer
 
 
-def test_the_first_sync_is_started_by_a_person(excerpt: dg.Definitions, tmp_path: Path) -> None:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+def test_the_first_sync_is_started_by_a_person(excerpt: dg.Definitions, history_folder: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(history_folder)) as instance:
         answer = evaluate(History(excerpt, instance), at("04:00"))
     assert isinstance(answer, dg.SkipReason)
     assert "dvd-rental run" in str(answer.skip_message)

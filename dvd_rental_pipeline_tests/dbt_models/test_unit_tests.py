@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dvd_rental_pipeline.ingestion.files.drop_zone import DropFolder
 from dvd_rental_pipeline.ingestion.files.landing import LandingZone
 from dvd_rental_pipeline.ingestion.files.object_store import open_store
@@ -18,6 +20,7 @@ from dvd_rental_pipeline_tests.dbt_models.raw_tables import Dbt, RawTables, fill
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
 
+@pytest.mark.slow
 def test_every_unit_test_of_the_models_passes(
     tmp_path: Path, parsed_project: ParsedProject, manifest: Mapping[str, Any]
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline_tests.end_to_end.command_line import CommandLine
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def first_run(dvd_rental: CommandLine) -> CommandLine:

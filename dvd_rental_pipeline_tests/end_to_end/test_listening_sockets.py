@@ -73,6 +73,7 @@ def test_the_sample_api() -> None:
         assert_loopback_only(psutil.Process(), int(api.url.rpartition(":")[2]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["site", "--serve"], ["metrics"]])
 def test_the_server_of_a_command(parsed_home: Path, command: list[str]) -> None:
     (parsed_home / "site").mkdir()

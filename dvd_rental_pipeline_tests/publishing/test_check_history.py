@@ -13,10 +13,10 @@ from dvd_rental_pipeline_tests.publishing.scripted_checks import MART, RAW, Scen
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, history_folder: Path, tmp_path: Path) -> Iterator[Scene]:
     """The scripted graph on an instance with SQLite storage, and on one with PostgreSQL storage."""
     if request.param == "sqlite":
-        with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        with dg.DagsterInstance.local_temp(str(history_folder)) as instance:
             yield Scene(instance)
         return
     # Dagster needs this driver, which is no longer SQLAlchemy's default.

@@ -46,8 +46,8 @@ DEFINITIONS = dg.Definitions([films, report, broken])
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home")
+def settings(history_folder: Path) -> Settings:
+    return Settings(home=history_folder.parent)
 
 
 def run(settings: Settings, selection: str | None, **options: Any) -> RunReport:

@@ -43,7 +43,7 @@ def handler() -> Iterator[None]:
 
 
 @pytest.fixture
-def instance(handler: None, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def instance(handler: None, history_folder: Path) -> Iterator[dg.DagsterInstance]:
     """An instance whose `python_logs` are those of the deployments."""
     logs = {
         "dagster_handler_config": {
@@ -52,7 +52,7 @@ def instance(handler: None, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     }
     for place in ("ecs", "compose"):
         assert "build_run_log" in (PROJECT_ROOT / "deploy" / place / "dagster.yaml").read_text()
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"python_logs": logs}) as instance:
+    with dg.DagsterInstance.local_temp(str(history_folder), overrides={"python_logs": logs}) as instance:
         yield instance
 
 

@@ -69,8 +69,10 @@ def _run(home: Path, *, failing: set[str], drifted: set[str]) -> tuple[RunReport
     [({"payment"}, set()), (set(), {"payment"})],
     ids=["not replicated", "a blocking check failed"],
 )
-def test_failed_table_stops_only_its_readers(tmp_path: Path, failing: set[str], drifted: set[str]) -> None:
-    report, built = _run(tmp_path, failing=failing, drifted=drifted)
+def test_failed_table_stops_only_its_readers(
+    history_folder: Path, failing: set[str], drifted: set[str]
+) -> None:
+    report, built = _run(history_folder.parent, failing=failing, drifted=drifted)
     assert built == {"film", "staff"}
     assert not report.success
     assert report.problems[-1] == (
@@ -78,22 +80,22 @@ def test_failed_table_stops_only_its_readers(tmp_path: Path, failing: set[str], 
     )
 
 
-def test_table_that_fails_in_the_rest_of_a_run_stops_its_readers_too(tmp_path: Path) -> None:
-    report, built = _run(tmp_path, failing={"payment"}, drifted={"staff"})
+def test_table_that_fails_in_the_rest_of_a_run_stops_its_readers_too(history_folder: Path) -> None:
+    report, built = _run(history_folder.parent, failing={"payment"}, drifted={"staff"})
     assert built == {"film"}
     assert report.problems[-1] == (
         "3 assets were not built, because they read raw/payment, raw/staff. The others were built."
     )
 
 
-def test_nothing_is_built_if_every_table_fails(tmp_path: Path) -> None:
-    report, built = _run(tmp_path, failing=set(TABLES), drifted=set())
+def test_nothing_is_built_if_every_table_fails(history_folder: Path) -> None:
+    report, built = _run(history_folder.parent, failing=set(TABLES), drifted=set())
     assert built == set()
     assert len(report.problems) == 1
 
 
-def test_a_blocking_check_is_reported_once_for_all_tables(tmp_path: Path) -> None:
-    report, _ = _run(tmp_path, failing=set(), drifted={"payment", "staff"})
+def test_a_blocking_check_is_reported_once_for_all_tables(history_folder: Path) -> None:
+    report, _ = _run(history_folder.parent, failing=set(), drifted={"payment", "staff"})
     assert report.problems[0] == (
         "check schema failed for 2 tables: payment: a column was dropped; staff: a column was dropped."
     )

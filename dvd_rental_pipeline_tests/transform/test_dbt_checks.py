@@ -185,6 +185,7 @@ def test_a_test_without_a_description_gets_a_sentence(
     assert runbook_section(test) is section
 
 
+@pytest.mark.slow
 def test_selected_checks_are_evaluated_without_building_models(
     graph: dg.Definitions, settings: Settings
 ) -> None:

@@ -104,6 +104,7 @@ def test_what_has_not_changed_is_reused(shop: ShopProject, built_shop: BuiltShop
         assert not failed.success
 
 
+@pytest.mark.slow
 def test_edited_code_is_built_with_all_that_reads_it(shop: ShopProject) -> None:
     # No row has changed, so that an incremental build would find nothing to do.
     shop.replace("macros/doubled.sql", "2 *", "3 *")

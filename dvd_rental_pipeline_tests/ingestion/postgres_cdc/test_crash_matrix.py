@@ -114,9 +114,10 @@ def kill_repeatedly(matrix: Matrix, instants: int, seed: int) -> list[SyncExit]:
     return outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "matrix",
-    [pytest.param(scenario, marks=[] if scenario == "changes" else pytest.mark.slow) for scenario in SCENARIOS],
+    SCENARIOS,
     indirect=True,
 )
 def test_the_next_sync_recovers_from_a_kill_at_some_instants(matrix: Matrix) -> None:

@@ -82,32 +82,28 @@ def test_a_connection_lost_while_streaming_changes(pair: Pair, response_bytes: i
         *(pytest.param(each, marks=pytest.mark.slow) for each in (Step.SLOT_CREATED, Step.COMMITTED)),
     ],
 )
-def test_a_source_that_crashes_during_a_sync(postgres: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
+def test_a_source_that_crashes_during_a_sync(own_server: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
 
     def kill(at: Step) -> None:
-        pid = server.status().pid
+        pid = own_server.status().pid
         if at is step and pid is not None:
             os.kill(pid, signal.SIGKILL)
             # Its sessions end shortly afterwards.
             time.sleep(0.5)
 
-    try:
-        with server.lease() as url, Pair.connected(url, warehouse) as pair:
-            pair.run(*SCHEMA)
-            if step is not Step.SLOT_CREATED:
-                pair.sync()
-                pair.run(*CHANGES)
-            slot = pair.slot
-            with pytest.raises(ReplicationError, match="source PostgreSQL at"):
-                pair.replicator(on_step=kill).sync()
-        server.stop()
-        with server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
-            pair.run("insert into u values (1000)")
-            require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
-    finally:
-        server.stop()
+    with own_server.lease() as url, Pair.connected(url, warehouse) as pair:
+        pair.run(*SCHEMA)
+        if step is not Step.SLOT_CREATED:
+            pair.sync()
+            pair.run(*CHANGES)
+        slot = pair.slot
+        with pytest.raises(ReplicationError, match="source PostgreSQL at"):
+            pair.replicator(on_step=kill).sync()
+    own_server.stop()
+    with own_server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
+        pair.run("insert into u values (1000)")
+        require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
 
 
 @pytest.mark.parametrize("way", ["copy", "changes"])
@@ -151,52 +147,47 @@ def dropped_packets(url: str) -> Iterator[None]:
 )
 @pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED])
 def test_a_network_that_drops_all_packets(
-    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step
+    own_server: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:
     monkeypatch.setattr(change_stream, "MAX_BATCH_CHANGES", 5_000)
-    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
-    try:
-        with (
-            server.lease() as url,
-            Pair.connected(url, tmp_path / "warehouse.duckdb") as pair,
-            ExitStack() as network,
-        ):
-            pair.run(*SCHEMA)
-            if step is Step.BATCH_APPLIED:
-                pair.sync()
-                pair.run(*CHANGES, "update t set name = 'x'", "update t set name = 'y'")
+    with (
+        own_server.lease() as url,
+        Pair.connected(url, tmp_path / "warehouse.duckdb") as pair,
+        ExitStack() as network,
+    ):
+        pair.run(*SCHEMA)
+        if step is Step.BATCH_APPLIED:
+            pair.sync()
+            pair.run(*CHANGES, "update t set name = 'x'", "update t set name = 'y'")
 
-            def drop_packets(at: Step) -> None:
-                if at is step:
-                    network.enter_context(dropped_packets(url))
+        def drop_packets(at: Step) -> None:
+            if at is step:
+                network.enter_context(dropped_packets(url))
 
-            started = time.monotonic()
-            with pytest.raises(ReplicationError, match="source PostgreSQL at"):
-                pair.replicator(on_step=drop_packets).sync()
-            assert time.monotonic() - started < 120
-            network.close()
-            # The server has detected the lost client, and released its slot and locks.
-            require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
-            assert time.monotonic() - started < 150
-    finally:
-        server.stop()
+        started = time.monotonic()
+        with pytest.raises(ReplicationError, match="source PostgreSQL at"):
+            pair.replicator(on_step=drop_packets).sync()
+        assert time.monotonic() - started < 120
+        network.close()
+        # The server has detected the lost client, and released its slot and locks.
+        require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
+        assert time.monotonic() - started < 150
 
 
 @pytest.mark.heavy
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
-def test_a_full_disk_of_the_source(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
+def test_a_full_disk_of_the_source(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
-    with server.lease():
+    with own_server.lease():
         pass
-    server.stop()
+    own_server.stop()
     # The server spills decoded changes of a large transaction to this folder.
-    (small,) = (tmp_path / "postgres").rglob("pg_replslot")
+    (small,) = own_server.data_dir.rglob("pg_replslot")
     owner = small.stat()
     small_disk = f"size=4m,uid={owner.st_uid},gid={owner.st_gid},mode=700"
     command("mount", "-t", "tmpfs", "-o", small_disk, "none", str(small))
     try:
-        with server.lease() as url, Pair.connected(url, warehouse) as pair:
+        with own_server.lease() as url, Pair.connected(url, warehouse) as pair:
             pair.run(*SCHEMA)
             pair.sync()
             before = pair.raw("from dvd_rental.t order by id")
@@ -208,7 +199,7 @@ def test_a_full_disk_of_the_source(postgres: EmbeddedPostgres, tmp_path: Path) -
             command("mount", "-o", "remount,size=500m", str(small))
             require_recovery(pair, "changes")
     finally:
-        server.stop()
+        own_server.stop()
         command("umount", str(small))
 
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -114,35 +113,27 @@ def test_a_deleted_warehouse_is_filled_again(synced: Pair) -> None:
     assert "left over" in (synced.sync_one().reason or "")
 
 
-@pytest.fixture
-def server(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    """A server that the test may stop, crash and restore."""
-    own = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
-    yield own
-    own.stop()
-
-
 @pytest.mark.parametrize("moved_on", [False, True])
 def test_a_source_restored_from_a_backup_is_copied(
-    server: EmbeddedPostgres, tmp_path: Path, moved_on: bool
+    own_server: EmbeddedPostgres, tmp_path: Path, moved_on: bool
 ) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
-    with server.lease() as url, Pair.connected(url, warehouse) as pair:
+    with own_server.lease() as url, Pair.connected(url, warehouse) as pair:
         slot = pair.slot
         pair.run(*TABLES)
         pair.sync()
         pair.run("insert into t values (10)")
         pair.sync()
-    server.stop()
+    own_server.stop()
     shutil.copytree(tmp_path / "postgres", tmp_path / "yesterday", symlinks=True)
-    with server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
+    with own_server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
         pair.run(*CHANGES)
         assert pair.sync_one().mode == "changes"
         ((latest,),) = pair.raw("select max(_ab_cdc_lsn) from dvd_rental.t")
-    server.stop()
+    own_server.stop()
     shutil.rmtree(tmp_path / "postgres")
     shutil.copytree(tmp_path / "yesterday", tmp_path / "postgres", symlinks=True)
-    with server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
+    with own_server.lease() as url, Pair.connected(url, warehouse, slot) as pair:
         pair.run("insert into t values (11)")
         if moved_on:
             # The WAL is longer than before, so LSNs alone do not reveal the restore.
@@ -153,9 +144,11 @@ def test_a_source_restored_from_a_backup_is_copied(
         assert earliest > latest
 
 
-def test_changes_repeated_after_a_source_crash_are_skipped(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_changes_repeated_after_a_source_crash_are_skipped(
+    own_server: EmbeddedPostgres, tmp_path: Path
+) -> None:
     confirmed = "select confirmed_flush_lsn - '0/0' from pg_replication_slots"
-    with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
+    with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
         slot = pair.slot
         pair.run(*TABLES)
         pair.sync()
@@ -163,19 +156,19 @@ def test_changes_repeated_after_a_source_crash_are_skipped(server: EmbeddedPostg
             pair.run(f"update t set name = '{name}'")
             pair.sync()
         before = pair.value(confirmed)
-        pid = server.status().pid
+        pid = own_server.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-    server.stop()
-    with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb", slot) as pair:
+    own_server.stop()
+    with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb", slot) as pair:
         assert pair.value(confirmed) < before
         pair.run("update t set name = 'after the crash'")
         sync = pair.sync_one()
         assert (sync.mode, sync.updated) == ("changes", 2)
 
 
-def test_an_invalidated_slot_is_replaced(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
+def test_an_invalidated_slot_is_replaced(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
+    with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
         pair.run(*TABLES)
         pair.sync()
         pair.run("alter system set max_slot_wal_keep_size = '1MB'", "select pg_reload_conf()", *CHANGES)

@@ -128,18 +128,14 @@ def test_a_slot_used_for_something_else(pair: Pair) -> None:
         pair.run(f"select pg_drop_replication_slot('{pair.slot}')")
 
 
-def test_a_wal_level_other_than_logical(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres", binaries=postgres.binaries)
-    try:
-        with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
-            pair.run(TABLE, "alter system set wal_level = replica")
-        server.stop()
-        with server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
-            message = _refusal(pair)
-            assert "wal_level=replica" in message
-            assert "rds.logical_replication" in message
-    finally:
-        server.stop()
+def test_a_wal_level_other_than_logical(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
+    with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
+        pair.run(TABLE, "alter system set wal_level = replica")
+    own_server.stop()
+    with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
+        message = _refusal(pair)
+        assert "wal_level=replica" in message
+        assert "rds.logical_replication" in message
 
 
 def test_a_transaction_that_stays_open(pair: Pair) -> None:

@@ -210,6 +210,7 @@ def test_any_order_of_files_passes_every_data_test(
     Orders(tmp_path_factory.mktemp, sales_project, UNIT_TESTS).compare(files, data)
 
 
+@pytest.mark.slow
 def test_a_late_file_inserts_its_version_and_moves_no_other(
     sales_project: ParsedProject, tmp_path: Path
 ) -> None:

@@ -105,9 +105,9 @@ def evaluate_alerts(instance: dg.DagsterInstance, states: Mapping[str, AlertStat
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def instance(history_folder: Path) -> Iterator[dg.DagsterInstance]:
     # An ephemeral instance stores no states of sensors.
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as created:
+    with dg.DagsterInstance.local_temp(str(history_folder)) as created:
         yield created
 
 

@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 from dvd_rental_pipeline.sample.errors import SourceError
 from dvd_rental_pipeline.sample.postgres.binaries import PostgresBinaries
 from dvd_rental_pipeline.sample.postgres.server import EmbeddedPostgres
+from dvd_rental_pipeline_tests.created_server import copy_created_server
 
 GRACE = 0.5
 PROJECT = Path(__file__).resolve().parents[3]
@@ -56,8 +57,15 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(data_dir: Path) -> EmbeddedPostgres:
+def new_server(data_dir: Path) -> EmbeddedPostgres:
+    """A server whose folder does not exist yet."""
     return server_in(data_dir)
+
+
+@pytest.fixture
+def server(data_dir: Path, shared_folder: Path) -> EmbeddedPostgres:
+    """A server that was started before."""
+    return server_in(copy_created_server(shared_folder, data_dir))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -129,8 +137,8 @@ def lease_in_another_process(
 # Start and shutdown
 
 
-def test_lease_starts_server_with_empty_database_and_logical_wal(server: EmbeddedPostgres) -> None:
-    with server.lease() as url:
+def test_lease_starts_server_with_empty_database_and_logical_wal(new_server: EmbeddedPostgres) -> None:
+    with new_server.lease() as url:
         assert query(url, "select current_database()") == "dvdrental"
         assert query(url, "select count(*) from pg_tables where schemaname = 'public'") == 0
         assert query(url, "select pg_get_userbyid(datdba) from pg_database where datname = 'dvdrental'") == (
@@ -148,7 +156,7 @@ def test_lease_starts_server_with_empty_database_and_logical_wal(server: Embedde
         for setting in ("max_replication_slots", "max_wal_senders"):
             assert int(str(query(url, f"select current_setting('{setting}')"))) >= 20
         assert query(url, "select lower('ÄÉ') = 'äé'") is True
-        status = server.status()
+        status = new_server.status()
         assert status.running
         assert not status.persistent
         assert (status.url, status.port) == (url, int(conninfo_to_dict(url)["port"] or 0))
@@ -234,11 +242,11 @@ def test_older_postgresql_programs_run(data_dir: Path) -> None:
         assert query(url, "show wal_level") == "logical"
 
 
-def test_url_of_a_stopped_server_is_an_error(server: EmbeddedPostgres) -> None:
-    assert not server.status().running
+def test_url_of_a_stopped_server_is_an_error(new_server: EmbeddedPostgres) -> None:
+    assert not new_server.status().running
     with pytest.raises(SourceError, match="is not running"):
-        server.url()
-    assert not server.data_dir.exists()
+        new_server.url()
+    assert not new_server.data_dir.exists()
 
 
 # Concurrency
@@ -296,17 +304,17 @@ def test_two_homes_have_independent_servers(tmp_path: Path, server: EmbeddedPost
 # Killed processes
 
 
-def test_server_stops_when_its_only_lease_holder_is_killed(data_dir: Path) -> None:
-    with lease_in_another_process(data_dir) as (holder, url):
-        pid = running_pid(server_in(data_dir))
+def test_server_stops_when_its_only_lease_holder_is_killed(server: EmbeddedPostgres) -> None:
+    with lease_in_another_process(server.data_dir) as (holder, url):
+        pid = running_pid(server)
         time.sleep(2 * GRACE)
         assert query(url, "select 1") == 1
         holder.kill()
     wait_until(lambda: has_ended(pid))
 
 
-def test_server_survives_kill_of_the_process_that_started_it(data_dir: Path) -> None:
-    with lease_in_another_process(data_dir) as (holder, url), server_in(data_dir).lease():
+def test_server_survives_kill_of_the_process_that_started_it(server: EmbeddedPostgres) -> None:
+    with lease_in_another_process(server.data_dir) as (holder, url), server.lease():
         holder.kill()
         holder.wait()
         time.sleep(2 * GRACE)
@@ -383,13 +391,13 @@ def test_stale_pid_file_with_a_reused_pid_is_ignored(server: EmbeddedPostgres) -
         other.kill()
 
 
-def test_incomplete_cluster_is_created_again(server: EmbeddedPostgres) -> None:
-    half = server.data_dir / "new-cluster-killed" / "cluster"
+def test_incomplete_cluster_is_created_again(new_server: EmbeddedPostgres) -> None:
+    half = new_server.data_dir / "new-cluster-killed" / "cluster"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
-    (server.data_dir / "cluster").mkdir()
-    (server.data_dir / "cluster" / "PG_VERSION").write_text("18\n")
-    with server.lease() as url:
+    (new_server.data_dir / "cluster").mkdir()
+    (new_server.data_dir / "cluster" / "PG_VERSION").write_text("18\n")
+    with new_server.lease() as url:
         assert query(url, "select 1") == 1
     assert not half.exists()
 
@@ -537,11 +545,11 @@ def test_fixed_port_is_used_and_reported_if_taken(data_dir: Path) -> None:
         pass
 
 
-def test_another_port_is_used_if_the_last_one_is_taken(server: EmbeddedPostgres) -> None:
+def test_another_port_is_used_if_the_last_one_is_taken(new_server: EmbeddedPostgres) -> None:
     with busy_port() as port:
-        server.data_dir.mkdir(parents=True)
-        (server.data_dir / "port").write_text(f"{port}\n")
-        with server.lease() as url:
+        new_server.data_dir.mkdir(parents=True)
+        (new_server.data_dir / "port").write_text(f"{port}\n")
+        with new_server.lease() as url:
             assert int(str(conninfo_to_dict(url)["port"])) != port
             assert query(url, "select 1") == 1
 

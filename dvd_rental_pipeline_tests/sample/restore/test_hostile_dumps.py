@@ -159,18 +159,14 @@ def test_restored_database_and_its_objects_belong_to_an_ordinary_role(
     assert value(url, owners) == 0
 
 
-def test_role_of_a_restored_database_is_repaired_when_the_server_starts(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "postgres")
-    with server.lease() as url, psycopg.connect(url, autocommit=True) as admin:
+def test_role_of_a_restored_database_is_repaired_when_the_server_starts(own_server: EmbeddedPostgres) -> None:
+    with own_server.lease() as url, psycopg.connect(url, autocommit=True) as admin:
         admin.execute("alter role dvd_rental_restore password 'x'")
         admin.execute("alter role dvd_rental_restore set search_path = evil")
         admin.execute("create database restored owner dvd_rental_restore")
-    server.stop()
-    try:
-        with server.lease("restored") as url:
-            assert value(as_owner(url), "select current_setting('search_path')") == '"$user", public'
-    finally:
-        server.stop()
+    own_server.stop()
+    with own_server.lease("restored") as url:
+        assert value(as_owner(url), "select current_setting('search_path')") == '"$user", public'
 
 
 def test_database_that_was_not_restored_keeps_its_user(small_sample_url: str) -> None:
