@@ -10,7 +10,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from dvd_rental_pipeline.publishing.home_page import publish_home
-from dvd_rental_pipeline.publishing.report_pages.content import PageDeclaration
 from dvd_rental_pipeline.publishing.report_pages.pdf import publish_pdf
 from dvd_rental_pipeline.publishing.report_pages.registry import REPORT_PAGES
 from dvd_rental_pipeline.publishing.report_pages.shown_rows import shown_rows
@@ -29,6 +28,8 @@ from dvd_rental_pipeline_tests.publishing.report_tables import HOSTILE, ReportTa
 
 pytestmark = pytest.mark.browser
 NAMES = [page.name for page in REPORT_PAGES]
+# A page takes seconds to open: one is among the quick tests.
+EVERY_PAGE = [pytest.param(name, marks=[] if name == "sales" else pytest.mark.slow) for name in NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +76,13 @@ def test_a_chart_shows_the_figures_of_the_warehouse(browser: Browser, site: Path
         assert sales.complaints == []
 
 
-@pytest.mark.parametrize("declared", REPORT_PAGES, ids=NAMES)
+@pytest.mark.parametrize("name", EVERY_PAGE)
 def test_images_show_the_rows_of_the_page(
-    browser: Browser, site: Path, tables: ReportTables, declared: PageDeclaration
+    browser: Browser, site: Path, tables: ReportTables, name: str
 ) -> None:
+    (declared,) = [page for page in REPORT_PAGES if page.name == name]
     content = tables.content(declared)
-    with open_page(browser, published(site, f"{declared.name}/index.html")) as page:
+    with open_page(browser, published(site, f"{name}/index.html")) as page:
         drawn = [
             chart for chart in content.charts if chart.spec and page.page.query_selector(f"#chart-{chart.name}")
         ]
@@ -196,7 +198,7 @@ def test_no_serious_violation_of_accessibility_rules(browser: Browser, site: Pat
             assert serious == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY_PAGE)
 def test_a_page_fits_on_a_phone(browser: Browser, site: Path, name: str) -> None:
     with open_page(browser, published(site, f"{name}/index.html"), viewport=PHONE) as page:
         assert page.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -206,7 +208,7 @@ def test_a_page_fits_on_a_phone(browser: Browser, site: Path, name: str) -> None
         assert page.page.evaluate(cut) == [], "legends that are cut"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EVERY_PAGE)
 def test_every_column_of_a_table_is_in_sight_on_a_desk(browser: Browser, site: Path, name: str) -> None:
     cut = "Array.from(document.querySelectorAll('figure > .rows'))"
     cut += ".filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.parentElement.id)"

@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SnowflakeStandI
         yield server
 
 
-@pytest.fixture(params=["duckdb", "snowflake", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("snowflake", marks=pytest.mark.slow), "postgres"])
 def warehouse(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Warehouse]:
