@@ -7,6 +7,7 @@ the output of a step, which therefore does not go there: runs need a handler of 
 import atexit
 import json
 import logging
+import threading
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -37,6 +38,19 @@ class PersistentCloudWatchHandler(CloudWatchLogHandler):
     """
 
     FLUSH_TIMEOUT = 10
+    _sender = threading.local()
+
+    @property
+    def creating_log_stream(self) -> bool:
+        """Whether this thread is creating the log stream, so that its own records are dropped.
+
+        watchtower would drop those of all threads meanwhile: lines of the run.
+        """
+        return getattr(self._sender, "creating_log_stream", False)
+
+    @creating_log_stream.setter
+    def creating_log_stream(self, value: bool) -> None:
+        self._sender.creating_log_stream = value
 
     def flush(self) -> None:
         """Do nothing: a thread sends queued records every few seconds."""

@@ -4,7 +4,9 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,34 @@ def test_the_handler_survives_a_new_logging_configuration(
         built.close()
     built.send_queued()
     assert [line["message"] for line in in_cloudwatch()] == ["line 0", "line 1", "line 2"]
+
+
+def test_a_line_logged_while_the_log_stream_is_created_is_sent(
+    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, handler: None
+) -> None:
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+    built = build_run_log()
+    assert isinstance(built, PersistentCloudWatchHandler)
+    is_creating, has_logged = threading.Event(), threading.Event()
+    create_log_stream = built.cwl_client.create_log_stream
+
+    def create_slowly(**kwargs: str) -> object:
+        built.handle(logging.LogRecord("botocore", logging.INFO, "", 0, "a line of the call itself", (), None))
+        is_creating.set()
+        assert has_logged.wait(10)
+        return create_log_stream(**kwargs)
+
+    monkeypatch.setattr(built.cwl_client, "create_log_stream", create_slowly)
+    built.handle(logging.LogRecord("test", logging.INFO, "", 0, "first", (), None))
+    with ThreadPoolExecutor(1) as sender:
+        sent = sender.submit(built.send_queued)
+        assert is_creating.wait(10)
+        built.handle(logging.LogRecord("test", logging.INFO, "", 0, "meanwhile", (), None))
+        has_logged.set()
+        sent.result()
+    built.send_queued()
+    assert [line["message"] for line in in_cloudwatch()] == ["first", "meanwhile"]
 
 
 def test_an_exception_is_part_of_its_record() -> None:
