@@ -149,16 +149,8 @@ def _tick(instance: dg.DagsterInstance, number: int) -> None:
     instance.create_tick(tick)
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        "history/runs.db",
-        *(
-            pytest.param(each, marks=pytest.mark.slow)
-            for each in ("schedules/schedules.db", "history/runs/index.db")
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["history/runs.db", "schedules/schedules.db", "history/runs/index.db"])
 def test_a_writer_is_waited_for(tmp_path: Path, file: str) -> None:
     settings = Settings(home=tmp_path)
     with open_instance(settings) as instance:
@@ -194,6 +186,7 @@ def _browse(home: str) -> None:
             instance.get_asset_records()
 
 
+@pytest.mark.slow
 def test_a_run_the_daemon_and_the_ui_begin_in_an_empty_home_at_once(tmp_path: Path) -> None:
     # Forks of a process that has imported this module, and with it Dagster, once for all.
     context = multiprocessing.get_context("forkserver")

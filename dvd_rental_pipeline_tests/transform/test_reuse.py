@@ -115,6 +115,7 @@ def test_edited_code_is_built_with_all_that_reads_it(shop: ShopProject) -> None:
     assert shop.run().built == {"dim_item", "sold", "by_item", "items"}
 
 
+@pytest.mark.slow
 def test_a_model_that_was_built_by_dbt_alone_is_built_again(shop: ShopProject) -> None:
     edited = "models/reports/items.sql"
     original = (shop.project_dir / edited).read_text()

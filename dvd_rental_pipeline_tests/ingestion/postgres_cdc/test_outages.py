@@ -75,13 +75,8 @@ def test_a_connection_lost_while_streaming_changes(pair: Pair, response_bytes: i
     require_recovery(pair, "changes")
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        Step.BATCH_APPLIED,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in (Step.SLOT_CREATED, Step.COMMITTED)),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [Step.SLOT_CREATED, Step.BATCH_APPLIED, Step.COMMITTED])
 def test_a_source_that_crashes_during_a_sync(own_server: EmbeddedPostgres, tmp_path: Path, step: Step) -> None:
     warehouse = tmp_path / "warehouse.duckdb"
 
@@ -106,7 +101,7 @@ def test_a_source_that_crashes_during_a_sync(own_server: EmbeddedPostgres, tmp_p
         require_recovery(pair, "snapshot" if step is Step.SLOT_CREATED else "changes")
 
 
-@pytest.mark.parametrize("way", ["copy", "changes"])
+@pytest.mark.parametrize("way", ["copy", pytest.param("changes", marks=pytest.mark.slow)])
 def test_a_full_disk_of_the_warehouse(pair: Pair, way: str) -> None:
     pair.run(*SCHEMA)
     if way == "changes":

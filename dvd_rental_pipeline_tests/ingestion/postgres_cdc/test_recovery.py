@@ -113,7 +113,7 @@ def test_a_deleted_warehouse_is_filled_again(synced: Pair) -> None:
     assert "left over" in (synced.sync_one().reason or "")
 
 
-@pytest.mark.parametrize("moved_on", [False, True])
+@pytest.mark.parametrize("moved_on", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_source_restored_from_a_backup_is_copied(
     own_server: EmbeddedPostgres, tmp_path: Path, moved_on: bool
 ) -> None:
@@ -144,6 +144,7 @@ def test_a_source_restored_from_a_backup_is_copied(
         assert earliest > latest
 
 
+@pytest.mark.slow
 def test_changes_repeated_after_a_source_crash_are_skipped(
     own_server: EmbeddedPostgres, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_changes_repeated_after_a_source_crash_are_skipped(
         assert (sync.mode, sync.updated) == ("changes", 2)
 
 
+@pytest.mark.slow
 def test_an_invalidated_slot_is_replaced(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
     with own_server.lease() as url, Pair.connected(url, tmp_path / "warehouse.duckdb") as pair:
         pair.run(*TABLES)

@@ -62,7 +62,8 @@ def test_values_that_exceed_the_memory_limit_are_replicated(
 MANY_ROWS = 2_000_000
 
 
-@pytest.mark.parametrize("enough", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("enough", [True, False])
 def test_changes_all_over_a_large_table_are_replicated(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, *, enough: bool
 ) -> None:

@@ -132,6 +132,7 @@ def test_same_seed_makes_the_same_choices(journaled_url: str) -> None:
     assert simulate(journaled_url, events=100, seed=4) != first
 
 
+@pytest.mark.slow
 def test_four_concurrent_simulations_keep_data_consistent(journaled_url: str) -> None:
     failures: list[BaseException] = []
 
@@ -151,6 +152,7 @@ def test_four_concurrent_simulations_keep_data_consistent(journaled_url: str) ->
     _assert_consistent(journaled_url)
 
 
+@pytest.mark.slow
 def test_deadlocked_event_is_retried(journaled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     both_locked_one = threading.Barrier(2)
     waited = threading.local()

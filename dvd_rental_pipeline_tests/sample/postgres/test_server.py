@@ -227,6 +227,7 @@ def test_dropped_default_database_is_created_at_next_start(server: EmbeddedPostg
         assert query(url, "select current_database()") == "dvdrental"
 
 
+@pytest.mark.slow
 def test_older_postgresql_programs_run(data_dir: Path) -> None:
     newest = PostgresBinaries.find()
     older = [
@@ -279,6 +280,7 @@ def test_threads_share_one_server(server: EmbeddedPostgres) -> None:
         assert len(set(pool.map(lease, range(8)))) == 1
 
 
+@pytest.mark.slow
 def test_lease_during_a_concurrent_stop_gets_a_server(server: EmbeddedPostgres) -> None:
     for _ in range(5):
         with ThreadPoolExecutor(2) as pool:
@@ -304,6 +306,7 @@ def test_two_homes_have_independent_servers(tmp_path: Path, server: EmbeddedPost
 # Killed processes
 
 
+@pytest.mark.slow
 def test_server_stops_when_its_only_lease_holder_is_killed(server: EmbeddedPostgres) -> None:
     with lease_in_another_process(server.data_dir) as (holder, url):
         pid = running_pid(server)
@@ -313,6 +316,7 @@ def test_server_stops_when_its_only_lease_holder_is_killed(server: EmbeddedPostg
     wait_until(lambda: has_ended(pid))
 
 
+@pytest.mark.slow
 def test_server_survives_kill_of_the_process_that_started_it(server: EmbeddedPostgres) -> None:
     with lease_in_another_process(server.data_dir) as (holder, url), server.lease():
         holder.kill()
@@ -333,6 +337,7 @@ def test_server_stops_when_the_watchdog_is_killed(server: EmbeddedPostgres) -> N
         assert running_pid(server) != pid
 
 
+@pytest.mark.slow
 def test_server_left_by_a_killed_watchdog_is_stopped_first(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         create_film_table(url)
@@ -358,6 +363,7 @@ def test_killed_postmaster_is_restarted_with_the_same_url(server: EmbeddedPostgr
         assert query(url, "select count(*) from film") == 0
 
 
+@pytest.mark.slow
 def test_interrupted_first_start_can_be_repeated(data_dir: Path) -> None:
     for delay in (0.3, 0.5):
         starting = start_lease_process(data_dir, grace=5, start_new_session=True)
@@ -441,6 +447,7 @@ def test_damaged_cluster_is_reported_with_postgresql_log(server: EmbeddedPostgre
         assert query(url, "select 1") == 1
 
 
+@pytest.mark.slow
 def test_server_of_a_deleted_home_stops_and_can_be_recreated(server: EmbeddedPostgres) -> None:
     with server.lease() as url:
         create_film_table(url)
@@ -466,6 +473,7 @@ def test_home_moved_while_running_starts_at_its_new_path(server: EmbeddedPostgre
     moved.stop()
 
 
+@pytest.mark.slow
 def test_copied_home_has_its_own_server(server: EmbeddedPostgres, tmp_path: Path) -> None:
     with server.lease() as url:
         create_film_table(url)
@@ -588,6 +596,7 @@ def test_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @as_root
+@pytest.mark.slow
 def test_full_disk_is_reported_and_leaves_no_files(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -683,6 +692,7 @@ def test_unwritable_home_is_refused(open_folder: Path) -> None:
 
 
 @as_root
+@pytest.mark.slow
 def test_home_of_root_is_refused_to_an_ordinary_user(open_folder: Path) -> None:
     with server_in(open_folder / "postgres").lease():
         pass
@@ -719,6 +729,7 @@ def test_root_runs_server_as_unassigned_id_and_keeps_permissions(tmp_path: Path)
 
 
 @as_root
+@pytest.mark.slow
 def test_root_runs_programs_below_a_private_folder(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)

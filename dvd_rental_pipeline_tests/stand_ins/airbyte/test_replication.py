@@ -37,6 +37,8 @@ from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import (
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.airbyte.workspace import Connection
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def source_url(postgres: EmbeddedPostgres) -> Iterator[str]:
