@@ -21,9 +21,9 @@ from dvd_rental_pipeline.transform.dbt_events import (
     RunningBuild,
     check_result,
     error_message,
-    read_run_results,
 )
 from dvd_rental_pipeline.transform.dbt_output import end
+from dvd_rental_pipeline.transform.dbt_results import NodeResult
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
@@ -143,7 +143,6 @@ def build_dbt_assets(
                 failure = dg.Failure(description=error_message(error), allow_retries=False)
             finally:
                 end(invocation)
-                run_results = read_run_results(invocation)
                 # Each invocation leaves megabytes of artifacts, which nothing else would remove.
                 shutil.rmtree(invocation.target_path, ignore_errors=True)
             # The manifest is read once per process, and dbt has read the files when it started.
@@ -152,8 +151,8 @@ def build_dbt_assets(
                     "A file of the dbt project was saved meanwhile: the next run builds the same models again."
                 )
             else:
-                _record(records, plan, manifest, run_results=run_results, context=context)
-            details = describe_failures(failed_tests(run_results), manifest, domains, warehouse)
+                _record(records, plan, manifest, results=build.results, context=context)
+            details = describe_failures(failed_tests(build.results.values()), manifest, domains, warehouse)
         for event in failed:
             yield check_result(event, details.get(str(event.metadata["unique_id"].value), {}))
         if failure is not None:
@@ -224,6 +223,8 @@ def _start(dbt: DbtCliResource, manifest: Manifest, plan: BuildPlan, *, full_ref
         args = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
     if plan.build != manifest.models.keys() or plan.test != manifest.tests.keys():
         args += ["--select", " ".join(selectors), "--indirect-selection", "empty"]
+    # dbt would write its manifest twice, whose content is known.
+    args.append("--no-write-json")
     # With a context, dagster-dbt would select all that the run selects, and copy the project if that is long.
     return dbt.cli(args, manifest=manifest.raw)
 
@@ -248,17 +249,17 @@ def _record(
     plan: BuildPlan,
     manifest: Manifest,
     *,
-    run_results: Mapping[str, Any],
+    results: Mapping[str, NodeResult],
     context: dg.AssetExecutionContext,
 ) -> None:
     """Store the records of what dbt built, and of the tests that passed or warned."""
     done = {
-        result["unique_id"]: result.get("failures")
-        for result in run_results["results"]
-        if result["status"] in RECORDED and (result["status"] != "warn" or result.get("failures"))
+        node: result.failures
+        for node, result in results.items()
+        if result.status in RECORDED and (result.status != "warn" or result.failures)
     }
     built = [
-        replace(record, row_count=done[node] or 0) if node in manifest.tests else record
+        replace(record, row_count=done[node]) if node in manifest.tests else record
         for node, record in plan.records.items()
         if node in done
     ]

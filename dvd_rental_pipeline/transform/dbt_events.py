@@ -1,10 +1,9 @@
-"""dbt's messages and artifacts as Dagster events."""
+"""dbt's messages as Dagster events."""
 
-import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -13,6 +12,7 @@ from dagster_dbt import DagsterDbtCliRuntimeError, DagsterDbtTranslator, DbtCliI
 from dvd_rental_pipeline.transform.build_plan import BuildPlan
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, DataTimes
 from dvd_rental_pipeline.transform.dbt_output import messages
+from dvd_rental_pipeline.transform.dbt_results import NodeResult, note_result
 
 DbtEvent: TypeAlias = (
     dg.Output[Any]
@@ -29,7 +29,7 @@ ROW_COUNT_MESSAGE = re.compile(r"rows in \S+: (?P<rows>\d+)$")
 
 @dataclass(frozen=True)
 class RunningBuild:
-    """A dbt that was started for `plan`, by the step of `context`."""
+    """A dbt that was started for `plan`, by the step of `context`; `results` are by unique id."""
 
     invocation: DbtCliInvocation
     context: dg.AssetExecutionContext
@@ -37,6 +37,7 @@ class RunningBuild:
     project: DbtProject
     times: DataTimes
     plan: BuildPlan
+    results: dict[str, NodeResult] = field(default_factory=dict)
 
     def stream_events(self) -> Iterator[DbtEvent]:
         """Dagster's events as soon as dbt logs them; those of tables with row count and data timestamp.
@@ -47,6 +48,7 @@ class RunningBuild:
         rows: dict[str, int] = {}
         built = list(self.plan.reused)
         for message in messages(self.invocation):
+            note_result(self.results, message)
             if row_count := ROW_COUNT_MESSAGE.match(str(message)):
                 rows[message.raw_event["data"]["node_info"]["unique_id"]] = int(row_count["rows"])
             for event in message.to_default_asset_events(
@@ -106,14 +108,6 @@ def check_result(
         metadata={**(event.metadata or {}), **details},
         severity=event.severity,
     )
-
-
-def read_run_results(invocation: DbtCliInvocation) -> Mapping[str, Any]:
-    """dbt's artifact run_results.json; without results if dbt ended before it wrote the file."""
-    try:
-        return invocation.get_artifact("run_results.json")
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {"results": []}
 
 
 def error_message(error: DagsterDbtCliRuntimeError) -> str:

@@ -4,8 +4,7 @@ dbt reports only their number. The test's SQL is executed again for a few of the
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.catalog import Domain, Privacy
 from dvd_rental_pipeline.core.runbook import ERROR, SAMPLE
+from dvd_rental_pipeline.transform.dbt_results import NodeResult
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
 from dvd_rental_pipeline.warehouse.interface import Rows, Warehouse
@@ -24,32 +24,17 @@ SAMPLED_TESTS = 30  # a broken source fails hundreds of tests at once
 FAILED = {"fail", "warn"}
 
 
-@dataclass(frozen=True)
-class FailedTest:
-    """A test that did not pass, from dbt's run results."""
-
-    unique_id: str
-    status: str
-    message: str
-    sql: str
-
-
-def failed_tests(run_results: Mapping[str, Any]) -> Sequence[FailedTest]:
-    """The tests of `run_results` (dbt's artifact) that failed, warned, or could not be executed."""
+def failed_tests(results: Iterable[NodeResult]) -> Sequence[NodeResult]:
+    """The tests among `results` that failed, warned, or could not be executed."""
     return [
-        FailedTest(
-            unique_id=result["unique_id"],
-            status=result["status"],
-            message=result.get("message") or "",
-            sql=result.get("compiled_code") or "",
-        )
-        for result in run_results["results"]
-        if result["unique_id"].startswith("test.") and result["status"] in {*FAILED, "error"}
+        result
+        for result in results
+        if result.unique_id.startswith("test.") and result.status in {*FAILED, "error"}
     ]
 
 
 def describe_failures(
-    failures: Sequence[FailedTest], manifest: Manifest, domains: Sequence[Domain], warehouse: Warehouse
+    failures: Sequence[NodeResult], manifest: Manifest, domains: Sequence[Domain], warehouse: Warehouse
 ) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
     """Metadata for the check of each failed test, by the test's unique id: a sample of rows, or dbt's error.
 

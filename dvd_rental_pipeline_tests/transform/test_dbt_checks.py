@@ -17,10 +17,10 @@ from dvd_rental_pipeline.core.settings import Settings
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.transform.assets import build_dbt_assets
 from dvd_rental_pipeline.transform.dbt_resource import build_dbt_resource
+from dvd_rental_pipeline.transform.dbt_results import NodeResult
 from dvd_rental_pipeline.transform.failing_rows import (
     SAMPLE_ROWS,
     SAMPLED_TESTS,
-    FailedTest,
     describe_failures,
     failed_tests,
 )
@@ -56,7 +56,7 @@ def warehouse(tmp_path: Path) -> DuckDBWarehouseResource:
 
 def sample_of(sql: str, warehouse: DuckDBWarehouseResource) -> list[dict[str, Any]]:
     described = describe_failures(
-        [FailedTest(CUSTOMERS_TEST, "fail", "", sql)], MANIFEST, [DVD_RENTAL], warehouse
+        [NodeResult(CUSTOMERS_TEST, "fail", 1, sql=sql)], MANIFEST, [DVD_RENTAL], warehouse
     )
     table = described.get(CUSTOMERS_TEST, {}).get(SAMPLE)
     return [] if table is None else [dict(row.data) for row in table.value.records]
@@ -97,7 +97,7 @@ def test_a_failure_whose_rows_cannot_be_queried_has_no_sample(warehouse: DuckDBW
 
 
 def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouseResource) -> None:
-    failures = [FailedTest(CUSTOMERS_TEST, "fail", "", "select 1 as n")] * (SAMPLED_TESTS * 3)
+    failures = [NodeResult(CUSTOMERS_TEST, "fail", 1, sql="select 1 as n")] * (SAMPLED_TESTS * 3)
     queries = []
 
     class Counting(DuckDBWarehouseResource):
@@ -111,16 +111,16 @@ def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouseResour
 
 def test_only_tests_that_did_not_pass_are_sampled() -> None:
     results = [
-        {"unique_id": f"{kind}.{status}", "status": status, "compiled_code": "select 1", "message": "why"}
+        NodeResult(f"{kind}.{status}", status, 1)
         for kind in ("test", "model")
         for status in ("pass", "fail", "warn", "error", "skipped")
     ]
-    assert [test.status for test in failed_tests({"results": results})] == ["fail", "warn", "error"]
+    assert [test.status for test in failed_tests(results)] == ["fail", "warn", "error"]
 
 
 def test_a_test_that_could_not_be_executed_reports_the_error(warehouse: DuckDBWarehouseResource) -> None:
     message = f"Conversion Error: Could not convert string '{EMAIL}' to INT32"
-    failure = FailedTest(CUSTOMERS_TEST, "error", message, "")
+    failure = NodeResult(CUSTOMERS_TEST, "error", 0, message)
     (described,) = describe_failures([failure], MANIFEST, [DVD_RENTAL], warehouse).values()
     assert described[ERROR].value == "Conversion Error: Could not convert string '…' to INT32"
 
