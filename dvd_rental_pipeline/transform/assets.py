@@ -4,7 +4,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 from dagster_dbt import DagsterDbtCliRuntimeError, DbtCliInvocation, DbtCliResource, DbtProject, dbt_assets
@@ -24,6 +26,7 @@ from dvd_rental_pipeline.transform.dbt_events import (
 )
 from dvd_rental_pipeline.transform.dbt_output import end
 from dvd_rental_pipeline.transform.dbt_results import NodeResult
+from dvd_rental_pipeline.transform.dbt_selection import write_selection
 from dvd_rental_pipeline.transform.failing_rows import describe_failures, failed_tests
 from dvd_rental_pipeline.transform.held_assets import describe_held, failed_checks_above
 from dvd_rental_pipeline.transform.manifest import Manifest, read_manifest
@@ -126,7 +129,7 @@ def build_dbt_assets(
                 context.log.info("Nothing has changed: all models and tests are reused.")
                 return
             _forget(records, plan, state)
-            invocation = _start(dbt, manifest, plan, full_refresh=config.full_refresh)
+            invocation = _start(dbt, project, manifest, plan, full_refresh=config.full_refresh)
             failed: list[dg.AssetCheckResult | dg.AssetCheckEvaluation] = []
             failure: dg.Failure | None = None
             build = RunningBuild(invocation, context, translator, project, times, plan)
@@ -210,23 +213,22 @@ def _plan(
     )
 
 
-def _start(dbt: DbtCliResource, manifest: Manifest, plan: BuildPlan, *, full_refresh: bool) -> DbtCliInvocation:
+def _start(
+    dbt: DbtCliResource, project: DbtProject, manifest: Manifest, plan: BuildPlan, *, full_refresh: bool
+) -> DbtCliInvocation:
     """Start dbt for `plan`."""
-    selectors = [
-        *(".".join(manifest.raw["nodes"][model]["fqn"]) for model in sorted(plan.build)),
-        *(manifest.tests[test].selector for test in sorted(plan.test)),
-    ]
+    target_path = Path(project.project_dir, project.target_path, uuid4().hex[:8])
     args = ["test"]
     if plan.build:
         os.environ[FULL_REFRESH_MODELS] = " ".join(sorted(plan.full_refresh))
         # Unit tests use given rows, not the data: the tests of this project run them.
         args = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
     if plan.build != manifest.models.keys() or plan.test != manifest.tests.keys():
-        args += ["--select", " ".join(selectors), "--indirect-selection", "empty"]
+        args += write_selection(plan.build | plan.test, target_path / "selected")
     # dbt would write its manifest twice, whose content is known.
     args.append("--no-write-json")
     # With a context, dagster-dbt would select all that the run selects, and copy the project if that is long.
-    return dbt.cli(args, manifest=manifest.raw)
+    return dbt.cli(args, manifest=manifest.raw, target_path=target_path)
 
 
 def _forget(records: BuildRecords, plan: BuildPlan, state: WarehouseState) -> None:

@@ -93,7 +93,6 @@ class DbtTest:
     """A data test.
 
     Attributes:
-        selector: its fully qualified name, which selects it on dbt's command line.
         kind: name of the generic test, such as "not_null"; empty for a singular test.
         arguments: of the generic test.
         description: from its meta or its description; may be empty.
@@ -103,7 +102,6 @@ class DbtTest:
 
     unique_id: str
     name: str
-    selector: str
     kind: str
     arguments: Mapping[str, Any]
     description: str
@@ -286,7 +284,6 @@ def _test(node: Mapping[str, Any]) -> DbtTest:
     return DbtTest(
         unique_id=node["unique_id"],
         name=node["name"],
-        selector=".".join(node["fqn"]),
         kind=generic["name"],
         arguments=generic["kwargs"],
         description=str(_meta(node).get("description") or node["description"]),
