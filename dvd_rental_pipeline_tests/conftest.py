@@ -126,8 +126,8 @@ def postgres(
     Its programs are in the folder with which a test parametrizes this fixture, or in that of the option
     `--postgres`; the default is the wheel.
     """
-    folder = getattr(request, "param", None) or request.config.option.postgres
-    binaries = PostgresBinaries.find(folder) if folder else None
+    programs = getattr(request, "param", None) or request.config.option.postgres
+    binaries = PostgresBinaries.find(programs) if programs else None
     folder = copy_created_server(shared_folder, tmp_path_factory.mktemp("home") / "postgres", binaries)
     server = EmbeddedPostgres(folder, binaries=binaries)
     with server.lease():

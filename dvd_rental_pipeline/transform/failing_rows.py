@@ -21,15 +21,13 @@ from dvd_rental_pipeline.warehouse.interface import Rows, Warehouse
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
 SAMPLED_TESTS = 30  # a broken source fails hundreds of tests at once
-FAILED = {"fail", "warn"}
+NOT_PASSED = {"fail", "warn", "error"}
 
 
 def failed_tests(results: Iterable[NodeResult]) -> Sequence[NodeResult]:
     """The tests among `results` that failed, warned, or could not be executed."""
     return [
-        result
-        for result in results
-        if result.unique_id.startswith("test.") and result.status in {*FAILED, "error"}
+        result for result in results if result.unique_id.startswith("test.") and result.status in NOT_PASSED
     ]
 
 

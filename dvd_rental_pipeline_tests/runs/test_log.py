@@ -58,6 +58,25 @@ def instance(handler: None, history_folder: Path) -> Iterator[dg.DagsterInstance
         yield instance
 
 
+@pytest.fixture
+def log_group(aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log group of the settings, which is empty."""
+    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
+    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+
+
+@pytest.fixture
+def cloudwatch(handler: None, log_group: None) -> PersistentCloudWatchHandler:
+    """The handler that sends to the log group."""
+    built = build_run_log()
+    assert isinstance(built, PersistentCloudWatchHandler)
+    return built
+
+
+def record(message: str, *arguments: object) -> logging.LogRecord:
+    return logging.LogRecord("test", logging.INFO, "", 0, message, arguments, None)
+
+
 def run(instance: dg.DagsterInstance) -> str:
     result = dg.materialize([film, film_is_fine, rental], instance=instance, raise_on_error=False)
     good = dg.materialize([film], instance=instance)
@@ -75,10 +94,8 @@ def in_cloudwatch() -> list[dict[str, Any]]:
 
 
 def test_a_run_is_logged_to_cloudwatch_with_searchable_fields(
-    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+    log_group: None, instance: dg.DagsterInstance
 ) -> None:
-    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
-    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
     run_id = run(instance)
     lines = [line for line in in_cloudwatch() if line.get("run_id") == run_id]
     (said,) = [line for line in lines if line["message"] == "a line of the run"]
@@ -92,11 +109,7 @@ def test_a_run_is_logged_to_cloudwatch_with_searchable_fields(
     assert (checked["asset"], checked["check"], checked["passed"]) == ("film", "film_is_fine", False)
 
 
-def test_the_events_of_alarms_are_events_that_runs_log(
-    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
-) -> None:
-    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
-    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
+def test_the_events_of_alarms_are_events_that_runs_log(log_group: None, instance: dg.DagsterInstance) -> None:
     run(instance)
     patterns = (PROJECT_ROOT / "deploy" / "terraform" / "logs.tf").read_text()
     awaited = set(re.findall(r'\$\.event = \\"(\w+)\\"', patterns))
@@ -120,46 +133,36 @@ def test_a_missing_log_group_does_not_stop_a_run(
         run(instance)
 
 
-def test_the_handler_survives_a_new_logging_configuration(
-    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, handler: None
-) -> None:
-    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
-    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
-    built = build_run_log()
-    assert isinstance(built, PersistentCloudWatchHandler)
+def test_the_handler_survives_a_new_logging_configuration(cloudwatch: PersistentCloudWatchHandler) -> None:
     for number in range(3):
-        built.emit(logging.LogRecord("test", logging.INFO, "", 0, "line %s", (number,), None))
-        built.flush()
-        built.close()
-    built.send_queued()
+        cloudwatch.handle(record("line %s", number))
+        cloudwatch.flush()
+        cloudwatch.close()
+    cloudwatch.send_queued()
     assert [line["message"] for line in in_cloudwatch()] == ["line 0", "line 1", "line 2"]
 
 
 def test_a_line_logged_while_the_log_stream_is_created_is_sent(
-    aws: AwsStandIn, monkeypatch: pytest.MonkeyPatch, handler: None
+    cloudwatch: PersistentCloudWatchHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boto3.client("logs").create_log_group(logGroupName=LOG_GROUP)
-    monkeypatch.setenv("DVD_RENTAL_LOG_GROUP", LOG_GROUP)
-    built = build_run_log()
-    assert isinstance(built, PersistentCloudWatchHandler)
     is_creating, has_logged = threading.Event(), threading.Event()
-    create_log_stream = built.cwl_client.create_log_stream
+    create_log_stream = cloudwatch.cwl_client.create_log_stream
 
     def create_slowly(**kwargs: str) -> object:
-        built.handle(logging.LogRecord("botocore", logging.INFO, "", 0, "a line of the call itself", (), None))
+        cloudwatch.handle(record("a line of the call itself"))
         is_creating.set()
         assert has_logged.wait(10)
         return create_log_stream(**kwargs)
 
-    monkeypatch.setattr(built.cwl_client, "create_log_stream", create_slowly)
-    built.handle(logging.LogRecord("test", logging.INFO, "", 0, "first", (), None))
+    monkeypatch.setattr(cloudwatch.cwl_client, "create_log_stream", create_slowly)
+    cloudwatch.handle(record("first"))
     with ThreadPoolExecutor(1) as sender:
-        sent = sender.submit(built.send_queued)
+        sent = sender.submit(cloudwatch.send_queued)
         assert is_creating.wait(10)
-        built.handle(logging.LogRecord("test", logging.INFO, "", 0, "meanwhile", (), None))
+        cloudwatch.handle(record("meanwhile"))
         has_logged.set()
         sent.result()
-    built.send_queued()
+    cloudwatch.send_queued()
     assert [line["message"] for line in in_cloudwatch()] == ["first", "meanwhile"]
 
 
