@@ -5,16 +5,24 @@
 
 -- The view sums the payments of rentals by each category of the film. It counts a film with several categories
 -- several times, the facts once: the two are compared only if each film has one category.
-with source_view as (
+with source_films as (
     select
-        categories.category,
+        inventory.film_id,
         sum(payments.amount) as total_sales
     from {{ ref('stg_dvd_rental__payment') }} as payments
     inner join {{ ref('stg_dvd_rental__rental') }} as rentals on payments.rental_id = rentals.rental_id
     inner join {{ ref('stg_dvd_rental__inventory') }} as inventory
         on rentals.inventory_id = inventory.inventory_id
+    group by inventory.film_id
+),
+
+source_view as (
+    select
+        categories.category,
+        sum(source_films.total_sales) as total_sales
+    from source_films
     inner join {{ ref('stg_dvd_rental__film_category') }} as film_categories
-        on inventory.film_id = film_categories.film_id
+        on source_films.film_id = film_categories.film_id
     inner join {{ ref('stg_dvd_rental__category') }} as categories
         on film_categories.category_id = categories.category_id
     group by categories.category

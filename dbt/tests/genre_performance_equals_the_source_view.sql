@@ -9,8 +9,7 @@ with expected as (
         films.category,
         sum(payments.amount) as total_sales
     from {{ ref('fct_payment') }} as payments
-    inner join {{ ref('fct_rental') }} as rentals on payments.rental_id = rentals.rental_id
-    inner join {{ ref('dim_copy') }} as copies on rentals.inventory_id = copies.inventory_id
+    inner join {{ ref('dim_copy') }} as copies on payments.inventory_id = copies.inventory_id
     inner join {{ ref('dim_film') }} as films on copies.film_id = films.film_id
     group by films.category
 ),

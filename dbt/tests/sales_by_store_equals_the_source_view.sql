@@ -4,18 +4,24 @@
 }) }}
 
 -- The view sums the payments of rentals by the store that owns the copy, with its city, country and manager.
-with expected as (
+with store_sums as (
+    select
+        copies.store_id,
+        sum(payments.amount) as total_sales
+    from {{ ref('fct_payment') }} as payments
+    inner join {{ ref('dim_copy') }} as copies on payments.inventory_id = copies.inventory_id
+    group by copies.store_id
+),
+
+expected as (
     select
         stores.store_id,
         stores.city,
         stores.country,
         stores.manager_name,
-        sum(payments.amount) as total_sales
-    from {{ ref('fct_payment') }} as payments
-    inner join {{ ref('fct_rental') }} as rentals on payments.rental_id = rentals.rental_id
-    inner join {{ ref('dim_copy') }} as copies on rentals.inventory_id = copies.inventory_id
-    inner join {{ ref('dim_store') }} as stores on copies.store_id = stores.store_id
-    group by stores.store_id, stores.city, stores.country, stores.manager_name
+        store_sums.total_sales
+    from store_sums
+    inner join {{ ref('dim_store') }} as stores on store_sums.store_id = stores.store_id
 ),
 
 report as (

@@ -41,8 +41,7 @@ payments as (
         coalesce(sum(case when copies.actors is not null then payments.amount end), 0) as revenue,
         coalesce(sum(payments.amount * (copies.actors - 1)), 0) as repeats
     from {{ ref('fct_payment') }} as payments
-    left join {{ ref('fct_rental') }} as rentals on payments.rental_id = rentals.rental_id
-    left join copies on rentals.inventory_id = copies.inventory_id
+    left join copies on payments.inventory_id = copies.inventory_id
 )
 
 select

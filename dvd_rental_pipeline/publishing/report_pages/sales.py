@@ -50,11 +50,8 @@ def build(reports: ReportReader) -> Content:
     cube = reports.summarize(
         "monthly_sales_by_country", ["month", "store_id", "country"], ["payments", "revenue"]
     )
-    cube = with_store_names(cube, stores)
-    cube = merged(
-        folded(cube, "country", "revenue", keep=COUNTRIES_IN_FILTERS, other=OTHER_COUNTRIES),
-        ["payments", "revenue"],
-    )
+    cube = folded(cube, "country", "revenue", keep=COUNTRIES_IN_FILTERS, other=OTHER_COUNTRIES)
+    cube = with_store_names(merged(cube, ["payments", "revenue"]), stores)
     by_store = merged(
         folded(cube, "store", "revenue", keep=MAX_SERIES, other="All other stores"), ["payments", "revenue"]
     )

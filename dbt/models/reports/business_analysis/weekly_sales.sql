@@ -14,6 +14,13 @@ customers as (
     select * from {{ ref('dim_customer') }}
 ),
 
+countries as (
+    select distinct
+        country_id,
+        country
+    from customers
+),
+
 -- Events at an unknown time belong to no week.
 events as (
     select
@@ -39,33 +46,33 @@ events as (
     where paid_on is not null
 ),
 
+-- By identifiers: the names join the sums, not all events.
 sums as (
     select
         events.week,
-        coalesce(events.store_id, -1) as store_id,
-        coalesce(stores.store_name, 'Unknown') as store_name,
-        coalesce(customers.country_id, -1) as country_id,
-        coalesce(customers.country, 'Unknown') as country,
-        cast(sum(events.rentals) as bigint) as rentals,
-        cast(sum(events.payments) as bigint) as payments,
-        cast(sum(events.revenue) as numeric(18, 2)) as revenue
+        events.store_id,
+        customers.country_id,
+        sum(events.rentals) as rentals,
+        sum(events.payments) as payments,
+        sum(events.revenue) as revenue
     from events
-    left join stores on events.store_id = stores.store_id
     left join customers on events.customer_id = customers.customer_id
-    group by 1, 2, 3, 4, 5
+    group by events.week, events.store_id, customers.country_id
 )
 
 select
     sums.week,
     -- Weeks before the first payment have rentals only, and are whole if they are over.
     coalesce(weeks.is_complete, as_of.as_of >= {{ dbt.dateadd('day', 7, 'sums.week') }}) as is_complete,
-    sums.store_id,
-    sums.store_name,
-    sums.country_id,
-    sums.country,
-    sums.rentals,
-    sums.payments,
-    sums.revenue
+    coalesce(sums.store_id, -1) as store_id,
+    coalesce(stores.store_name, 'Unknown') as store_name,
+    coalesce(sums.country_id, -1) as country_id,
+    coalesce(countries.country, 'Unknown') as country,
+    cast(sums.rentals as bigint) as rentals,
+    cast(sums.payments as bigint) as payments,
+    cast(sums.revenue as numeric(18, 2)) as revenue
 from sums
 cross join as_of
 left join weeks on sums.week = weeks.week
+left join stores on sums.store_id = stores.store_id
+left join countries on sums.country_id = countries.country_id

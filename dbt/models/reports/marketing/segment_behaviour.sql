@@ -21,14 +21,27 @@ segment_customers as (
 ),
 
 -- A basket is all rentals of a customer on one day.
-segment_rentals as (
+baskets as (
     select
         segment,
-        count(distinct cast(customer_id as varchar) || ' ' || cast(rented_on as varchar)) as baskets,
+        customer_id,
+        rented_on,
         count(case when return_status = 'late' then 1 end) as late_rentals,
         count(returned_at) as returned_rentals,
         sum(days_kept) as days_kept
     from rentals
+    group by segment, customer_id, rented_on
+),
+
+-- Rentals on an unknown day are in no basket.
+segment_rentals as (
+    select
+        segment,
+        count(rented_on) as baskets,
+        sum(late_rentals) as late_rentals,
+        sum(returned_rentals) as returned_rentals,
+        sum(days_kept) as days_kept
+    from baskets
     group by segment
 ),
 
