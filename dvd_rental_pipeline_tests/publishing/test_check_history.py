@@ -8,6 +8,13 @@ import pytest
 import sqlalchemy
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 
+from dvd_rental_pipeline.core.private_api import dagster_storage
+from dvd_rental_pipeline.core.private_api.dagster import AssetCheckExecutionRecordStatus
+from dvd_rental_pipeline.publishing.check_report.past_executions import (
+    CheckExecution,
+    read_earlier_by_check,
+    read_histories,
+)
 from dvd_rental_pipeline.publishing.check_report.records import Outcome, Urgency, urgency
 from dvd_rental_pipeline_tests.publishing.scripted_checks import MART, RAW, Scene
 
@@ -116,4 +123,28 @@ def test_the_number_of_queries_is_bounded(scene: Scene) -> None:
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", count)
     reads = [arguments[2] for arguments in queries if "asset_check_executions" in str(arguments[2])]
-    assert len(reads) == 1 + 3, "one query for the latest executions, and one per check for its history"
+    assert len(reads) == 2, "one query for the latest executions, and one for those before them"
+
+
+def test_an_sql_storage_gives_the_history_that_any_storage_gives(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dagster_storage, "_SELECTS_PER_STATEMENT", 2)
+    for outcomes in ({}, {"amounts": "warn"}, {"keys": "fail", "amounts": "raise"}, {"keys": "fail"}, {}):
+        scene.run(outcomes)
+    storage = scene.instance.event_log_storage
+    keys = [node.key for node in scene.definitions().resolve_asset_graph().asset_check_nodes]
+    latest = storage.get_latest_asset_check_execution_by_key(keys)
+    assert len(latest) == 3
+    by_check = read_earlier_by_check(scene.instance, latest, 3)
+    for key, (newest, *earlier) in read_histories(scene.instance, latest, 4).items():
+        assert newest == CheckExecution.of(latest[key])
+        assert len(earlier) == 3
+        for one, other in zip(earlier, by_check[key], strict=True):
+            assert (one.run_id, one.status, one.at) == (other.run_id, other.status, pytest.approx(other.at))
+            if one.status is not AssetCheckExecutionRecordStatus.SUCCEEDED:
+                assert one.event == other.event
+                assert one.evaluation == other.evaluation
+    assert {execution.status for history in by_check.values() for execution in history} == set(
+        AssetCheckExecutionRecordStatus
+    )

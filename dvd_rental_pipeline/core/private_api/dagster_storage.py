@@ -3,6 +3,11 @@
 Where only an annotation needs a name, import it under `TYPE_CHECKING`.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
 # No public alternative: what `DagsterInstance.get_asset_records()` returns.
 # No public alternative: `storage: sqlite:` in a dagster.yaml configures these, and no option keeps their files
 # open or sets how long they wait for a lock.
@@ -20,7 +25,7 @@ from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 # No public alternative: the entry of a dagster.yaml, passed to every class that it configures.
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import text
+from sqlalchemy import DateTime, text
 
 __all__ = [
     "AssetRecord",
@@ -32,7 +37,11 @@ __all__ = [
     "SqliteScheduleStorage",
     "delete_check_results",
     "delete_evaluations",
+    "read_earlier_check_results",
 ]
+
+# SQLite takes at most 500 selects in one statement.
+_SELECTS_PER_STATEMENT = 100
 
 
 def delete_check_results(storage: EventLogStorage, run_id: str) -> None:
@@ -49,6 +58,44 @@ def delete_check_results(storage: EventLogStorage, run_id: str) -> None:
                 ),
                 {"run_id": run_id},
             )
+
+
+def read_earlier_check_results(
+    storage: EventLogStorage, before: Mapping[dg.AssetCheckKey, int], limit: int
+) -> Mapping[dg.AssetCheckKey, Sequence[Mapping[str, Any]]] | None:
+    """The last `limit` results of each check before the one whose id `before` has, newest first.
+
+    A result is the columns `run_id`, `execution_status`, `at` (in UTC, without a time zone) and
+    `evaluation_event`, which is null if the check passed. None if `storage` has no such table.
+
+    `get_asset_check_execution_history()`, the alternative, takes a statement per check and deserializes every
+    event: six seconds of processor time for ten results of 500 checks.
+    """
+    if not isinstance(storage, SqlEventLogStorage):
+        return None
+    keys = list(before)
+    results: dict[dg.AssetCheckKey, list[Mapping[str, Any]]] = {key: [] for key in keys}
+    with storage.index_connection() as connection:
+        for start in range(0, len(keys), _SELECTS_PER_STATEMENT):
+            asked = range(start, min(start + _SELECTS_PER_STATEMENT, len(keys)))
+            selects = [
+                f"select * from (select {number} as number, id, run_id, execution_status,"
+                " coalesce(evaluation_event_timestamp, create_timestamp) as at,"
+                " case when execution_status != 'SUCCEEDED' then evaluation_event end as evaluation_event"
+                " from asset_check_executions"
+                f" where asset_key = :asset_{number} and check_name = :name_{number} and id < :id_{number}"
+                f" order by id desc limit :limit) as results_{number}"
+                for number in asked
+            ]
+            values: dict[str, Any] = {"limit": limit}
+            for number in asked:
+                values[f"asset_{number}"] = keys[number].asset_key.to_string()
+                values[f"name_{number}"] = keys[number].name
+                values[f"id_{number}"] = before[keys[number]]
+            statement = text(f"{' union all '.join(selects)} order by number, id desc").columns(at=DateTime)
+            for row in connection.execute(statement, values).mappings():
+                results[keys[row["number"]]].append(dict(row))
+    return results
 
 
 def delete_evaluations(storage: ScheduleStorage | None, before: float) -> None:

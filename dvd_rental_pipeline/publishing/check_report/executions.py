@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dvd_rental_pipeline.core.private_api.dagster import (
-    AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
     StepEventStatus,
 )
+from dvd_rental_pipeline.publishing.check_report.past_executions import CheckExecution
 from dvd_rental_pipeline.publishing.check_report.records import Outcome
 from dvd_rental_pipeline.quality.findings import is_error
 
@@ -28,7 +28,7 @@ class PlannedRuns:
     def read(
         cls,
         instance: dg.DagsterInstance,
-        executions: Sequence[AssetCheckExecutionRecord],
+        executions: Sequence[CheckExecution],
         ending_run: str | None,
     ) -> "PlannedRuns":
         """The runs of `executions`; `ending_run` counts as failed, since it will evaluate no other check."""
@@ -54,7 +54,7 @@ class PlannedRuns:
         )
 
 
-def execution_outcome(execution: AssetCheckExecutionRecord, runs: PlannedRuns, *, is_dbt_test: bool) -> Outcome:
+def execution_outcome(execution: CheckExecution, runs: PlannedRuns, *, is_dbt_test: bool) -> Outcome:
     """How `execution` ended."""
     evaluation = execution.evaluation
     if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:

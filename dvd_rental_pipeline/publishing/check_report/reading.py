@@ -1,23 +1,15 @@
-"""Reads the records of the report from a Dagster instance, whatever storage it has.
-
-The latest executions, assets and runs take one query each. The history takes one small query per check; several
-run at a time, so that the latency of a remote database does not add up.
-"""
+"""Reads the records of the report from a Dagster instance, whatever storage it has."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dvd_rental_pipeline.core.private_api.dagster import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 from dvd_rental_pipeline.core.runbook import DBT_FAILED_ROWS, FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
 from dvd_rental_pipeline.publishing.check_report.executions import PlannedRuns, execution_outcome
+from dvd_rental_pipeline.publishing.check_report.past_executions import CheckExecution, read_histories
 from dvd_rental_pipeline.publishing.check_report.records import (
     CheckRecord,
     CheckReport,
@@ -35,7 +27,6 @@ if TYPE_CHECKING:
     from dvd_rental_pipeline.core.private_api.dagster_storage import AssetRecord
 
 HISTORY_LENGTH = 10
-CONNECTIONS = 8
 LAYERS = ("raw", "staging", "snapshots", "marts", "reports", "site")
 # Metadata of every evaluation of a dbt test that is not a measurement of the data.
 NOT_MEASUREMENTS = {FAILED_ROWS, DBT_FAILED_ROWS, "Execution Duration"}
@@ -65,16 +56,10 @@ def read_report(
     Columns named in `private`, in lower case, are left out of samples. `ending_run` is the id of the run whose
     last step is the caller: checks that it has not evaluated yet count as skipped.
     """
-    storage = instance.event_log_storage
     keys = [check.key for check in checks]
-    latest = storage.get_latest_asset_check_execution_by_key(keys)
-
-    def history_of(key: dg.AssetCheckKey) -> Sequence[AssetCheckExecutionRecord]:
-        return storage.get_asset_check_execution_history(key, limit=HISTORY_LENGTH)
-
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
-        histories = dict(zip(latest, pool.map(history_of, latest), strict=True))
-    executions = [record for history in histories.values() for record in history]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    histories = read_histories(instance, latest, HISTORY_LENGTH)
+    executions = [execution for history in histories.values() for execution in history]
     runs = PlannedRuns.read(instance, executions, ending_run)
     assets = {
         record.asset_entry.asset_key: record
@@ -103,7 +88,7 @@ def read_data_as_of(query: Callable[[str], Rows]) -> datetime | None:
 
 def _record(
     check: DeclaredCheck,
-    executions: Sequence[AssetCheckExecutionRecord],
+    executions: Sequence[CheckExecution],
     runs: PlannedRuns,
     asset: "AssetRecord | None",
     private: Collection[str],
@@ -111,16 +96,13 @@ def _record(
     history = [
         PastOutcome(
             outcome=execution_outcome(execution, runs, is_dbt_test=check.is_dbt_test),
-            at=datetime.fromtimestamp(
-                execution.event.timestamp if execution.event else execution.create_timestamp, UTC
-            ),
+            at=datetime.fromtimestamp(execution.at, UTC),
             run_id=execution.run_id,
         )
         for execution in reversed(executions)
     ]
     last = executions[0] if executions else None
-    is_evaluated = last is not None and last.status is not AssetCheckExecutionRecordStatus.PLANNED
-    evaluation = last.evaluation if last is not None and is_evaluated else None
+    evaluation = last.evaluation if last is not None else None
     metadata: Mapping[str, Any] = evaluation.metadata if evaluation else {}
     outcome = history[-1].outcome if history else Outcome.NOT_RUN
     is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN if evaluation else not check.blocking
@@ -159,7 +141,7 @@ def _finding(outcome: Outcome, evaluation: dg.AssetCheckEvaluation | None) -> st
 
 
 def _is_stale(
-    execution: AssetCheckExecutionRecord, evaluation: dg.AssetCheckEvaluation, asset: "AssetRecord | None"
+    execution: CheckExecution, evaluation: dg.AssetCheckEvaluation, asset: "AssetRecord | None"
 ) -> bool:
     """Whether the asset was materialized after the evaluation, by another run."""
     materialized = asset.asset_entry.last_materialization_record if asset else None
@@ -168,7 +150,7 @@ def _is_stale(
     target = evaluation.target_materialization_data
     if target is not None:
         return target.storage_id != materialized.storage_id
-    return execution.event is not None and bool(materialized.timestamp > execution.event.timestamp)
+    return bool(materialized.timestamp > execution.at)
 
 
 def _sample(
