@@ -178,11 +178,11 @@ def rentals(
 
 
 def test_all_checks_pass_after_a_copy_and_after_changes(new_chain: ChainOf) -> None:
-    chain = new_chain(DVD_RENTAL)
+    chain = new_chain(domain_of("customer", "film_actor", "payment"))
     first = chain.run()
     assert failed(first) == {}
     assert were_built(first)
-    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * len(DVD_RENTAL.tables) + 2
+    assert len(first.get_asset_check_evaluations()) == len(CHECKS) * 3 + 2
     chain.source.execute("update customer set active = 1 - active where customer_id % 3 = 0")
     chain.source.execute("delete from payment where payment_id % 5 = 0")
     assert failed(chain.check()) == {}, "changes that wait for the next sync are no fault"
