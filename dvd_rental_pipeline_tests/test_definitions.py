@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +28,8 @@ from dvd_rental_pipeline.transform.raw_inputs import read_model_inputs
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.parsed_project import ParsedProject
 
+# Parsing the project for it takes as long as most tests of this file together.
+BRANCH = pytest.param(Deployment.BRANCH, marks=pytest.mark.slow)
 STORAGE_KINDS = {"dagster/kind/duckdb", "dagster/kind/snowflake"}
 
 
@@ -40,17 +43,18 @@ class NoIngestion(Ingestion):
         raise AssertionError("this test examines no source")
 
 
+HomeOf = Callable[[Deployment], Path]
+
+
 @pytest.fixture(scope="module")
-def home(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a home for each deployment."""
+def home_of(parsed_project: ParsedProject, tmp_path_factory: pytest.TempPathFactory) -> HomeOf:
+    """The home of a deployment, with the project that is parsed for it."""
     folder = tmp_path_factory.mktemp("home")
-    for deployment in Deployment:
-        parsed_project.prepare(folder / deployment, deployment)
-    return folder
+    return cache(lambda deployment: parsed_project.prepare(folder / deployment, deployment))
 
 
-def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:
-    settings = Settings(deployment=deployment, home=home / deployment)
+def definitions_of(deployment: Deployment, home_of: HomeOf) -> dg.Definitions:
+    settings = Settings(deployment=deployment, home=home_of(deployment))
     return build_definitions(
         settings,
         resource_overrides={
@@ -61,9 +65,9 @@ def definitions_of(deployment: Deployment, home: Path) -> dg.Definitions:
 
 
 @pytest.fixture(scope="module")
-def local(home: Path) -> dg.Definitions:
+def local(home_of: HomeOf) -> dg.Definitions:
     with mock.patch.dict(os.environ):
-        return definitions_of(Deployment.LOCAL, home)
+        return definitions_of(Deployment.LOCAL, home_of)
 
 
 def fingerprint(definitions: dg.Definitions) -> Mapping[str, Any]:
@@ -224,18 +228,19 @@ def test_every_asset_has_freshness_and_a_schedule_or_one_sensor(local: dg.Defini
     assert set().union(*watched) == driven
 
 
-def test_nothing_is_automated_in_a_branch(home: Path) -> None:
-    branch = definitions_of(Deployment.BRANCH, home).get_repository_def()
+@pytest.mark.slow
+def test_nothing_is_automated_in_a_branch(home_of: HomeOf) -> None:
+    branch = definitions_of(Deployment.BRANCH, home_of).get_repository_def()
     assert branch.schedule_defs == []
     by_itself = [sensor for sensor in branch.sensor_defs if sensor.default_status.value == "RUNNING"]
     assert [sensor.name for sensor in by_itself] == ["run_failure_alerts"]
 
 
-@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+@pytest.mark.parametrize("deployment", [BRANCH, Deployment.PRODUCTION])
 def test_the_graph_is_the_same_in_every_deployment(
-    deployment: Deployment, local: dg.Definitions, home: Path
+    deployment: Deployment, local: dg.Definitions, home_of: HomeOf
 ) -> None:
-    assert shared(definitions_of(deployment, home), deployment) == shared(local, deployment)
+    assert shared(definitions_of(deployment, home_of), deployment) == shared(local, deployment)
 
 
 def shared(definitions: dg.Definitions, deployment: Deployment) -> dict[str, Any]:
@@ -258,13 +263,13 @@ COMPLETE = {
 }
 
 
-@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
+@pytest.mark.parametrize("deployment", [BRANCH, Deployment.PRODUCTION])
 def test_the_graph_with_its_own_resources_loads_without_a_network(
-    deployment: Deployment, local: dg.Definitions, home: Path, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, local: dg.Definitions, home_of: HomeOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**COMPLETE, "DVD_RENTAL_DEPLOYMENT": deployment.value}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DVD_RENTAL_HOME", str(home / deployment))
+    monkeypatch.setenv("DVD_RENTAL_HOME", str(home_of(deployment)))
 
     def refuse(self: socket.socket, address: Any) -> None:
         raise AssertionError(f"a connection to {address}")
@@ -275,7 +280,7 @@ def test_the_graph_with_its_own_resources_loads_without_a_network(
     assert shared(definitions, deployment) == shared(local, deployment)
 
 
-def test_production_loads_without_the_imports_of_its_runs(home: Path, local: dg.Definitions) -> None:
+def test_production_loads_without_the_imports_of_its_runs(home_of: HomeOf, local: dg.Definitions) -> None:
     """Each takes seconds to import."""
     code = (
         "import sys\n"
@@ -288,7 +293,7 @@ def test_production_loads_without_the_imports_of_its_runs(home: Path, local: dg.
     environment = {
         **COMPLETE,
         "DVD_RENTAL_DEPLOYMENT": "production",
-        "DVD_RENTAL_HOME": str(home / "production"),
+        "DVD_RENTAL_HOME": str(home_of(Deployment.PRODUCTION)),
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -301,9 +306,9 @@ def test_production_loads_without_the_imports_of_its_runs(home: Path, local: dg.
     assert done.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("deployment", [Deployment.BRANCH, Deployment.PRODUCTION])
-def test_all_missing_snowflake_settings_are_named_at_once(deployment: Deployment, home: Path) -> None:
-    settings = Settings(deployment=deployment, home=home / deployment)
+@pytest.mark.parametrize("deployment", [BRANCH, Deployment.PRODUCTION])
+def test_all_missing_snowflake_settings_are_named_at_once(deployment: Deployment, home_of: HomeOf) -> None:
+    settings = Settings(deployment=deployment, home=home_of(deployment))
     with pytest.raises(SettingsError, match=f"DVD_RENTAL_DEPLOYMENT={deployment.value}") as caught:
         build_definitions(settings, resource_overrides={"ingestion": NoIngestion()})
     for name in ("ACCOUNT", "USER", "PRIVATE_KEY_PATH"):
@@ -323,9 +328,9 @@ def test_every_asset_links_to_its_page_and_its_local_code(local: dg.Definitions)
         assert str(metadata["documentation"].value).endswith(f"/site/docs/lineage.html#{'.'.join(key.path)}")
 
 
-def test_links_use_the_addresses_of_the_site_and_the_repository(home: Path) -> None:
+def test_links_use_the_addresses_of_the_site_and_the_repository(home_of: HomeOf) -> None:
     settings = Settings(
-        home=home / Deployment.LOCAL,
+        home=home_of(Deployment.LOCAL),
         site_url="https://pages.example.com/",
         code_url="https://gitlab.example.com/team/dvd",
     )
@@ -350,8 +355,8 @@ def test_check_names_are_unique_within_an_asset(local: dg.Definitions) -> None:
     assert len(names) == len(set(names)) == len(local.resolve_asset_graph().asset_check_keys) > 300
 
 
-def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: Path) -> None:
-    project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
+def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home_of: HomeOf) -> None:
+    project = load_dbt_project(Settings(home=home_of(Deployment.LOCAL)))
     tracked = {table.asset: table for table in read_tracked_tables(read_model_inputs(project), PIPELINES)}
     graph = local.resolve_asset_graph()
     captured = {key[0] for pipeline in PIPELINES for key in pipeline.filled_by}
@@ -371,9 +376,11 @@ def test_every_built_table_has_a_check_of_data_lag(local: dg.Definitions, home: 
         assert fed <= sync, "each sync evaluates them"
 
 
-def test_reports_and_their_checks_do_not_read_what_a_sync_changes(local: dg.Definitions, home: Path) -> None:
+def test_reports_and_their_checks_do_not_read_what_a_sync_changes(
+    local: dg.Definitions, home_of: HomeOf
+) -> None:
     """Reports and their checks read marts, which change only when they are rebuilt."""
-    project = load_dbt_project(Settings(home=home / Deployment.LOCAL))
+    project = load_dbt_project(Settings(home=home_of(Deployment.LOCAL)))
     nodes = json.loads(project.manifest_path.read_text(encoding="utf-8"))["nodes"].values()
     models = [node for node in nodes if node["resource_type"] == "model"]
     reports = {node["unique_id"] for node in models if node["schema"] == "reports"}

@@ -200,7 +200,7 @@ def test_the_run_history_is_bounded(instance: dg.DagsterInstance) -> None:
     assert {run.run_id for run in kept} <= remaining
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("storage", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_deleting_runs_keeps_only_the_last_result_of_the_asset_and_its_checks(
     storage: str, database_url: str, tmp_path: Path
 ) -> None:
