@@ -11,7 +11,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dvd_rental_pipeline.core.private_api import dagster_storage
 from dvd_rental_pipeline.core.private_api.dagster import AssetCheckExecutionRecordStatus
 from dvd_rental_pipeline.publishing.check_report import reading
-from dvd_rental_pipeline.publishing.check_report.past_executions import (
+from dvd_rental_pipeline.publishing.check_report.executions import (
     CheckExecution,
     read_earlier_by_check,
     read_histories,

@@ -1,73 +1,90 @@
-"""The outcome of one execution of a check, from its record and the state of its run."""
+"""The last executions of each check, from a Dagster instance whatever storage it has.
 
-from collections.abc import Collection, Mapping, Sequence
+An SQL storage answers for a hundred checks per query, and without the events of evaluations that passed. For
+another one, that of Dagster+, it takes one query per check; several run at a time, so that their latency does
+not add up.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
 
 import dagster as dg
 
 from dvd_rental_pipeline.core.private_api.dagster import (
+    AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
-    StepEventStatus,
 )
-from dvd_rental_pipeline.publishing.check_report.past_executions import CheckExecution
-from dvd_rental_pipeline.publishing.check_report.records import Outcome
-from dvd_rental_pipeline.quality.findings import is_error
+
+CONNECTIONS = 8
+
+Latest = Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]
 
 
 @dataclass(frozen=True)
-class PlannedRuns:
-    """Runs with executions that are still planned: the unfinished ones, and the failed steps of the others.
+class CheckExecution:
+    """An execution of a check. `at` is in seconds since 1970. There may be no `event` of one that passed."""
 
-    All other runs have evaluated their checks and are not queried.
-    """
-
-    unfinished: Collection[str]
-    failed_steps: Mapping[str, Collection[str]]
+    run_id: str
+    status: AssetCheckExecutionRecordStatus
+    at: float
+    event: dg.EventLogEntry | None
 
     @classmethod
-    def read(
-        cls,
-        instance: dg.DagsterInstance,
-        executions: Sequence[CheckExecution],
-        ending_run: str | None,
-    ) -> "PlannedRuns":
-        """The runs of `executions`; `ending_run` counts as failed, since it will evaluate no other check."""
-        planned = {
-            record.run_id for record in executions if record.status is AssetCheckExecutionRecordStatus.PLANNED
-        }
-        if not planned:
-            return cls(set(), {})
-        runs = instance.get_runs(dg.RunsFilter(run_ids=sorted(planned)))
-        failed = [run.run_id for run in runs if run.status is dg.DagsterRunStatus.FAILURE]
-        if ending_run in planned:
-            failed.append(str(ending_run))
-        return cls(
-            unfinished={run.run_id for run in runs if not run.is_finished} - {ending_run},
-            failed_steps={
-                run_id: {
-                    step.step_key
-                    for step in instance.get_run_step_stats(run_id)
-                    if step.status is StepEventStatus.FAILURE
-                }
-                for run_id in failed
-            },
+    def of(cls, record: AssetCheckExecutionRecord) -> "CheckExecution":
+        """What `record` says."""
+        at = record.event.timestamp if record.event else record.create_timestamp
+        return cls(record.run_id, record.status, at, record.event)
+
+    @property
+    def evaluation(self) -> dg.AssetCheckEvaluation | None:
+        """What was found; None while the check is planned, and without an `event`."""
+        if self.event is None or self.event.dagster_event is None:
+            return None
+        is_planned = self.status is AssetCheckExecutionRecordStatus.PLANNED
+        return None if is_planned else self.event.dagster_event.asset_check_evaluation_data
+
+
+def read_histories(
+    instance: dg.DagsterInstance, latest: Latest, length: int
+) -> Mapping[dg.AssetCheckKey, Sequence[CheckExecution]]:
+    """The executions of each check up to its `latest` one: at most `length`, newest first."""
+    # Its module loads SQLAlchemy, which takes a third of a second.
+    from dvd_rental_pipeline.core.private_api.dagster_storage import (  # noqa: PLC0415
+        read_earlier_check_results,
+    )
+
+    before = {key: record.id for key, record in latest.items()}
+    rows = read_earlier_check_results(instance.event_log_storage, before, length - 1)
+    if rows is None:
+        earlier = read_earlier_by_check(instance, latest, length - 1)
+    else:
+        earlier = {key: [_from_row(row) for row in rows[key]] for key in latest}
+    return {key: [CheckExecution.of(record), *earlier[key]] for key, record in latest.items()}
+
+
+def read_earlier_by_check(
+    instance: dg.DagsterInstance, latest: Latest, limit: int
+) -> Mapping[dg.AssetCheckKey, Sequence[CheckExecution]]:
+    """The last executions of each check before its `latest` one, by one query per check."""
+
+    def earlier(key: dg.AssetCheckKey) -> Sequence[CheckExecution]:
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            key, limit=limit, cursor=latest[key].id
         )
+        return [CheckExecution.of(record) for record in records]
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        return dict(zip(latest, pool.map(earlier, latest), strict=True))
 
 
-def execution_outcome(execution: CheckExecution, runs: PlannedRuns, *, is_dbt_test: bool) -> Outcome:
-    """How `execution` ended."""
-    evaluation = execution.evaluation
-    if execution.status is AssetCheckExecutionRecordStatus.SUCCEEDED:
-        return Outcome.PASSED
-    if execution.status is AssetCheckExecutionRecordStatus.FAILED and evaluation is not None:
-        if is_error(evaluation):
-            return Outcome.ERRORED
-        is_warning = evaluation.severity is dg.AssetCheckSeverity.WARN
-        return Outcome.WARNED if is_warning else Outcome.FAILED
-    if execution.run_id in runs.unfinished:
-        return Outcome.IN_PROGRESS
-    step = execution.event.step_key if execution.event else None
-    # All dbt tests share a step, which may have failed before it reached this one.
-    if not is_dbt_test and step in runs.failed_steps.get(execution.run_id, ()):
-        return Outcome.ERRORED
-    return Outcome.SKIPPED
+def _from_row(row: Mapping[str, Any]) -> CheckExecution:
+    event = row["evaluation_event"]
+    return CheckExecution(
+        run_id=row["run_id"],
+        status=AssetCheckExecutionRecordStatus(row["execution_status"]),
+        at=row["at"].replace(tzinfo=UTC).timestamp(),
+        event=None if event is None else dg.deserialize_value(event, dg.EventLogEntry),
+    )

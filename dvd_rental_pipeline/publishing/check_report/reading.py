@@ -8,8 +8,8 @@ import dagster as dg
 
 from dvd_rental_pipeline.core.runbook import DBT_FAILED_ROWS, FAILED_ROWS, SAMPLE
 from dvd_rental_pipeline.publishing.check_report.declared_checks import DeclaredCheck
-from dvd_rental_pipeline.publishing.check_report.executions import PlannedRuns, execution_outcome
-from dvd_rental_pipeline.publishing.check_report.past_executions import CheckExecution, read_histories
+from dvd_rental_pipeline.publishing.check_report.executions import CheckExecution, read_histories
+from dvd_rental_pipeline.publishing.check_report.outcomes import PlannedRuns, execution_outcome
 from dvd_rental_pipeline.publishing.check_report.records import (
     CheckRecord,
     CheckReport,
