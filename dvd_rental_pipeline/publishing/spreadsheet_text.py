@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FORMULA = r"\A([=+\-@\t\r])"
+# The minus is last: elsewhere in the brackets below it would be a range.
+_STARTS = ("=", "+", "@", "\t", "\r", "-")
+_FORMULA = rf"\A([{''.join(_STARTS)}])"
 
 
 def safe_cell(value: object) -> object:

@@ -74,6 +74,7 @@ def test_a_description_may_name_the_runbook_section(scene: Scene) -> None:
 
 
 def test_the_history_is_the_last_outcomes_oldest_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reading.HISTORY_LENGTH == 10, "the report and its schema say so"
     monkeypatch.setattr(reading, "HISTORY_LENGTH", 3)
     for outcome in ("fail", "fail", "pass", "fail", "pass"):
         scene.run({"keys": outcome}, assets=[RAW])

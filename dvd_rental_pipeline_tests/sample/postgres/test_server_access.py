@@ -139,7 +139,7 @@ def as_ordinary_user(uid: int) -> tuple[str, ...]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that the user nobody owns, and that every user can reach."""
+    """A folder of the user `nobody` (65534) that every user can reach."""
     # pytest's temporary folders are private.
     with tempfile.TemporaryDirectory(prefix="dvd_rental-") as outer:
         Path(outer).chmod(0o711)
