@@ -26,8 +26,11 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 from unittest import mock
 
+import dagster as dg
+
 from dvd_rental_pipeline.transform import dbt_resource, parsing
 from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.shared_migrations import share_migrations
 
 PROGRAMS = {
     "dvd-rental": "dvd_rental_pipeline.cli.main:main",
@@ -222,6 +225,8 @@ def _serve(listening: socket.socket) -> Callable[[], Any]:
         warnings.simplefilter("ignore")
         for module in _MODULES:
             importlib.import_module(module)
+    share_migrations()
+    _open_storages()
     _parse_an_empty_project()
     # The collector would touch, and so copy, all that the children share.
     gc.collect()
@@ -238,6 +243,12 @@ def _serve(listening: socket.socket) -> Callable[[], Any]:
             return _imported(PROGRAMS[_become_a_program(connection)])
         connection.close()
     os._exit(0)
+
+
+def _open_storages() -> None:
+    """Let Alembic read the migrations of Dagster's storages."""
+    with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
+        instance.get_runs()
 
 
 def _parse_an_empty_project() -> None:

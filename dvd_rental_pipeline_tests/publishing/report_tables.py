@@ -17,6 +17,7 @@ from dvd_rental_pipeline.publishing.site import FolderSite
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBSession, DuckDBWarehouse
 from dvd_rental_pipeline.warehouse.interface import Rows
+from dvd_rental_pipeline_tests.duckdb_files import open_file
 
 AS_OF = datetime(2026, 3, 10, 12, 30)
 HOSTILE = "</script><img src=x onerror=document.title='hacked'>"
@@ -37,7 +38,7 @@ class ReportTables:
         self.warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
         self._file = folder / "warehouse.duckdb"
         self._connection: duckdb.DuckDBPyConnection | None = None
-        with duckdb.connect(self._file) as connection:
+        with open_file(self._file, name="warehouse") as connection:
             for schema in ("reports", "marts"):
                 connection.execute(f"create schema {schema}")
             for model in manifest.models.values():
@@ -50,7 +51,7 @@ class ReportTables:
     @contextmanager
     def inserting(self) -> Iterator[None]:
         """Rows that are added meanwhile are written together at the end: opening the file costs most."""
-        with duckdb.connect(self._file) as connection:
+        with open_file(self._file, name="warehouse") as connection:
             self._connection = connection
             yield
             self._connection = None
@@ -68,7 +69,7 @@ class ReportTables:
             )
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(self._file, read_only=True) as connection:
+        with open_file(self._file, read_only=True, name="warehouse") as connection:
             return connection.execute(sql).fetchall()
 
     def content(self, page: PageDeclaration) -> Content:
@@ -80,7 +81,7 @@ class ReportTables:
     @contextmanager
     def reading(self) -> Iterator[Callable[[str], Rows]]:
         """Executes queries over one connection: opening the file for each would cost most."""
-        with duckdb.connect(self._file, read_only=True) as connection:
+        with open_file(self._file, read_only=True, name="warehouse") as connection:
             yield DuckDBSession(connection).execute
 
     def publish(self, folder: Path, workspace: Path) -> None:

@@ -15,13 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import psycopg
 from psycopg import sql
 
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step, SyncResult, TableSync, TableVerification
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
 from dvd_rental_pipeline.ingestion.postgres_cdc.verify.verification import Verifier
+from dvd_rental_pipeline_tests.duckdb_files import open_file
 
 Rows = list[tuple[str | None, ...]]
 
@@ -119,7 +119,7 @@ class Pair:
 
     def raw(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Query the warehouse."""
-        with duckdb.connect(self.warehouse) as warehouse:
+        with open_file(self.warehouse) as warehouse:
             return warehouse.execute(query, list(parameters)).fetchall()
 
     def require_equal(self, table: str, sync: TableSync | None = None) -> None:
@@ -195,7 +195,7 @@ class Pair:
             f"{quoted(name)}::varchar" if kind == "temporal" else quoted(name)
             for name, kind in columns.items()
         ]
-        with duckdb.connect(self.warehouse) as warehouse:
+        with open_file(self.warehouse) as warehouse:
             warehouse.execute("set timezone = 'UTC'")
             rows = warehouse.execute(
                 f"select {', '.join(selected)} from {self._raw_name(table)} where _ab_cdc_deleted_at is null"

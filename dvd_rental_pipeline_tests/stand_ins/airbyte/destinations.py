@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-import duckdb
 import pyarrow as pa
 
+from dvd_rental_pipeline_tests.duckdb_files import open_file
 from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import AirbyteType, FinalTable
 
 _BATCH = 1_000
@@ -30,7 +30,7 @@ class DuckDBDestination:
     def write(self, schema: str, table: FinalTable, rows: pa.Table, *, replace: bool) -> None:
         target = f'{schema.lower()}."{table.name}"'
         names = [f'"{column.name}"' for column in table.columns]
-        with duckdb.connect(self.path) as connection:
+        with open_file(self.path) as connection:
             connection.execute("set timezone = 'UTC'")
             # Otherwise each statement is a write to the disk.
             connection.execute("begin")

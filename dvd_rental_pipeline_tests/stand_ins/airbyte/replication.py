@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import psycopg
 from psycopg.conninfo import make_conninfo
 
@@ -16,6 +15,7 @@ from dvd_rental_pipeline.ingestion.postgres_cdc.connect.slot import advance_slot
 from dvd_rental_pipeline.ingestion.postgres_cdc.outcome import Step
 from dvd_rental_pipeline.ingestion.postgres_cdc.plan.state import read_state
 from dvd_rental_pipeline.ingestion.postgres_cdc.replicator import Replicator
+from dvd_rental_pipeline_tests.duckdb_files import open_file
 from dvd_rental_pipeline_tests.stand_ins.airbyte.destinations import Destination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.final_tables import FinalTable, final_table, text_expression
 
@@ -99,7 +99,7 @@ class PostgresSync:
 
     def _read_state(self, names: Collection[str]) -> tuple[Mapping[str, str], int | None]:
         """Why tables could not be replicated, by table, and the position after the last sync."""
-        with duckdb.connect(self.file, read_only=True) as connection:
+        with open_file(self.file, read_only=True) as connection:
             state = read_state(connection, _SCHEMA)
         errors = {name: "it cannot be replicated" for name in names if name not in state.tables}
         errors |= {name: table.stopped for name, table in state.tables.items() if table.stopped}
@@ -117,7 +117,7 @@ class PostgresSync:
         """
         since = self._delivered.get(table.name, "-infinity")
         selected = ", ".join(text_expression(column) for column in table.columns)
-        with duckdb.connect(self.file, read_only=True) as connection:
+        with open_file(self.file, read_only=True) as connection:
             connection.execute("set timezone = 'UTC'")
             changed = connection.execute(
                 f'select {selected} from {_SCHEMA}."{table.name}"'
