@@ -15,7 +15,7 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
-    from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+    from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 
 
 @dataclass(frozen=True)
@@ -118,4 +118,4 @@ class AssetPipeline:
     freshness: timedelta | None = None
     loaded_schemas: Sequence[str] = ()
     record_schemas: Sequence[Path] = ()
-    read_versions: Callable[["Warehouse"], Mapping["TableName", str]] | None = None
+    read_versions: Callable[["Reader"], Mapping["TableName", str]] | None = None

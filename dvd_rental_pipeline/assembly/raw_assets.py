@@ -81,7 +81,8 @@ def _read_versions(
     warehouse: WarehouseResource, domain: Domain, log: dg.DagsterLogManager
 ) -> Mapping[str, str]:
     try:
-        return read_raw_versions(warehouse, domain)
+        with warehouse.reading() as reader:
+            return read_raw_versions(reader, domain)
     except PipelineError as error:
         log.warning(f"The tables are synced, but their data versions cannot be read: {error}")
         return {}

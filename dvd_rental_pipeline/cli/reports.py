@@ -10,7 +10,7 @@ from dvd_rental_pipeline.cli.rows import print_rows, require_one_format
 from dvd_rental_pipeline.cli.terminal import progress
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.core.settings import Settings
-from dvd_rental_pipeline.warehouse.interface import Rows, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, Rows, Warehouse
 
 if TYPE_CHECKING:
     from dvd_rental_pipeline.transform.manifest import DbtModel
@@ -28,7 +28,8 @@ def reports(
     with progress() as show_progress:
         show_progress("reading the reports")
         models = _read_models(settings)
-        counts, as_of = _read_state(_warehouse(settings, show_progress))
+        with _warehouse(settings, show_progress).reading() as reader:
+            counts, as_of = _read_state(reader)
     values = [
         (
             name,
@@ -61,10 +62,11 @@ def show(
         raise PipelineError(f"There is no report {name!r}. {advice}")
     with progress() as show_progress:
         warehouse = _warehouse(settings, show_progress)
-        if name not in _read_tables(warehouse):
-            raise PipelineError(f"The report {name} has not been built yet: `dvd-rental run` builds it.")
-        bound = f" limit {limit}" if limit else ""
-        rows = warehouse.query(f"select * from {SCHEMA}.{name}{bound}")
+        with warehouse.reading() as reader:
+            if name not in _read_tables(reader):
+                raise PipelineError(f"The report {name} has not been built yet: `dvd-rental run` builds it.")
+            bound = f" limit {limit}" if limit else ""
+            rows = reader.query(f"select * from {SCHEMA}.{name}{bound}")
     print_rows(rows, as_json=as_json, as_csv=as_csv)
 
 
@@ -84,23 +86,21 @@ def _read_models(settings: Settings) -> Mapping[str, "DbtModel"]:
     return dict(sorted(found.items()))
 
 
-def _read_tables(warehouse: Warehouse) -> Sequence[str]:
-    rows = warehouse.query(
+def _read_tables(reader: Reader) -> Sequence[str]:
+    rows = reader.query(
         f"select lower(table_name) from information_schema.tables where lower(table_schema) = '{SCHEMA}'"
     )
     return [str(name) for (name,) in rows.values]
 
 
-def _read_state(warehouse: Warehouse) -> tuple[Mapping[str, int], str | None]:
+def _read_state(reader: Reader) -> tuple[Mapping[str, int], str | None]:
     """The row count of each report that exists, and the day of the latest event in the data."""
-    tables = _read_tables(warehouse)
+    tables = _read_tables(reader)
     if not tables:
         return {}, None
     union = " union all ".join(f"select '{name}', count(*) from {SCHEMA}.{name}" for name in tables)
-    counts = {str(name): int(count) for name, count in warehouse.query(union).values}
-    ((as_of,),) = warehouse.query(
-        "select cast(cast(max(as_of) as date) as varchar) from marts.data_as_of"
-    ).values
+    counts = {str(name): int(count) for name, count in reader.query(union).values}
+    ((as_of,),) = reader.query("select cast(cast(max(as_of) as date) as varchar) from marts.data_as_of").values
     return counts, as_of
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.ingestion.postgres_cdc.schemas import past_schema
-from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
 REPLICATION_STATE = TableName("_replication", "tables")
@@ -24,7 +24,7 @@ def raw_schemas(domain: Domain) -> Collection[str]:
 
 
 def read_raw_versions(
-    warehouse: Warehouse, domain: Domain, columns: Mapping[TableName, str] | None = None
+    reader: Reader, domain: Domain, columns: Mapping[TableName, str] | None = None
 ) -> Mapping[str, str]:
     """The data version of every raw table of `domain` that exists, by the table's name.
 
@@ -35,7 +35,7 @@ def read_raw_versions(
         WarehouseError: the warehouse cannot be queried.
     """
     if columns is None:
-        columns = read_table_columns(warehouse, raw_schemas(domain))
+        columns = read_table_columns(reader, raw_schemas(domain))
     present = [table.name for table in domain.tables if TableName(domain.name, table.name) in columns]
     if not present:
         return {}
@@ -48,8 +48,8 @@ def read_raw_versions(
         f" cast(max(_airbyte_generation_id) as varchar) as generation from {domain.name}.{name}"
         for name in present
     ]
-    contents = {str(name): values for name, *values in warehouse.query(" union all ".join(selects)).values}
-    states = _read_replication_state(warehouse, domain) if REPLICATION_STATE in columns else {}
+    contents = {str(name): values for name, *values in reader.query(" union all ".join(selects)).values}
+    states = _read_replication_state(reader, domain) if REPLICATION_STATE in columns else {}
     return {
         name: _digest(
             contents[name],
@@ -61,9 +61,9 @@ def read_raw_versions(
     }
 
 
-def _read_replication_state(warehouse: Warehouse, domain: Domain) -> Mapping[str, object]:
+def _read_replication_state(reader: Reader, domain: Domain) -> Mapping[str, object]:
     """What the embedded replication has stored of each table, such as the labels of its enums."""
-    rows = warehouse.query(
+    rows = reader.query(
         f"select table_name, cast(facts as varchar) from {REPLICATION_STATE} where target = ?", [domain.name]
     ).values
     return {

@@ -18,7 +18,7 @@ from dvd_rental_pipeline.ingestion.resource import Ingestion, Inspection
 from dvd_rental_pipeline.quality import durations, evaluations
 from dvd_rental_pipeline.quality.accepted_schema import accepted_differences
 from dvd_rental_pipeline.quality.evaluations import CheckContext, CheckOutcome
-from dvd_rental_pipeline.warehouse.interface import TableName
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
@@ -168,7 +168,8 @@ def build_replication_checks(
         warehouse: WarehouseResource = context.resources.warehouse
         try:
             inspection = ingestion.inspect(domain, context.log)
-            counts = _count_rows(domain, warehouse)
+            with warehouse.reading() as reader:
+                counts = _count_rows(domain, reader)
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         for table in domain.tables:
@@ -217,14 +218,14 @@ def _check_context(
     )
 
 
-def _count_rows(domain: Domain, warehouse: WarehouseResource) -> Mapping[str, Mapping[str, int]]:
+def _count_rows(domain: Domain, reader: Reader) -> Mapping[str, Mapping[str, int]]:
     """Live rows, tombstones, rows with values that could not be stored, and faulty keys, by table.
 
     All are 0 for a table that does not exist: `schema_matches_catalogue` reports it.
     """
     names = ("rows", "tombstones", "quarantined", "null_keys", "duplicate_keys")
     counts = {table.name: dict.fromkeys(names, 0) for table in domain.tables}
-    present = read_table_columns(warehouse, [domain.name])
+    present = read_table_columns(reader, [domain.name])
     selects = [
         f"select '{table.name}' as name, count(*) - count(_ab_cdc_deleted_at) as live,"
         " count(_ab_cdc_deleted_at) as tombstones,"
@@ -236,7 +237,7 @@ def _count_rows(domain: Domain, warehouse: WarehouseResource) -> Mapping[str, Ma
         for table in domain.tables
         if TableName(domain.name, table.name) in present
     ]
-    rows = warehouse.query(" union all ".join(selects)).values if selects else []
+    rows = reader.query(" union all ".join(selects)).values if selects else []
     return counts | {
         str(table): {name: int(value) for name, value in zip(names, values, strict=True)}
         for table, *values in rows

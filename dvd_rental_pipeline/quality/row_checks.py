@@ -52,18 +52,19 @@ def build_row_checks(name: str, checks: Sequence[RowCheck]) -> dg.AssetChecksDef
     def evaluate(
         context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
     ) -> Iterator[dg.AssetCheckResult]:
-        for key, check in by_key.items():
-            if key in context.selected_asset_check_keys:
-                found = warehouse.query(
-                    f"select *, count(*) over () as failed_row_count from ({check.query}) as failing"
-                    f" limit {SAMPLE_ROWS}"
-                ).records()
-                rows = int(found[0]["failed_row_count"]) if found else 0
-                sample = [
-                    {name: value for name, value in row.items() if name.lower() != "failed_row_count"}
-                    for row in found
-                ]
-                yield row_check_result(check.spec(), rows, sample)
+        with warehouse.reading() as reader:
+            for key, check in by_key.items():
+                if key in context.selected_asset_check_keys:
+                    found = reader.query(
+                        f"select *, count(*) over () as failed_row_count from ({check.query}) as failing"
+                        f" limit {SAMPLE_ROWS}"
+                    ).records()
+                    rows = int(found[0]["failed_row_count"]) if found else 0
+                    sample = [
+                        {name: value for name, value in row.items() if name.lower() != "failed_row_count"}
+                        for row in found
+                    ]
+                    yield row_check_result(check.spec(), rows, sample)
 
     return evaluate
 

@@ -107,18 +107,19 @@ def build_dbt_assets(
         # Other domains are synced meanwhile.
         with warehouse.lock(sorted(read), context.log.info):
             captured = [domain for domain in domains if domain.name in read]
-            times = read_data_times(manifest, captured, context.instance, warehouse, context.log.warning)
-            readers = [reader for name, reader in (version_readers or {}).items() if name in read]
+            others = [reader for name, reader in (version_readers or {}).items() if name in read]
             records = build_records(manifest, warehouse)
             try:
-                state = read_warehouse_state(
-                    manifest,
-                    records,
-                    warehouse,
-                    domains=captured,
-                    readers=readers,
-                    warn=context.log.warning,
-                )
+                with warehouse.reading() as reader:
+                    times = read_data_times(manifest, captured, context.instance, reader, context.log.warning)
+                    state = read_warehouse_state(
+                        manifest,
+                        records,
+                        reader,
+                        domains=captured,
+                        readers=others,
+                        warn=context.log.warning,
+                    )
             except PipelineError as error:
                 raise dg.Failure(description=str(error), allow_retries=False) from None
             plan = _plan(manifest, codes, state, context, config=config, times=times)

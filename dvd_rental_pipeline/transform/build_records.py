@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any, TypeVar
 
-from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, Session, TableName, Warehouse
 
 RECORDS_TABLE = "build_records"
 _CHUNK = 200
@@ -53,13 +53,13 @@ class BuildRecords:
         self.warehouse = warehouse
         self.table = TableName(schema, RECORDS_TABLE)
 
-    def read(self) -> Mapping[str, BuildRecord]:
+    def read(self, reader: Reader) -> Mapping[str, BuildRecord]:
         """All records, by node. The table must exist.
 
         Raises:
             WarehouseError: the warehouse cannot be queried.
         """
-        rows = self.warehouse.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
+        rows = reader.query(f"select {', '.join(_COLUMNS)} from {self.table}").values
         return {str(row[0]): _parse(row) for row in rows}
 
     def create(self) -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.interface import Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader
 
 DATA_AS_OF = "data_as_of"
 """Metadata of a materialization: the data timestamp of the table."""
@@ -60,14 +60,14 @@ def read_data_times(
     manifest: Manifest,
     domains: Sequence[Domain],
     instance: dg.DagsterInstance,
-    warehouse: Warehouse,
+    reader: Reader,
     warn: Callable[[str], None],
 ) -> DataTimes:
     """The data timestamps before a build. Call it before dbt starts, which may lock the warehouse."""
     newest: dict[str, datetime] = {}
     for domain in domains:
         try:
-            commit = newest_commit(warehouse, domain)
+            commit = newest_commit(reader, domain)
         except PipelineError as error:
             warn(f"The data timestamps of tables built from {domain.name} are unknown in this run: {error}")
         else:
@@ -80,7 +80,7 @@ def read_data_times(
     return DataTimes(manifest, newest, {keys[key]: time for key, time in stored.items()})
 
 
-def newest_commit(warehouse: Warehouse, domain: Domain) -> datetime | None:
+def newest_commit(reader: Reader, domain: Domain) -> datetime | None:
     """Commit time of the newest change in the raw tables of `domain`; None if they are empty.
 
     Raises:
@@ -91,7 +91,7 @@ def newest_commit(warehouse: Warehouse, domain: Domain) -> datetime | None:
         for table in domain.tables
     )
     sql = f"select cast(max(committed) as varchar) from ({each}) as newest"
-    ((newest,),) = warehouse.query(sql).values
+    ((newest,),) = reader.query(sql).values
     return None if newest is None else datetime.fromisoformat(str(newest)).replace(tzinfo=UTC)
 
 

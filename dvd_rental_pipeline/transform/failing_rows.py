@@ -16,7 +16,7 @@ from dvd_rental_pipeline.core.runbook import ERROR, SAMPLE
 from dvd_rental_pipeline.transform.dbt_results import NodeResult
 from dvd_rental_pipeline.transform.manifest import Manifest
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
-from dvd_rental_pipeline.warehouse.interface import Rows, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, Rows
 
 SAMPLE_ROWS = 5
 SAMPLE_COLUMNS = 8
@@ -32,7 +32,7 @@ def failed_tests(results: Iterable[NodeResult]) -> Sequence[NodeResult]:
 
 
 def describe_failures(
-    failures: Sequence[NodeResult], manifest: Manifest, domains: Sequence[Domain], warehouse: Warehouse
+    failures: Sequence[NodeResult], manifest: Manifest, domains: Sequence[Domain], reader: Reader
 ) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
     """Metadata for the check of each failed test, by the test's unique id: a sample of rows, or dbt's error.
 
@@ -45,7 +45,7 @@ def describe_failures(
             described[failure.unique_id] = {ERROR: dg.TextMetadataValue(_without_values(failure.message))}
         elif failure.sql:
             try:
-                rows = warehouse.query(f"select * from (\n{failure.sql}\n) as failing limit {SAMPLE_ROWS}")
+                rows = reader.query(f"select * from (\n{failure.sql}\n) as failing limit {SAMPLE_ROWS}")
             except WarehouseError:
                 continue
             sample = public_sample(rows, _declared_columns(failure.unique_id, manifest), private)

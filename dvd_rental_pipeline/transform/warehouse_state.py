@@ -12,10 +12,10 @@ from dvd_rental_pipeline.transform.build_plan import SourceState, WarehouseState
 from dvd_rental_pipeline.transform.build_records import BuildRecord, BuildRecords
 from dvd_rental_pipeline.transform.code_versions import digest
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName, Warehouse
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
-VersionReader: TypeAlias = Callable[[Warehouse], Mapping[TableName, str]]
+VersionReader: TypeAlias = Callable[[Reader], Mapping[TableName, str]]
 """Reads the data versions of the tables that a pipeline loads; raises WarehouseError."""
 
 RECORDS_LAYER = "staging"
@@ -30,7 +30,7 @@ def build_records(manifest: Manifest, warehouse: Warehouse) -> BuildRecords:
 def read_warehouse_state(
     manifest: Manifest,
     records: BuildRecords,
-    warehouse: Warehouse,
+    reader: Reader,
     *,
     domains: Sequence[Domain],
     readers: Collection[VersionReader],
@@ -45,7 +45,7 @@ def read_warehouse_state(
     """
     relations = _relations(manifest)
     columns = read_table_columns(
-        warehouse,
+        reader,
         {
             records.table.schema,
             *(relation.schema for relation in relations.values()),
@@ -55,15 +55,15 @@ def read_warehouse_state(
     )
     versions: dict[TableName, str] = {}
     captured: list[VersionReader] = [partial(_raw_versions, domain, columns) for domain in domains]
-    for reader in (*captured, *readers):
+    for read_versions in (*captured, *readers):
         try:
-            versions |= reader(warehouse)
+            versions |= read_versions(reader)
         except PipelineError as error:
             warn(f"The data versions of some source tables cannot be read: {error}")
     sources = {TableName(source.schema, source.name): uid for uid, source in manifest.sources.items()}
-    built = records.read() if records.table in columns else {}
+    built = records.read(reader) if records.table in columns else {}
     row_counts = _count_rows(
-        warehouse,
+        reader,
         {
             node: relations[node]
             for node, record in built.items()
@@ -97,10 +97,11 @@ def described_records(
         WarehouseError: the warehouse cannot be queried.
     """
     relations = _relations(manifest)
-    columns = read_table_columns(warehouse, {relation.schema for relation in relations.values()})
     models = {record.node: relations[record.node] for record in built if record.node in relations}
     counted = {node: table for node, table in models.items() if not manifest.models[node].is_view}
-    row_counts = _count_rows(warehouse, counted)
+    with warehouse.reading() as reader:
+        columns = read_table_columns(reader, {relation.schema for relation in relations.values()})
+        row_counts = _count_rows(reader, counted)
     return [
         replace(record, shape=digest(columns.get(models[record.node])), row_count=row_counts.get(record.node))
         if record.node in models
@@ -116,31 +117,30 @@ def read_data_versions(manifest: Manifest, warehouse: Warehouse) -> Mapping[str,
         WarehouseError: the warehouse cannot be queried.
     """
     records = build_records(manifest, warehouse)
-    if records.table not in read_table_columns(warehouse, [records.table.schema]):
-        return {}
+    with warehouse.reading() as reader:
+        exist = records.table in read_table_columns(reader, [records.table.schema])
+        built = records.read(reader) if exist else {}
     return {
         node: record.version
-        for node, record in records.read().items()
+        for node, record in built.items()
         if record.version and record.fingerprint and node in manifest.models
     }
 
 
-def _count_rows(warehouse: Warehouse, tables: Mapping[str, TableName]) -> Mapping[str, int]:
+def _count_rows(reader: Reader, tables: Mapping[str, TableName]) -> Mapping[str, int]:
     """The number of rows of each table, which Snowflake knows without reading it."""
     if not tables:
         return {}
     counts = [f"select '{node}' as node, count(*) as row_count from {table}" for node, table in tables.items()]
-    return {str(node): int(count) for node, count in warehouse.query(" union all ".join(counts)).values}
+    return {str(node): int(count) for node, count in reader.query(" union all ".join(counts)).values}
 
 
 def _relations(manifest: Manifest) -> Mapping[str, TableName]:
     return {unique_id: _relation(manifest, unique_id) for unique_id in manifest.models}
 
 
-def _raw_versions(
-    domain: Domain, columns: Mapping[TableName, str], warehouse: Warehouse
-) -> Mapping[TableName, str]:
-    versions = read_raw_versions(warehouse, domain, columns)
+def _raw_versions(domain: Domain, columns: Mapping[TableName, str], reader: Reader) -> Mapping[TableName, str]:
+    versions = read_raw_versions(reader, domain, columns)
     return {TableName(domain.name, name): version for name, version in versions.items()}
 
 

@@ -36,15 +36,15 @@ class DuckDBWarehouse(Warehouse):
     wait_seconds: float | None = None
     on_wait: Callable[[str], None] | None = None
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+    @contextmanager
+    def reading(self) -> Iterator["DuckDBReader"]:
         with open_duckdb(
             self.path, read_only=True, wait_seconds=self.wait_seconds, on_wait=self.on_wait
         ) as connection:
             # A read-only connection could still write other files, by COPY ... TO or ATTACH.
             connection.execute("set enable_external_access = false")
             connection.execute("set lock_configuration = true")
-            _require_one_statement(connection, sql)
-            return DuckDBSession(connection).execute(sql, parameters)
+            yield DuckDBReader(connection)
 
     def create_schema(self, name: str) -> None:
         with self.transaction() as session:
@@ -113,16 +113,27 @@ class DuckDBWarehouse(Warehouse):
             yield
 
 
-def _require_one_statement(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
-    import duckdb  # noqa: PLC0415 - the production deployment does not need it
+class DuckDBReader:
+    """An open connection to a DuckDB file that can neither write nor change its settings."""
 
-    try:
-        count = len(connection.extract_statements(sql))
-    except duckdb.Error as error:
-        raise WarehouseError(f"The warehouse rejected the statement: {error}") from error
-    if count != 1:
-        found = "There is no statement" if count == 0 else f"There are {count} statements"
-        raise WarehouseError(f"{found} in {sql!r}: give one.")
+    def __init__(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        self._connection = connection
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one read-only statement, see `Reader.query`."""
+        self._require_one_statement(sql)
+        return DuckDBSession(self._connection).execute(sql, parameters)
+
+    def _require_one_statement(self, sql: str) -> None:
+        import duckdb  # noqa: PLC0415 - the production deployment does not need it
+
+        try:
+            count = len(self._connection.extract_statements(sql))
+        except duckdb.Error as error:
+            raise WarehouseError(f"The warehouse rejected the statement: {error}") from error
+        if count != 1:
+            found = "There is no statement" if count == 0 else f"There are {count} statements"
+            raise WarehouseError(f"{found} in {sql!r}: give one.")
 
 
 class DuckDBSession:

@@ -49,16 +49,34 @@ class Session(Protocol):
         """
 
 
-class Warehouse(ABC):
-    """A database that holds raw tables and models."""
+class Reader(Protocol):
+    """What runs queries: a warehouse, each in a session of its own, or an open session for several."""
 
-    @abstractmethod
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one read-only statement; `parameters` are bound to its `?` placeholders.
 
         Raises:
             WarehouseError: the statement fails or would write, or the warehouse cannot be reached.
         """
+
+
+class Warehouse(ABC):
+    """A database that holds raw tables and models."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[Reader]:
+        """A session for several queries: each sees what is committed when it starts, and may fail alone.
+
+        Keep it short: writers of a DuckDB file wait for its end.
+
+        Raises:
+            WarehouseError: the warehouse cannot be reached.
+        """
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one query in a session of its own, see `Reader.query`."""
+        with self.reading() as reader:
+            return reader.query(sql, parameters)
 
     def credits_by_tag(self, since: date) -> Rows | None:
         """What statements of this project have cost since that day; None where nothing is charged.

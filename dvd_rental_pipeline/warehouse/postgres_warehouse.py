@@ -50,16 +50,11 @@ class PostgresWarehouse(Warehouse):
 
     url: str = field(repr=False)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        # A read-only transaction still permits COPY to a program or file, and ends with a COMMIT in the text.
-        if not _READING.match(sql):
-            raise WarehouseError(
-                "The warehouse rejected the statement: only SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN are "
-                "accepted."
-            )
+    @contextmanager
+    def reading(self) -> Iterator["PostgresReader"]:
         with self._connect() as connection:
             connection.read_only = True
-            return PostgresSession(connection).execute(sql, parameters)
+            yield PostgresReader(connection)
 
     def export(self, statements: Mapping[Path, str]) -> Mapping[Path, int]:
         """Write the result of each read-only statement as a Parquet file; returns the number of its rows.
@@ -139,6 +134,28 @@ class PostgresWarehouse(Warehouse):
             yield connection
         finally:
             connection.close()
+
+
+class PostgresReader:
+    """An open connection for queries alone."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one read-only statement, see `Reader.query`."""
+        # A read-only transaction still permits COPY to a program or file, and ends with a COMMIT in the text.
+        if not _READING.match(sql):
+            raise WarehouseError(
+                "The warehouse rejected the statement: only SELECT, WITH, VALUES, TABLE, SHOW and EXPLAIN are "
+                "accepted."
+            )
+        try:
+            return PostgresSession(self._connection).execute(sql, parameters)
+        finally:
+            # The next query is in a transaction of its own, also after one that failed.
+            if not self._connection.broken:
+                self._connection.rollback()
 
 
 class PostgresSession:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -13,7 +12,7 @@ from pydantic import Field
 from dvd_rental_pipeline.core.settings import ENV_PREFIX, Settings
 from dvd_rental_pipeline.warehouse.deployment import WarehouseKind, warehouse_kind
 from dvd_rental_pipeline.warehouse.duckdb_warehouse import DuckDBWarehouse
-from dvd_rental_pipeline.warehouse.interface import IncomingRows, Rows, Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import IncomingRows, Reader, Rows, Session, TableName, Warehouse
 from dvd_rental_pipeline.warehouse.postgres_warehouse import PostgresWarehouse
 
 
@@ -24,8 +23,8 @@ class WarehouseResource(dg.ConfigurableResource, Warehouse):  # type: ignore[typ
     def to_warehouse(self) -> Warehouse:
         """The warehouse that is configured."""
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        return self.to_warehouse().query(sql, parameters)
+    def reading(self) -> AbstractContextManager[Reader]:
+        return self.to_warehouse().reading()
 
     def credits_by_tag(self, since: date) -> Rows | None:
         return self.to_warehouse().credits_by_tag(since)

@@ -66,10 +66,10 @@ class SnowflakeWarehouse(Warehouse):
     tags: Mapping[str, str] = field(default_factory=dict)
     stage: LoadStage = field(default_factory=TemporaryStage)
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
-        require_read_only(sql)
+    @contextmanager
+    def reading(self) -> Iterator["SnowflakeReader"]:
         with open_snowflake(self.login, self.tags) as session:
-            return session.execute(sql, parameters)
+            yield SnowflakeReader(session)
 
     def credits_by_tag(self, since: date) -> Rows | None:
         return self.query(_CREDITS_BY_TAG, [since.isoformat()])
@@ -156,6 +156,18 @@ class StagedTable:
     name: str
     columns: Sequence[str]
     rows: int
+
+
+@dataclass(frozen=True)
+class SnowflakeReader:
+    """A session for queries alone."""
+
+    session: SnowflakeSession
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one read-only statement, see `Reader.query`."""
+        require_read_only(sql)
+        return self.session.execute(sql, parameters)
 
 
 @dataclass(frozen=True)

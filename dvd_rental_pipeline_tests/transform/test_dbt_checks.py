@@ -1,7 +1,7 @@
 """dbt tests as asset checks: described, executable alone, with a sample of failing rows."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +27,7 @@ from dvd_rental_pipeline.transform.failing_rows import (
 from dvd_rental_pipeline.transform.manifest import read_manifest
 from dvd_rental_pipeline.transform.project import load_dbt_project
 from dvd_rental_pipeline.transform.test_descriptions import describe_test, runbook_section
+from dvd_rental_pipeline.warehouse.interface import Rows
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.dbt_models.raw_tables import RawTables, fill
 from dvd_rental_pipeline_tests.forked_programs import forked_dbt
@@ -101,9 +102,9 @@ def test_the_number_of_sampled_tests_is_limited(warehouse: DuckDBWarehouseResour
     queries = []
 
     class Counting(DuckDBWarehouseResource):
-        def query(self, sql: str) -> Any:
+        def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
             queries.append(sql)
-            return super().query(sql)
+            return super().query(sql, parameters)
 
     describe_failures(failures, MANIFEST, [DVD_RENTAL], Counting(path=warehouse.path))
     assert len(queries) == SAMPLED_TESTS

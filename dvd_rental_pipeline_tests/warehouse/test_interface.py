@@ -101,6 +101,20 @@ def test_a_query_is_one_statement(warehouse: Warehouse, statement: str) -> None:
     assert stored(warehouse) == {"alien": Decimal("0.99")}
 
 
+def test_queries_of_one_session_see_what_is_committed_and_fail_alone(warehouse: Warehouse) -> None:
+    warehouse.load(FILMS, films(alien="0.99"))
+    with warehouse.reading() as reader:
+        assert reader.query("select ? as value", [7]).values == [(7,)]
+        with pytest.raises(WarehouseError):
+            reader.query("select * from sales.missing")
+        with pytest.raises(WarehouseError):
+            reader.query("delete from sales.film")
+        with pytest.raises(WarehouseError):
+            reader.query("select 1; delete from sales.film")
+        assert reader.query("select title from sales.film").values == [("alien",)]
+    assert stored(warehouse) == {"alien": Decimal("0.99")}
+
+
 def test_a_schema_is_created_once(warehouse: Warehouse) -> None:
     for _ in range(2):
         warehouse.create_schema("purchases")

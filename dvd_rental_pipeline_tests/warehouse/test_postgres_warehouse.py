@@ -34,6 +34,12 @@ def test_one_setting_chooses_it(database_url: str) -> None:
         open_warehouse(Settings(warehouse_url=database_url, deployment=Deployment.PRODUCTION), {})
 
 
+def test_several_queries_need_one_login(warehouse: PostgresWarehouse) -> None:
+    with warehouse.reading() as reader:
+        sessions = {reader.query("select pg_backend_pid()").values[0][0] for _ in range(3)}
+    assert len(sessions) == 1
+
+
 def test_the_password_is_not_shown(database_url: str) -> None:
     assert "secret" not in repr(PostgresWarehouse("postgresql://user:secret@localhost/db"))
     with pytest.raises(WarehouseUnavailableError, match="Check DVD_RENTAL_WAREHOUSE_URL") as raised:

@@ -22,7 +22,7 @@ from dvd_rental_pipeline.pipelines.sales.versions import read_sales_versions
 from dvd_rental_pipeline.publishing.docs_asset import SITE_GROUP
 from dvd_rental_pipeline.publishing.report_pages.assets import page_key
 from dvd_rental_pipeline.publishing.report_pages.product_sales import PRODUCT_SALES
-from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 
 GROUP = "sales"
@@ -79,8 +79,9 @@ def _build_raw_assets() -> dg.AssetsDefinition:
         try:
             with warehouse.lock([SALES.name], context.log.info):
                 outcomes = load_files(sales_files.open(), warehouse, context.log.info)
-                counts = {table.name: _count(warehouse, table.name) for table in SALES.tables}
-                versions = read_sales_versions(warehouse)
+                with warehouse.reading() as reader:
+                    counts = {table.name: _count(reader, table.name) for table in SALES.tables}
+                    versions = read_sales_versions(reader)
         except PipelineError as error:
             # The message is for the user; a traceback would hide it.
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -150,8 +151,8 @@ def _asset_spec(table: Table) -> dg.AssetSpec:
     )
 
 
-def _count(warehouse: Warehouse, table: str) -> int:
-    ((count,),) = warehouse.query(f"select count(*) from {SALES.name}.{table}").values
+def _count(reader: Reader, table: str) -> int:
+    ((count,),) = reader.query(f"select count(*) from {SALES.name}.{table}").values
     return int(count)
 
 
@@ -182,14 +183,15 @@ def _build_checks() -> dg.AssetChecksDefinition:
     def sales_checks(
         context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource
     ) -> Iterator[dg.AssetCheckResult]:
-        for key in context.selected_asset_check_keys:
-            yield _EVALUATIONS[key.name](key, warehouse)
+        with warehouse.reading() as reader:
+            for key in context.selected_asset_check_keys:
+                yield _EVALUATIONS[key.name](key, reader)
 
     return sales_checks
 
 
-def _every_record_is_accounted_for(key: dg.AssetCheckKey, warehouse: Warehouse) -> dg.AssetCheckResult:
-    rows = warehouse.query(
+def _every_record_is_accounted_for(key: dg.AssetCheckKey, reader: Reader) -> dg.AssetCheckResult:
+    rows = reader.query(
         f"""
         with stored as (
             select file_name, line from {SALES.name}.order_lines
@@ -214,8 +216,8 @@ def _every_record_is_accounted_for(key: dg.AssetCheckKey, warehouse: Warehouse) 
     return _result(key, rows, ("file", "records", "rows"), dg.AssetCheckSeverity.ERROR, "files have other rows")
 
 
-def _few_records_are_quarantined(key: dg.AssetCheckKey, warehouse: Warehouse) -> dg.AssetCheckResult:
-    rows = warehouse.query(
+def _few_records_are_quarantined(key: dg.AssetCheckKey, reader: Reader) -> dg.AssetCheckResult:
+    rows = reader.query(
         f"select file_name, records, quarantined from {SALES.name}.files"
         f" where status = 'loaded' and quarantined > records * {MAX_QUARANTINED_SHARE} order by 1"
     ).values
@@ -228,8 +230,8 @@ def _few_records_are_quarantined(key: dg.AssetCheckKey, warehouse: Warehouse) ->
     )
 
 
-def _no_file_is_rejected(key: dg.AssetCheckKey, warehouse: Warehouse) -> dg.AssetCheckResult:
-    rows = warehouse.query(
+def _no_file_is_rejected(key: dg.AssetCheckKey, reader: Reader) -> dg.AssetCheckResult:
+    rows = reader.query(
         f"select file_name, reason from {SALES.name}.files where status = 'rejected' order by 1"
     ).values
     return _result(key, rows, ("file", "reason"), dg.AssetCheckSeverity.WARN, "files were rejected")

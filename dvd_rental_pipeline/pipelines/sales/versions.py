@@ -4,16 +4,16 @@ import hashlib
 from collections.abc import Mapping
 
 from dvd_rental_pipeline.pipelines.sales.columns import SALES
-from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 
 
-def read_sales_versions(warehouse: Warehouse) -> Mapping[TableName, str]:
+def read_sales_versions(reader: Reader) -> Mapping[TableName, str]:
     """One version for all tables: a file replaces its rows in each, and is noted with the time of loading.
 
     Raises:
         WarehouseError: the tables do not exist, or the warehouse cannot be queried.
     """
-    rows = warehouse.query(
+    rows = reader.query(
         "select file_name, status, sha256, cast(loaded_at as varchar) as loaded_at"
         f" from {SALES.name}.files order by file_name"
     ).values

@@ -153,8 +153,9 @@ def loading(
                 everything=config.full_refresh,
                 on_table=lambda table: log_loaded_table(context.log, table),
             )
-            counts = row_counts(warehouse)
-            versions = read_totesys_versions(warehouse)
+            with warehouse.reading() as reader:
+                counts = row_counts(reader)
+                versions = read_totesys_versions(reader)
     except PipelineError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     for name, table in loaded.items():

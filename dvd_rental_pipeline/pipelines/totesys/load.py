@@ -24,7 +24,7 @@ from dvd_rental_pipeline.pipelines.totesys.catalog import TOTESYS
 from dvd_rental_pipeline.pipelines.totesys.processed import DELETED, QUARANTINE, ProcessedRun, ProcessedZone
 from dvd_rental_pipeline.pipelines.totesys.star import DELETED_ROW, SCHEMA, STAR, StarTable
 from dvd_rental_pipeline.warehouse.errors import WarehouseError
-from dvd_rental_pipeline.warehouse.interface import Session, TableName, Warehouse
+from dvd_rental_pipeline.warehouse.interface import Reader, Session, TableName, Warehouse
 
 LAKE_SCHEMA = "totesys_lake"
 LOADED_RUN = TableName(LAKE_SCHEMA, "loaded_run")
@@ -347,7 +347,7 @@ def _read_loaded(warehouse: Warehouse) -> Mapping[str, Mapping[int, _Loaded]]:
     return loaded
 
 
-def row_counts(warehouse: Warehouse) -> Mapping[str, int]:
+def row_counts(reader: Reader) -> Mapping[str, int]:
     """The number of rows of each table of the star, in the warehouse."""
     counts = " union all ".join(f"select '{table.name}', count(*) from {SCHEMA}.{table.name}" for table in STAR)
-    return {str(name): int(count) for name, count in warehouse.query(counts).values}
+    return {str(name): int(count) for name, count in reader.query(counts).values}

@@ -9,7 +9,7 @@ from dvd_rental_pipeline.core.settings import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
-    from dvd_rental_pipeline.warehouse.interface import TableName, Warehouse
+    from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 
 
 def _build_definitions(_: Settings) -> "dg.Definitions":
@@ -35,10 +35,10 @@ def _resource_factories(settings: Settings) -> Mapping[str, Callable[[], Any]]:
     return {"totesys_lake": build}
 
 
-def _read_versions(warehouse: "Warehouse") -> Mapping["TableName", str]:
+def _read_versions(reader: "Reader") -> Mapping["TableName", str]:
     from dvd_rental_pipeline.pipelines.totesys.versions import read_totesys_versions  # noqa: PLC0415 - Arrow
 
-    return read_totesys_versions(warehouse)
+    return read_totesys_versions(reader)
 
 
 TOTESYS_PIPELINE = AssetPipeline(

@@ -1,7 +1,9 @@
 """Syncs by Airbyte over HTTP, with and without faults: results of the run, and requests to Airbyte."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from dvd_rental_pipeline.ingestion.airbyte.resource import AirbyteIngestion
 from dvd_rental_pipeline.ingestion.resource import SyncOutcome
 from dvd_rental_pipeline.pipelines.dvd_rental.catalog import DVD_RENTAL
 from dvd_rental_pipeline.pipelines.dvd_rental.pipeline import DVD_RENTAL_PIPELINE
-from dvd_rental_pipeline.warehouse.interface import Rows
+from dvd_rental_pipeline.warehouse.interface import Reader
 from dvd_rental_pipeline.warehouse.resource import DuckDBWarehouseResource
 from dvd_rental_pipeline_tests.ingestion.airbyte.fake_clock import FakeClock, wait_until
 from dvd_rental_pipeline_tests.recorded_log import RecordedLog
@@ -34,15 +36,16 @@ DOMAIN = replace(
     DVD_RENTAL, tables=tuple(table for table in DVD_RENTAL.tables if table.name in {"film", "actor"})
 )
 
-_query_lock = threading.Lock()
+_reading_lock = threading.Lock()
 
 
 class SerializedWarehouse(DuckDBWarehouseResource):
     """For threads that represent runs: unlike runs, they share the DuckDB instance of the process."""
 
-    def query(self, sql: str) -> Rows:
-        with _query_lock:
-            return super().query(sql)
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        with _reading_lock, super().reading() as reader:
+            yield reader
 
 
 @pytest.fixture
