@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dvd_rental_pipeline_tests.session_folder import session_folder
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -18,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    session_folder()
     # With xdist the workers run the tests, and start when this process has imported its plugins.
     if "PYTEST_XDIST_WORKER" in os.environ or not config.getoption("numprocesses", None):
         config.pluginmanager.import_plugin("dvd_rental_pipeline_tests.fixtures")

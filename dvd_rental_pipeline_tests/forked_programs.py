@@ -9,7 +9,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,9 +26,11 @@ from typing import IO, Any, NoReturn
 from unittest import mock
 
 import dagster as dg
+from filelock import FileLock
 
 from dvd_rental_pipeline.transform import dbt_resource, parsing
 from dvd_rental_pipeline_tests.dbt_runner import run_dbt
+from dvd_rental_pipeline_tests.session_folder import session_end, session_folder
 from dvd_rental_pipeline_tests.shared_migrations import share_migrations
 
 PROGRAMS = {
@@ -109,11 +110,16 @@ class ForkedProgram:
 
 
 class ForkServer:
-    """A server in a process of its own."""
+    """A server in a process of its own, which all processes of the session share. It ends with the session."""
 
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="fork-server-"))
-        self._address = str(self._folder / "socket")
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._address = str(folder / "fork-server")
+        with FileLock(folder / "fork-server.lock"):
+            if not Path(self._address).exists():
+                self._start()
+
+    def _start(self) -> None:
         for program in PROGRAMS:
             text = _PROXY.format(
                 python=sys.executable, address=self._address, program=program, most_bytes=2 * _MOST_BYTES
@@ -128,7 +134,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(listening.fileno()), str(self._folder)],
                 env={**{name: os.environ[name] for name in names}, "NO_COLOR": "1"},
-                stdin=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
                 pass_fds=[listening.fileno()],
             )
 
@@ -174,17 +180,11 @@ class ForkServer:
         """An executable file that runs `program` on this server, for what starts programs by their path."""
         return self._folder / program
 
-    def close(self) -> None:
-        self._process.communicate()
-        shutil.rmtree(self._folder)
-
 
 @cache
 def fork_server() -> ForkServer:
-    """The server of this process, started when it is first asked for."""
-    server = ForkServer()
-    atexit.register(server.close)
-    return server
+    """The server of the session, started when it is first asked for."""
+    return ForkServer(session_folder())
 
 
 @contextmanager
@@ -218,8 +218,8 @@ def _read(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _serve(listening: socket.socket) -> Callable[[], Any]:
-    """Fork for each connection; returns what to call, in the process of a program."""
+def _serve(listening: socket.socket, end: int) -> Callable[[], Any]:
+    """Fork for each connection until `end` is readable; returns what to call, in the process of a program."""
     with warnings.catch_warnings():
         # The programs that import the connector ignore its warnings, too.
         warnings.simplefilter("ignore")
@@ -234,12 +234,12 @@ def _serve(listening: socket.socket) -> Callable[[], Any]:
     if threading.active_count() > 1:
         sys.exit(f"An import has started a thread, which a fork loses: {threading.enumerate()}")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # The pipe is closed when the process of the tests ends, in whatever way.
-    while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
+    while end not in select.select([listening, end], [], [])[0]:
         connection, _ = listening.accept()
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             listening.close()
+            os.close(end)
             return _imported(PROGRAMS[_become_a_program(connection)])
         connection.close()
     os._exit(0)
@@ -309,6 +309,6 @@ def _run(program: Callable[[], Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _, descriptor, proxies = sys.argv
-    with _patched_dbt(lambda program: Path(proxies, program)):
-        _run(_serve(socket.socket(fileno=int(descriptor))))
+    folder = Path(sys.argv[2])
+    with _patched_dbt(lambda program: folder / program):
+        _run(_serve(socket.socket(fileno=int(sys.argv[1])), session_end(folder)))

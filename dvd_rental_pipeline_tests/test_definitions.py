@@ -280,6 +280,7 @@ def test_the_graph_with_its_own_resources_loads_without_a_network(
     assert shared(definitions, deployment) == shared(local, deployment)
 
 
+@pytest.mark.slow
 def test_production_loads_without_the_imports_of_its_runs(home_of: HomeOf, local: dg.Definitions) -> None:
     """Each takes seconds to import."""
     code = (

@@ -139,6 +139,7 @@ def test_the_store_is_read_once_per_process(aws: AwsStandIn, monkeypatch: pytest
     assert load(location, monkeypatch).site_bucket == "first"
 
 
+@pytest.mark.slow
 def test_without_aws_settings_no_aws_client_is_imported() -> None:
     code = (
         "import sys; import dvd_rental_pipeline.assembly.resources as d;"

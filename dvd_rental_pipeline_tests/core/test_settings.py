@@ -133,12 +133,10 @@ def test_every_setting_is_read() -> None:
     readers = "\n".join(path.read_text() for path in package.rglob("*.py") if path not in declarations)
     own = "\n".join(path.read_text() for path in declarations)
     profiles = (PROJECT_ROOT / "dbt" / "profiles.yml").read_text()
-    unread = [
-        name
-        for name in Settings.model_fields
-        # As an attribute, by its name, by its environment variable, or by another setting.
-        if not re.search(rf'\.{name}\b|"{name}"|\b(?:DVD_RENTAL_)?{name.upper()}\b', readers)
-        and not re.search(rf"\bself\.{name}\b", own)
-        and f"DVD_RENTAL_{name.upper()}'" not in profiles
-    ]
+    # As an attribute, by its name, by its environment variable, or by another setting.
+    names = {*re.findall(r"\.(\w+)", readers), *re.findall(r'"(\w+)"', readers)}
+    names |= {*re.findall(r"\bself\.(\w+)", own)}
+    variables = {*re.findall(r"\b(?:DVD_RENTAL_)?([A-Z]\w*)\b", readers)}
+    variables |= {*re.findall(r"\bDVD_RENTAL_(\w+)'", profiles)}
+    unread = [name for name in Settings.model_fields if name not in names and name.upper() not in variables]
     assert unread == []

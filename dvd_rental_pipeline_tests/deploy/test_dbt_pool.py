@@ -40,7 +40,7 @@ def run_while_the_pool_is_taken(instance: dg.DagsterInstance, wait_seconds: floa
         return started_at_once, run.result(timeout=60).success
 
 
-@pytest.mark.parametrize("path", DEPLOYED)
+@pytest.mark.parametrize("path", [DEPLOYED[0], pytest.param(DEPLOYED[1], marks=pytest.mark.slow)])
 def test_a_second_dbt_step_waits_for_the_pool(path: str, tmp_path: Path) -> None:
     overrides = {"concurrency": instance_config(path)["concurrency"]}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:

@@ -89,6 +89,7 @@ def test_an_unknown_fragment_shows_the_list_of_tables(browse: Browse) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_dbt_docs_open_without_a_server(browse: Browse) -> None:
     shown = browse("dbt.html#!/model/model.dvd_rental.revenue_by_month")
     assert "How does the revenue of each store develop?" in re.sub(r"\s+", " ", shown.split("<body")[1])

@@ -183,7 +183,9 @@ def test_a_page_has_a_consumer_that_reads_its_reports(page: PageDeclaration, man
     assert consumer.owner == page.owner
 
 
-@pytest.mark.parametrize(("stores", "months"), [(0, 0), (1, 1), (1, 30), (12, 2)])
+@pytest.mark.parametrize(
+    ("stores", "months"), [(0, 0), (1, 1), (1, 30), pytest.param(12, 2, marks=pytest.mark.slow)]
+)
 def test_pages_hold_with_any_number_of_stores_and_months(
     stores: int, months: int, manifest: Manifest, tmp_path: Path
 ) -> None:

@@ -53,7 +53,13 @@ sys.exit(not result.success)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.heavy),
+    ],
+)
 def test_the_job_continues_and_the_next_run_attaches_to_it(
     airbyte: AirbyteStandIn, tmp_path: Path, number: signal.Signals
 ) -> None:
