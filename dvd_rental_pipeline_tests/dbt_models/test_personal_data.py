@@ -101,6 +101,7 @@ def test_the_policy_is_the_one_of_the_account() -> None:
     assert made == [POLICY.upper()]
 
 
+@pytest.mark.slow
 def test_without_policies_reporters_get_views_without_personal_columns(
     dbt: Dbt, server: SnowflakeStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

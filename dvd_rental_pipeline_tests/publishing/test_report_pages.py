@@ -198,6 +198,7 @@ def test_pages_hold_with_any_number_of_stores_and_months(
         assert all(each["options"] for each in payload(html)["filters"]), page.name
 
 
+@pytest.mark.slow
 def test_ten_thousand_countries_fit_into_a_page(manifest: Manifest, tmp_path: Path) -> None:
     tables = ReportTables(tmp_path, manifest)
     fill(tables, months=2, countries=2)
@@ -225,6 +226,7 @@ def test_ten_thousand_countries_fit_into_a_page(manifest: Manifest, tmp_path: Pa
     assert len(set(cube["country"])) == 40
 
 
+@pytest.mark.slow
 def test_an_emoji_anywhere_in_a_long_label_does_not_stop_an_image(tmp_path: Path) -> None:
     titles = ["m" * length + "🎬" * 60 for length in range(60)]
     data = Dataset("top_films", ["title", "rentals"], [[title, 1] for title in titles])

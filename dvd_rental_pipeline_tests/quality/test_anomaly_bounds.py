@@ -127,7 +127,7 @@ class Revenue:
         return evaluation.passed
 
 
-@pytest.fixture(params=["instance", "folder"])
+@pytest.fixture(params=["instance", pytest.param("folder", marks=pytest.mark.slow)])
 def revenue(request: pytest.FixtureRequest, tmp_path: Path) -> Revenue:
     """With its history in the Dagster instance, and in a folder."""
     location = None if request.param == "instance" else str(tmp_path / "history")

@@ -1,10 +1,12 @@
 """A client of JSON APIs: limits on time and size, retries with back-off and jitter, Retry-After."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -55,8 +57,6 @@ class JsonClient:
         self._base_url = base_url.rstrip("/")
         self._limits = limits or Limits()
         self._on_retry = on_retry
-        # Reading the certificates costs more than most requests.
-        self._ssl_context = httpx.create_ssl_context()
 
     def get(self, path: str, params: Mapping[str, Any], find_problem: Callable[[Any], str | None]) -> Any:
         """Return the document at `path`.
@@ -109,7 +109,7 @@ class JsonClient:
             with (
                 httpx.Client(
                     timeout=limits.timeout,
-                    verify=self._ssl_context,
+                    verify=_trusted_certificates(),
                     # A local server is never behind a proxy.
                     mounts={"all://127.0.0.1": None},
                     # An encoded body could be larger than its limit once decoded.
@@ -169,3 +169,9 @@ def _error(state: tenacity.RetryCallState) -> TransientHttpError:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, TransientHttpError)  # noqa: S101 - nothing else is retried
     return error
+
+
+@cache
+def _trusted_certificates() -> ssl.SSLContext:
+    # Reading them costs more than most requests.
+    return httpx.create_ssl_context()

@@ -204,6 +204,7 @@ def in_cloudwatch() -> list[dict[str, Any]]:
     return [json.loads(event["message"]) for event in events]
 
 
+@pytest.mark.slow
 def test_steps_log_their_figures_to_cloudwatch(
     definitions: dg.Definitions, totesys_settings: Settings, logged_instance: dg.DagsterInstance
 ) -> None:

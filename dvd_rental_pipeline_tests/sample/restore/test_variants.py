@@ -4,10 +4,12 @@ import bz2
 import gzip
 import io
 import lzma
+import secrets
 import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,16 @@ RESTORED: dict[str, Callable[[Workshop], Path | list[Path]]] = {
         "bom.sql", b"\xef\xbb\xbf" + w.dump("x.sql").read_bytes()
     ),
 }
+ALIKE = {
+    "schema public alone, clean",
+    "schema, then custom data",
+    "zip of the files",
+    "zip made on a Mac",
+    "tar made on a Mac",
+    "bzip2",
+    "xz",
+}
+"""Variants of which another one is among the quick tests."""
 REFUSED: dict[str, tuple[Callable[[Workshop], Path | list[Path]], str]] = {
     "schema alone": (
         lambda w: w.dump("s.sql", "--schema-only"),
@@ -200,18 +212,34 @@ EXTRAS = {
 }
 
 
+@pytest.fixture(scope="module")
+def dump_to(
+    postgres: EmbeddedPostgres, small_sample_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """A function that puts a dump of the small sample at a path; with the same options it is made once."""
+    folder = tmp_path_factory.mktemp("dumps")
+
+    @cache
+    def dumped(*options: str) -> Path:
+        return dump(postgres, small_sample_url, folder / secrets.token_hex(8), *options)
+
+    return lambda path, *options: Path(shutil.copy(dumped(*options), path))
+
+
 @pytest.fixture
-def workshop(postgres: EmbeddedPostgres, small_sample_url: str, tmp_path: Path) -> Workshop:
+def workshop(dump_to: Callable[..., Path], tmp_path: Path) -> Workshop:
     folder = tmp_path / "work"
     folder.mkdir()
-    return Workshop(folder, lambda path, *options: dump(postgres, small_sample_url, path, *options))
+    return Workshop(folder, dump_to)
 
 
 def _paths(made: Path | list[Path]) -> list[Path]:
     return made if isinstance(made, list) else [made]
 
 
-@pytest.mark.parametrize("name", RESTORED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in ALIKE else []) for name in RESTORED]
+)
 def test_variant_is_restored_completely(
     workshop: Workshop, name: str, database_url: str, small_sample_url: str
 ) -> None:

@@ -150,6 +150,7 @@ def test_a_wrong_key_is_one_message_without_a_traceback(
     assert "Traceback" not in completed.stderr
 
 
+@pytest.mark.slow
 def test_apply_restores_grants_that_a_refresh_took_away(
     admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_the_plan_shows_what_a_month_costs(admin: CommandLine) -> None:
     assert "25 credits per month. Its monitor suspends it at 38." in hourly
 
 
+@pytest.mark.slow
 def test_a_monitor_that_reached_its_limit_suspends_only_its_own_warehouse(
     admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_role_that_the_user_lacks_is_refused_with_the_setting(
     assert "DVD_RENTAL_SNOWFLAKE_ROLE" in shown
 
 
+@pytest.mark.slow
 def test_a_clone_is_of_the_branch_alone(admin: CommandLine, server: SnowflakeStandIn, tmp_path: Path) -> None:
     """The transformer builds in it; the reporter, who has no privilege on the new schema, does not see it."""
     admin.ok("snowflake", "apply")
