@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -19,8 +20,10 @@ NO_FILE = Path("/nonexistent")
 
 
 @pytest.fixture(autouse=True)
-def empty_cache() -> None:
-    """The store is read once per process: each test starts as a new process would."""
+def empty_cache() -> Iterator[None]:
+    """The store is read once per process: each test, here and after these, starts as a new process would."""
+    read_secrets.cache_clear()
+    yield
     read_secrets.cache_clear()
 
 

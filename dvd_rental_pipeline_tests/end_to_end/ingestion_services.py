@@ -10,6 +10,7 @@ from unittest import mock
 
 import boto3
 
+from dvd_rental_pipeline.core.secret_store import read_secrets
 from dvd_rental_pipeline_tests.end_to_end.production_services import ConfiguredDestination
 from dvd_rental_pipeline_tests.stand_ins.airbyte.server import AirbyteStandIn
 from dvd_rental_pipeline_tests.stand_ins.aws import REGION, AwsStandIn
@@ -58,6 +59,8 @@ def running_ingestion_services(
         boto3.client("secretsmanager", endpoint_url=aws.endpoint, region_name=REGION).create_secret(
             Name=SECRET, SecretString=json.dumps(secrets)
         )
+        # A process keeps what it has read: that of the services before, if a worker runs several.
+        read_secrets.cache_clear()
         environment = {
             **aws.environment(),
             **snowflake.environment("DVD_RENTAL_TRANSFORMER"),
