@@ -16,7 +16,7 @@ from dvd_rental_pipeline.core.runbook import FAILED_ROWS, RUNBOOK, Section
 from dvd_rental_pipeline.quality import durations
 from dvd_rental_pipeline.quality.durations import format_duration, parse_time
 from dvd_rental_pipeline.transform.data_times import DATA_AS_OF, stored_data_times
-from dvd_rental_pipeline.warehouse.interface import Reader, TableName
+from dvd_rental_pipeline.warehouse.interface import TableName
 from dvd_rental_pipeline.warehouse.resource import WarehouseResource
 from dvd_rental_pipeline.warehouse.table_columns import read_table_columns
 
@@ -75,8 +75,7 @@ def build_data_lag_checks(tables: Sequence[TrackedTable]) -> dg.AssetChecksDefin
         selected = [tracked[key] for key in tracked if key in context.selected_asset_check_keys]
         times = stored_data_times(context.instance, [table.asset for table in selected])
         try:
-            with warehouse.reading() as reader:
-                backlogs = _read_backlogs(reader, [table for table in selected if table.asset in times], times)
+            backlogs = _read_backlogs(warehouse, [table for table in selected if table.asset in times], times)
         except PipelineError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         now = durations.utc_now()
@@ -118,29 +117,30 @@ def evaluate_lag(
 
 
 def _read_backlogs(
-    reader: Reader, tables: Sequence[TrackedTable], times: Mapping[dg.AssetKey, datetime]
+    warehouse: WarehouseResource, tables: Sequence[TrackedTable], times: Mapping[dg.AssetKey, datetime]
 ) -> Mapping[dg.AssetKey, Backlog]:
     """The backlog of each table, all in one statement. Tables of one build share their questions."""
     sources = {source for table in tables for source in table.sources}
     if not sources:
         return {}
-    present = read_table_columns(reader, {source.path[0] for source in sources})
-    questions = sorted(
-        {
-            (source, times[table.asset])
-            for table in tables
-            for source in table.sources
-            if TableName(*source.path) in present
-        }
-    )
-    # When a row was read, not when it was committed: a change that was synced late has not waited here.
-    selects = [
-        f"select {number} as question, count(*) as changed, cast(min(_airbyte_extracted_at) as varchar) as "
-        f"since from {'.'.join(source.path)} where cast(_ab_cdc_updated_at as timestamp)"
-        f" > cast('{time + PRINTED_PRECISION:%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
-        for number, (source, time) in enumerate(questions)
-    ]
-    rows = reader.query(" union all ".join(selects)).values if selects else []
+    with warehouse.reading() as reader:
+        present = read_table_columns(reader, {source.path[0] for source in sources})
+        questions = sorted(
+            {
+                (source, times[table.asset])
+                for table in tables
+                for source in table.sources
+                if TableName(*source.path) in present
+            }
+        )
+        # When a row was read, not when it was committed: a change that was synced late has not waited here.
+        selects = [
+            f"select {number} as question, count(*) as changed, cast(min(_airbyte_extracted_at) as varchar) as "
+            f"since from {'.'.join(source.path)} where cast(_ab_cdc_updated_at as timestamp)"
+            f" > cast('{time + PRINTED_PRECISION:%Y-%m-%d %H:%M:%S.%f}' as timestamp)"
+            for number, (source, time) in enumerate(questions)
+        ]
+        rows = reader.query(" union all ".join(selects)).values if selects else []
     answers = {
         questions[int(number)]: Backlog(int(changed), None if since is None else parse_time(since))
         for number, changed, since in rows

@@ -100,6 +100,11 @@ def test_tables_without_a_recorded_data_timestamp_pass(tables: Tables) -> None:
     assert tables.late(NOON + timedelta(days=30)) == {}
 
 
+def test_before_the_first_build_the_checks_need_no_warehouse(tables: Tables) -> None:
+    Path(tables.warehouse.path).unlink()
+    assert tables.late(NOON) == {}
+
+
 @pytest.mark.parametrize("layer", ["marts", "reports"])
 def test_the_limit_itself_passes(layer: str) -> None:
     table = tracked(dg.AssetKey([layer, "x"]), "payment")
