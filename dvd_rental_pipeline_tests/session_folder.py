@@ -1,4 +1,4 @@
-"""A folder that all processes of a test session share, with a pipe that tells when the session has ended."""
+"""A folder that all processes of a test session share, with a pipe that signals the end of the session."""
 
 import atexit
 import os

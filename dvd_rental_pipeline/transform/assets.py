@@ -107,17 +107,17 @@ def build_dbt_assets(
         # Other domains are synced meanwhile.
         with warehouse.lock(sorted(read), context.log.info):
             captured = [domain for domain in domains if domain.name in read]
-            others = [reader for name, reader in (version_readers or {}).items() if name in read]
+            readers = [reader for name, reader in (version_readers or {}).items() if name in read]
             records = build_records(manifest, warehouse)
             try:
-                with warehouse.reading() as reader:
-                    times = read_data_times(manifest, captured, context.instance, reader, context.log.warning)
+                with warehouse.reading() as session:
+                    times = read_data_times(manifest, captured, context.instance, session, context.log.warning)
                     state = read_warehouse_state(
                         manifest,
                         records,
-                        reader,
+                        session,
                         domains=captured,
-                        readers=others,
+                        readers=readers,
                         warn=context.log.warning,
                     )
             except PipelineError as error:
