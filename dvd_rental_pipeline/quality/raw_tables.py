@@ -250,9 +250,10 @@ def _has_null_key(table: Table) -> str:
 
 def _count_duplicate_keys(domain: Domain, table: Table) -> str:
     key = ", ".join(table.primary_key)
+    # DuckDB sorts keys in half of the time in which it groups them.
     return (
-        f"select count(*) from (select {key} from {domain.name}.{table.name}"
-        f" where _ab_cdc_deleted_at is null group by {key} having count(*) > 1) as keys"
+        f"select count(*) from (select row_number() over (partition by {key} order by {key}) as occurrence"
+        f" from {domain.name}.{table.name} where _ab_cdc_deleted_at is null) as keys where occurrence = 2"
     )
 
 

@@ -12,10 +12,12 @@ import dagster as dg
 from dvd_rental_pipeline.core.catalog import Domain
 from dvd_rental_pipeline.core.errors import PipelineError
 from dvd_rental_pipeline.transform.manifest import Manifest
-from dvd_rental_pipeline.warehouse.interface import Reader
+from dvd_rental_pipeline.warehouse.interface import Reader, TableName
 
 DATA_AS_OF = "data_as_of"
 """Metadata of a materialization: the data timestamp of the table."""
+
+_TO_THE_SECOND = len("2026-03-02T12:00:00")
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,32 @@ def newest_commit(reader: Reader, domain: Domain) -> datetime | None:
     Raises:
         PipelineError: the warehouse cannot be queried.
     """
-    each = " union all ".join(
-        f"select max(cast(_ab_cdc_updated_at as timestamp)) as committed from {domain.name}.{table.name}"
-        for table in domain.tables
-    )
-    sql = f"select cast(max(committed) as varchar) from ({each}) as newest"
-    ((newest,),) = reader.query(sql).values
-    return None if newest is None else datetime.fromisoformat(str(newest)).replace(tzinfo=UTC)
+    tables = [TableName(domain.name, table.name) for table in domain.tables]
+    return max(newest_commits(reader, tables).values(), default=None)
+
+
+def newest_commits(reader: Reader, tables: Sequence[TableName]) -> Mapping[TableName, datetime]:
+    """Commit time of the newest change in each of the raw tables `tables`; without those that are empty.
+
+    Snowflake prints them rounded down to the millisecond.
+
+    Raises:
+        PipelineError: the warehouse cannot be queried, or lacks a table.
+    """
+    # The texts have fractions of a second or not, so that the greatest is that of the newest second, but maybe
+    # not of the newest commit. To cast few of them takes a tenth of the time that all take.
+    selects = [
+        f"select {number} as number, cast(max(cast(committed as timestamp)) as varchar) as newest from ("
+        f"select distinct _ab_cdc_updated_at as committed from {table} where _ab_cdc_updated_at"
+        f" >= (select left(max(_ab_cdc_updated_at), {_TO_THE_SECOND}) from {table})) as commits"
+        for number, table in enumerate(tables)
+    ]
+    rows = reader.query(" union all ".join(selects)).values if selects else []
+    return {
+        tables[int(number)]: datetime.fromisoformat(str(newest)).replace(tzinfo=UTC)
+        for number, newest in rows
+        if newest is not None
+    }
 
 
 def stored_data_times(

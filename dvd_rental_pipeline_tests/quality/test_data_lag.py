@@ -131,3 +131,15 @@ def test_the_newest_commit_is_that_of_all_raw_tables(tables: Tables) -> None:
     tables.change("film", NOON, NOON)
     tables.change("payment", NOON - timedelta(minutes=1), NOON)
     assert newest_commit(tables.warehouse, DVD_RENTAL) == NOON
+
+
+@pytest.mark.parametrize("fraction", ["", ".000", ".500", ".000001"])
+@pytest.mark.parametrize("other", ["", ".000", ".499", ".999999"])
+def test_the_newest_commit_is_known_however_its_fraction_is_written(
+    tables: Tables, fraction: str, other: str
+) -> None:
+    """Debezium writes zero, three or six digits; as text, "12:00:00Z" is greater than "12:00:00.5Z"."""
+    texts = [f"2026-03-02T12:00:00{fraction}Z", f"2026-03-02T12:00:00{other}Z", "2026-03-02T11:59:59.999999Z"]
+    with duckdb.connect(tables.warehouse.path) as connection:
+        connection.executemany("insert into dvd_rental.film values (?, now())", [[text] for text in texts])
+    assert newest_commit(tables.warehouse, DVD_RENTAL) == max(map(datetime.fromisoformat, texts))

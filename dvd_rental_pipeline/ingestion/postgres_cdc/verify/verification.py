@@ -249,9 +249,8 @@ class _TableComparison:
 
     def _differences(self, raw: str, *, rows: int, compared: int) -> dict[str, Any]:
         """Compare the copy of the source with `raw`, both in the warehouse's types: the differing fields."""
-        keys = [quoted(key) for key in self._relation.key]
         live = f"(FROM {raw} WHERE _ab_cdc_deleted_at IS NULL)"
-        same_key = " AND ".join(f"left_row.{key} = right_row.{key}" for key in keys)
+        same_key = " AND ".join(f"left_row.{key} = right_row.{key}" for key in map(quoted, self._relation.key))
         unequal = " OR ".join(
             f"left_row.{quoted(column.name)} IS DISTINCT FROM right_row.{quoted(column.name)}"
             for column in self._relation.columns
@@ -260,29 +259,29 @@ class _TableComparison:
         differing = f"FROM {self._copy} AS left_row JOIN {live} AS right_row ON {same_key} WHERE {unequal}"
         surplus = f"FROM {live} AS left_row ANTI JOIN {self._copy} AS right_row ON {same_key}"
         raw_rows = self._count(f"FROM {live}")
-        missing_rows = self._count(missing)
+        found = {source: self._count(source) for source in (missing, differing)}
+        missing_rows = found[missing]
         if compared == rows:
-            surplus_rows = self._count(surplus)
-            sources = [missing, differing, surplus]
+            surplus_rows = found[surplus] = self._count(surplus)
         else:
             # For rows outside the sample only their number is known, which can show missing rows, too.
             surplus_rows = max(0, raw_rows - rows)
             missing_rows = max(missing_rows, rows - raw_rows)
-            sources = [missing, differing]
         label = " || ', ' || ".join(
             f"{literal(f'{name}=')} || coalesce(left_row.{quoted(name)}::VARCHAR, 'null')"
             for name in self._relation.key
         )
-        found: list[str] = []
-        for source in sources:
-            query = f"SELECT {label} {source} ORDER BY ALL LIMIT {_SAMPLE_KEYS}"
-            found += [key for (key,) in self._warehouse.execute(query).fetchall()]
+        keys: list[str] = []
+        for source, count in found.items():
+            if count > 0:
+                query = f"SELECT {label} {source} ORDER BY ALL LIMIT {_SAMPLE_KEYS}"
+                keys += [key for (key,) in self._warehouse.execute(query).fetchall()]
         return {
             "raw_rows": raw_rows,
             "missing": missing_rows,
             "surplus": surplus_rows,
-            "differing": self._count(differing),
-            "keys": tuple(found[:_SAMPLE_KEYS]),
+            "differing": found[differing],
+            "keys": tuple(keys[:_SAMPLE_KEYS]),
         }
 
     def _raw_table(self, schema: str) -> RawTable:
