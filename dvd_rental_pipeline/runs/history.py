@@ -12,7 +12,7 @@ be missing, but the files are whole.
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from threading import RLock
@@ -92,21 +92,27 @@ class EventLog(SqliteEventLogStorage):
             self._tables.add(table_name)
         return table_name in self._tables
 
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store the events in one transaction per file."""
+    @contextmanager
+    def _one_transaction_per_file(self) -> Iterator[None]:
         with self._db_lock, self._batch_ends:
             self._batch = {}
             try:
-                super().store_event_batch(events)
+                yield
             finally:
                 self._batch = None
 
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store the events in one transaction per file."""
+        with self._one_transaction_per_file():
+            super().store_event_batch(events)
+
     def store_event(self, event: EventLogEntry) -> None:
-        """Store the event and notify watchers of the run.
+        """Store the event in one transaction per file, where Dagster has up to three, and notify watchers.
 
         The UI polls the modification time of the run's file, to which SQLite seldom writes while it is open.
         """
-        super().store_event(event)
+        with nullcontext() if self._batch is not None else self._one_transaction_per_file():
+            super().store_event(event)
         os.utime(self.path_for_shard(event.run_id))
 
     def delete_events(self, run_id: str) -> None:

@@ -72,6 +72,31 @@ def test_a_batch_of_events_is_stored_whole_or_not_at_all(
         assert len(instance.all_logs(run_id)) == 4
 
 
+def test_an_event_is_stored_with_what_the_index_has_of_it_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(Settings(home=tmp_path)) as instance:
+        storage = instance.event_log_storage
+        (evaluation,) = instance.all_logs(
+            materialize(instance), of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        )
+        copy = evaluation._replace(run_id=str(uuid.uuid4()))
+        key = dg.AssetCheckKey(counted.key, "holds")
+
+        def fail(*_: object) -> None:
+            raise RuntimeError("the index")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "store_asset_check_event", fail)
+            with pytest.raises(RuntimeError, match="the index"):
+                storage.store_event(copy)
+        assert instance.all_logs(copy.run_id) == []
+        assert len(storage.get_asset_check_execution_history(key, limit=5)) == 1
+        storage.store_event(copy)
+        assert len(instance.all_logs(copy.run_id)) == 1
+        assert len(storage.get_asset_check_execution_history(key, limit=5)) == 2
+
+
 def test_what_a_run_plans_is_stored_in_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
     store = EventLog.store_event_batch
