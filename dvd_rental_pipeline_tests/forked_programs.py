@@ -3,7 +3,6 @@
 Each is a process of its own all the same, with its arguments, environment, folder, streams and exit code.
 """
 
-import atexit
 import gc
 import importlib
 import json
@@ -16,18 +15,18 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from unittest import mock
 
 import dagster as dg
 from filelock import FileLock
 
+from dvd_rental_pipeline.core.program import run_program
 from dvd_rental_pipeline.transform import dbt_resource, parsing
 from dvd_rental_pipeline_tests.dbt_runner import run_dbt
 from dvd_rental_pipeline_tests.session_folder import session_end, session_folder
@@ -35,7 +34,6 @@ from dvd_rental_pipeline_tests.shared_migrations import share_migrations
 
 PROGRAMS = {
     "dvd-rental": "dvd_rental_pipeline.cli.main:main",
-    "dbt": "dbt.cli.main:cli",
     "dvd-rental-dbt": "dvd_rental_pipeline.transform.dbt_program:main",
     "snowflake-stand-in": "dvd_rental_pipeline_tests.stand_ins.snowflake.application:main",
 }
@@ -196,10 +194,9 @@ def forked_dbt() -> Iterator[None]:
 
 @contextmanager
 def _patched_dbt(proxy: Callable[[str], Path]) -> Iterator[None]:
-    def executable(target: str | None) -> str:
-        return str(proxy(Path(installed(target)).name))
+    def executable() -> str:
+        return str(proxy("dvd-rental-dbt"))
 
-    installed = parsing.dbt_executable
     with (
         mock.patch.object(parsing, "dbt_executable", executable),
         mock.patch.object(dbt_resource, "dbt_executable", executable),
@@ -291,24 +288,7 @@ def _become_a_program(connection: socket.socket) -> str:
     os._exit(0)
 
 
-def _run(program: Callable[[], Any]) -> NoReturn:
-    """Run and end as Python does, except that it would free all objects first, which takes a second."""
-    try:
-        program()
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
     with _patched_dbt(lambda program: folder / program):
-        _run(_serve(socket.socket(fileno=int(sys.argv[1])), session_end(folder)))
+        run_program(_serve(socket.socket(fileno=int(sys.argv[1])), session_end(folder)))

@@ -1,10 +1,5 @@
 """The `dvd-rental` command, assembled from its groups."""
 
-import atexit
-import gc
-import os
-import sys
-import threading
 from importlib.metadata import version
 from typing import Annotated
 
@@ -26,6 +21,7 @@ from dvd_rental_pipeline.cli import (
     source,
 )
 from dvd_rental_pipeline.cli.terminal import CommandGroup
+from dvd_rental_pipeline.core.program import run_program
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -68,30 +64,7 @@ def options(
 
 def main() -> None:
     """Run the command line."""
-    # What a command imports stays until its end: to look for garbage as often as Python does by default takes
-    # an eighth of the time until the graph is loaded, and to look through all of it a third of a second more.
-    gc.set_threshold(50_000, 100, 100)
-    try:
-        app()
-    except SystemExit as end:
-        _end_process(end.code)
-        raise
-
-
-def _end_process(code: str | int | None) -> None:
-    """End the process as Python does, except that it does not free its memory first.
-
-    To free a loaded graph object by object takes more than a second. If a thread still works, or a message has
-    to be shown, it returns, and Python ends the process.
-    """
-    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if isinstance(code, str) or not all(thread.daemon for thread in others):
-        return
-    # No public alternative: `os._exit()` runs no exit handlers.
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code or 0)
+    run_program(app)
 
 
 if __name__ == "__main__":

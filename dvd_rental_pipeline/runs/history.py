@@ -111,7 +111,7 @@ class EventLog(SqliteEventLogStorage):
 
         The UI polls the modification time of the run's file, to which SQLite seldom writes while it is open.
         """
-        with nullcontext() if self._batch is not None else self._one_transaction_per_file():
+        with self._db_lock, nullcontext() if self._batch is not None else self._one_transaction_per_file():
             super().store_event(event)
         os.utime(self.path_for_shard(event.run_id))
 

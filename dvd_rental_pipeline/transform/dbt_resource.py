@@ -45,7 +45,7 @@ def build_dbt_resource(project: DbtProject) -> DbtCliResource:
     """The resource for `project`."""
     return InstalledDbt(
         project_dir=project,  # type: ignore[arg-type]
-        dbt_executable=dbt_executable(project.target),
+        dbt_executable=dbt_executable(),
         # Its messages are shown in the UI and in files, where escape sequences are noise. Its debug messages
         # would be in a file that is deleted with its artifacts, and take a twentieth of its time.
         global_config_flags=["--no-use-colors", "--log-level-file", "none"],

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dvd_rental_pipeline.core.errors import PipelineError, UnwritableFolderError
-from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Deployment, Settings
+from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 
 INPUT_FILES = ("dbt_project.yml", "profiles.yml")
 INPUT_FOLDERS = ("models", "snapshots", "macros", "tests")
@@ -47,9 +47,9 @@ def update_manifest(settings: Settings) -> Path:
     return manifest
 
 
-def dbt_executable(target: str | None) -> str:
-    """The dbt of this environment, which need not be on PATH; for Snowflake, `dvd-rental-dbt`."""
-    name = "dvd-rental-dbt" if target in (Deployment.BRANCH, Deployment.PRODUCTION) else "dbt"
+def dbt_executable() -> str:
+    """The program `dvd-rental-dbt` of this environment, which need not be on PATH."""
+    name = "dvd-rental-dbt"
     return shutil.which(name, path=str(Path(sys.executable).parent)) or name
 
 
@@ -84,7 +84,7 @@ def _inputs(project_dir: Path) -> Iterator[Path]:
 
 def _parse(settings: Settings) -> None:
     # The names that dagster-dbt uses: with others, dbt would parse the project from scratch each time.
-    command = [dbt_executable(settings.dbt_target), "parse", "--quiet", "--target", settings.dbt_target]
+    command = [dbt_executable(), "parse", "--quiet", "--target", settings.dbt_target]
     environment = {
         **os.environ,
         "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR),

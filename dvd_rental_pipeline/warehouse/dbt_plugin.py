@@ -6,7 +6,6 @@ and closes it when another process waits for the file. This needs `threads: 1`: 
 connected.
 """
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,6 @@ class Plugin(BasePlugin):
     """The class that dbt-duckdb looks for, by this name."""
 
     _held: duckdb.DuckDBPyConnection | None = None
-
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
-        """Look for garbage less often than Python does by default, which takes a twentieth of dbt's time."""
-        gc.set_threshold(50_000)
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """Between two nodes: let another process open the file, if one waits, then wait for it in turn.

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
 from dvd_rental_pipeline.transform import parsing
+from dvd_rental_pipeline.transform.dbt_program import SNOWFLAKE_TARGETS
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt, build_dbt_resource
 from dvd_rental_pipeline.transform.parsing import DbtProjectError, update_manifest
 from dvd_rental_pipeline_tests.forked_programs import forked_dbt
@@ -86,3 +88,10 @@ def test_no_dbt_outlives_the_step_that_started_it(tmp_path: Path) -> None:
 
     dg.materialize([ends_early], resources={"dbt": unparsed(tmp_path)}, raise_on_error=False)
     assert started[0].process.returncode not in {0, None}, "it was ended, and waited for"
+
+
+def test_sessions_are_limited_for_every_target_in_snowflake() -> None:
+    profiles = yaml.safe_load((DBT_PROJECT_DIR / "profiles.yml").read_text(encoding="utf-8"))
+    targets = profiles["dvd_rental"]["outputs"]
+    in_snowflake = {name for name, target in targets.items() if target["type"] == "snowflake"}
+    assert in_snowflake == set(SNOWFLAKE_TARGETS)

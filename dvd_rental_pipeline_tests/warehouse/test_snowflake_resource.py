@@ -101,7 +101,7 @@ def test_a_run_builds_and_counts_tags_its_statements_and_logs_no_secret(
         each for each in statements if "count(*) from dvd_rentals.marts.dim_actor" in each["sql"].lower()
     ]
     assert {**run_tag, "asset": "marts/dim_actor"} in [json.loads(each["query_tag"]) for each in counted]
-    queried = [each for each in statements if "max(cast(_ab_cdc_updated_at" in each["sql"]]
+    queried = [each for each in statements if "max(cast(committed" in each["sql"]]
     assert run_tag in [json.loads(each["query_tag"]) for each in queried], "queries of the pipeline itself"
     masked = [each["sql"] for each in statements if "set masking policy" in each["sql"]]
     assert not masked, "these three models have no personal column"
