@@ -38,3 +38,8 @@ def pytest_collection_finish() -> None:
     # What has been imported by now is never garbage.
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    # DuckDB prints what it takes for leaks if Python ends without freeing it.
+    gc.unfreeze()
