@@ -5,6 +5,7 @@ with HTTP 500 forever.
 """
 
 import functools
+import os
 import sys
 import warnings
 
@@ -16,12 +17,16 @@ SNOWFLAKE_TARGETS = ("branch", "production")
 
 def main() -> None:
     """Run dbt with the arguments of this process, and end with its exit code."""
-    # Other targets need neither the settings nor the connector, which take half a second to import.
-    if any(argument.endswith(SNOWFLAKE_TARGETS) for argument in sys.argv):
-        _limit_sessions()
-    from dbt.cli.main import cli  # noqa: PLC0415
+    run_program(_run_dbt)
 
-    run_program(cli)
+
+def _run_dbt() -> None:
+    # Other targets need neither the settings nor the connector, which take half a second to import.
+    if any(named.endswith(SNOWFLAKE_TARGETS) for named in (*sys.argv, os.environ.get("DBT_TARGET", ""))):
+        _limit_sessions()
+    import dbt.cli.main  # noqa: PLC0415
+
+    dbt.cli.main.cli()
 
 
 def _limit_sessions() -> None:

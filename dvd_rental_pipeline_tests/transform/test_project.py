@@ -4,16 +4,19 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import dagster as dg
 import pytest
+import snowflake.connector
 import yaml
 from dagster_dbt import DbtCliInvocation, DbtCliResource, DbtProject
 
 from dvd_rental_pipeline.core.settings import DBT_PROJECT_DIR, Settings
-from dvd_rental_pipeline.transform import parsing
+from dvd_rental_pipeline.transform import dbt_program, parsing
 from dvd_rental_pipeline.transform.dbt_program import SNOWFLAKE_TARGETS
 from dvd_rental_pipeline.transform.dbt_resource import InstalledDbt, build_dbt_resource
 from dvd_rental_pipeline.transform.parsing import DbtProjectError, update_manifest
@@ -95,3 +98,44 @@ def test_sessions_are_limited_for_every_target_in_snowflake() -> None:
     targets = profiles["dvd_rental"]["outputs"]
     in_snowflake = {name for name, target in targets.items() if target["type"] == "snowflake"}
     assert in_snowflake == set(SNOWFLAKE_TARGETS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "limited"),
+    [
+        (["build", "--target", "production"], "", True),
+        (["build", "--target=branch"], "", True),
+        (["build"], "production", True),
+        (["build", "--target", "local"], "", False),
+        (["--version"], "", False),
+    ],
+)
+def test_sessions_are_limited_before_dbt_starts(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], variable: str, limited: bool
+) -> None:
+    monkeypatch.setenv("DBT_TARGET", variable)
+    connect = mock.Mock()
+    monkeypatch.setattr(snowflake.connector, "connect", connect)
+    monkeypatch.setattr(sys, "argv", ["dvd-rental-dbt", *arguments])
+
+    def start() -> None:
+        snowflake.connector.connect(account="some")
+        sys.exit(3)
+
+    ended: list[object] = []
+
+    def run(program: Callable[[], object]) -> None:
+        with pytest.raises(SystemExit) as end:
+            program()
+        ended.append(end.value.code)
+
+    monkeypatch.setattr("dbt.cli.main.cli", start)
+    monkeypatch.setattr(dbt_program, "run_program", run)
+    dbt_program.main()
+    assert ended == [3]
+    settings = Settings()
+    expected = {
+        "login_timeout": settings.snowflake_login_timeout,
+        "network_timeout": settings.snowflake_statement_timeout,
+    }
+    connect.assert_called_once_with(account="some", **(expected if limited else {}))
